@@ -1,0 +1,104 @@
+/*
+ * backend.h - what a store is to the rest of kvgate: somewhere that carries out ops.
+ *
+ * One struct backend per server (or per embedded database) and loop; routing picks which one, hedging and
+ * quorums only ever see be_ops. Loop thread only. The caller owns the be_op and keeps it alive until done().
+ */
+#ifndef BACKEND_BACKEND_H
+#define BACKEND_BACKEND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/uio.h>
+
+#include "base/err.h"
+#include "ev/loop.h"
+#include "obs/hist.h"
+#include "proto/op.h"
+
+struct backend;
+struct be_op;
+struct conf_server;
+struct conf_store;
+
+/*
+ * Where a value goes while it arrives. One that fits in the receive buffer comes whole as be_value.data; for a larger one
+ * `sink` is asked for memory of its size first, so that no second copy is made.
+ */
+struct be_sink {
+	/*
+	 * Pieces to write res->size bytes to, from offset off on; returns how many pieces, 0: nowhere (the value
+	 * is read and dropped, the op ends with ERR_NOMEM).
+	 */
+	int		(*iov)(struct be_op *, const struct op_result *, uint32_t off, struct iovec *, int max);
+};
+
+struct be_op {
+	/* Set by the caller, unchanged by the backend. */
+	struct op	 op;		/* op.key must stay valid until submit() returns, the body until done() */
+	const struct iovec *body;	/* OP_STORE: op.vlen bytes in nbody pieces */
+	int		 nbody;
+	const struct be_sink *sink;	/* OP_GET with OPW_VALUE */
+	uint64_t	 timeout;	/* microseconds; 0: the store's own */
+	/* Exactly once, on this loop's thread, never before submit() has returned. The be_op may be freed in it. */
+	void		(*done)(struct be_op *);
+
+	/* The outcome; res, data and why are valid only during done(). */
+	enum err	 err;		/* ERR_NONE: res holds */
+	struct op_result res;
+	struct slice	 data;		/* the value when it came whole; p NULL when it went to the sink */
+	const char	*why;		/* err != ERR_NONE: text for the client without "SERVER_ERROR ", server named */
+
+	/* The backend's own. */
+	struct backend	*be;
+	STAILQ_ENTRY(be_op) next;
+	uint64_t	 sent_at;
+	uint64_t	 deadline;
+	uint32_t	 seq;
+	uint8_t		 state;
+};
+
+#define BE_CAP_TTL	(1u << 0)	/* tells the remaining TTL */
+#define BE_CAP_COUNTERS	(1u << 1)
+#define BE_CAP_ORDERED	(1u << 2)
+#define BE_CAP_LWW	(1u << 3)
+#define BE_CAP_BATCH	(1u << 4)	/* atomic batches */
+#define BE_CAP_NOTIFY	(1u << 5)
+
+enum be_state { BE_CONNECTING, BE_UP, BE_DOWN };
+
+/* Counters of one backend; written by its loop only, read by any thread (see obs/metric.h for how). */
+struct be_stats {
+	_Atomic uint64_t requests;	/* submitted */
+	_Atomic uint64_t errors[ERR_COUNT];	/* by kind, ERR_NONE unused */
+	_Atomic uint64_t connects;
+	_Atomic uint64_t disconnects;
+	_Atomic uint64_t bytes_out, bytes_in;
+	_Atomic uint32_t inflight;
+	_Atomic uint32_t state;		/* enum be_state */
+	struct hist	 latency;	/* microseconds, submit to done */
+};
+
+struct be_ops {
+	const char	*name;		/* `type` in the configuration */
+	unsigned	 caps;		/* BE_CAP_* */
+	/* One per server and loop; connects in the background. NULL with *why set: refuse to start. Keeps the conf pointers: they outlive it. */
+	struct backend	*(*open)(struct loop *, const struct conf_store *, const struct conf_server *, const char **why);
+	/* Fails what is in flight with ERR_CANCELLED (done() is called), then frees and NULLs. */
+	void		 (*close)(struct backend **);
+	/* Never blocks. Copies what it needs of the op's line; output leaves at the end of the turn. */
+	void		 (*submit)(struct backend *, struct be_op *);
+	/* A hint: done() still comes, with ERR_CANCELLED or the result. */
+	void		 (*cancel)(struct backend *, struct be_op *);
+	bool		 (*healthy)(const struct backend *);
+	/* Lives as long as the backend. */
+	struct be_stats	*(*stats)(struct backend *);
+	/* "host:port", for people. */
+	const char	*(*server_name)(const struct backend *);
+};
+
+/* The ops for a store type, NULL: no such type in this build. */
+const struct be_ops *backend_find(const char *type);
+
+#endif

@@ -1,0 +1,108 @@
+/*
+ * model.h - the configuration, as the program uses it.
+ *
+ * Built by conf_load() from memcached's option letters and the configuration file, then read-only: any thread.
+ * Sizes in bytes, times in microseconds unless a name says otherwise.
+ */
+#ifndef CONF_MODEL_H
+#define CONF_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct conf_listen {
+	char		*host;		/* NULL: all addresses */
+	uint16_t	 port;		/* 0: any free one */
+	char		*path;		/* unix socket, host and port unused */
+	unsigned	 mode;		/* of the unix socket */
+};
+
+enum conf_dist { DIST_KETAMA, DIST_JUMP, DIST_MODULA, DIST_RANDOM, DIST_TWEMPROXY_KETAMA, DIST_LIBMEMCACHED,
+	DIST_LIBMEMCACHED_KETAMA, DIST_LIBMEMCACHED_KETAMA_WEIGHTED };
+
+struct conf_server {
+	char		*name;		/* as written: "host:port" or "/path"; twemproxy hashes its alias if given ("host:port weight alias") */
+	char		*host;
+	uint16_t	 port;
+	char		*path;		/* unix socket */
+	unsigned	 weight;	/* >= 1 */
+	char		*alias;		/* NULL: none */
+	const char	*file;		/* where it was written */
+	int		 line;
+};
+
+struct conf_store {
+	char		*name;
+	char		*type;		/* "memcached" */
+	struct conf_server *servers;
+	unsigned	 nservers;
+	enum conf_dist	 dist;
+	char		*hash;		/* name, see route/hash.h; NULL: the distribution's usual one */
+	char		 hash_tag[2];	/* opening and closing byte; 0: none */
+	unsigned	 connections;	/* per worker and server */
+	uint64_t	 connect_timeout;
+	uint64_t	 timeout;	/* of one response */
+	uint64_t	 retry_min, retry_max;	/* back-off between connection attempts, jittered */
+	unsigned	 max_inflight;	/* per connection */
+	int		 protocol;	/* 0 ask the server, 1 classic, 2 meta */
+	const char	*file;
+	int		 line;
+};
+
+struct conf_ns {
+	char		*name;
+	char		*prefix;
+	size_t		 prefix_len;
+	const struct conf_store *primary;	/* NULL: the local cache is all there is */
+	uint64_t	 local_ttl;	/* microseconds; 0: no local copies */
+	bool		 local;		/* false: local { ttl = 0 } */
+	bool		 flush;		/* flush_all reaches it; the default namespace always */
+	const char	*file;
+	int		 line;
+};
+
+struct conf {
+	/* memcached's letters */
+	struct conf_listen *listens;
+	unsigned	 nlistens;
+	char		*user;		/* -u */
+	char		*pidfile;	/* -P */
+	bool		 daemonize;	/* -d */
+	bool		 lock_memory;	/* -k */
+	bool		 no_evict;	/* -M */
+	bool		 no_cas;	/* -C */
+	bool		 large_pages;	/* -L */
+	bool		 shutdown_command;	/* -A */
+	bool		 no_flush;	/* -F */
+	bool		 no_dump;	/* -X */
+	bool		 no_watch;	/* -W */
+	unsigned	 verbose;
+	unsigned	 threads;	/* -t */
+	unsigned	 maxconns;	/* -c */
+	unsigned	 backlog;	/* -b */
+	unsigned	 reqs_per_event;	/* -R */
+	char		 stat_prefix;	/* -D, ':' */
+	bool		 stat_detail;
+	uint64_t	 idle_timeout;	/* -o idle_timeout, 0 none */
+	size_t		 memory;	/* -m */
+	size_t		 item_max;	/* -I */
+
+	/* the file */
+	char		*file;		/* NULL: none */
+	struct conf_store *stores;
+	unsigned	 nstores;
+	struct conf_ns	*spaces;	/* at least one: the default, prefix "" */
+	unsigned	 nspaces;
+	size_t		 client_buffer_max;	/* unsent bytes per client before it is no longer read */
+	size_t		 buffer_max;	/* of all clients together */
+};
+
+/*
+ * Parses argv and the file it names. NULL: one line has gone to stderr, exit with *exit_code (0 after -h, -V,
+ * --check of a good file; else 2).
+ */
+struct conf	*conf_load(int argc, char **argv, int *exit_code);
+void		 conf_free(struct conf **);
+
+#endif

@@ -1,0 +1,17 @@
+/*
+ * errors.h - one row per way a request can fail inside kvgate.
+ *
+ * ERR(id, text for the client, retryable on another server). The text goes out after "SERVER_ERROR "; where
+ * a server is to blame its name stands in front of it.
+ */
+ERR(NONE,	"",					0)
+ERR(CANCELLED,	"cancelled",				0)
+ERR(NOMEM,	"out of memory",			0)
+ERR(DOWN,	"is down",				1)
+ERR(CONNECT,	"connect failed",			1)
+ERR(TIMEOUT,	"timed out",				1)
+ERR(CLOSED,	"closed the connection",		1)
+ERR(RESET,	"reset the connection",			1)
+ERR(PROTOCOL,	"sent an answer that makes no sense",	1)
+ERR(BUSY,	"has too many requests in flight",	1)
+ERR(UNSUPPORTED,"cannot do this",			0)
