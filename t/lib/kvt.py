@@ -248,7 +248,7 @@ class Server:
 		with open(self.log_path, errors="backslashreplace") as f:
 			return f.read()
 
-	def signal(self, number):
+	def send_signal(self, number):
 		if self.alive():
 			os.kill(self.pid, number)
 
@@ -256,7 +256,7 @@ class Server:
 		"""Ends it, by SIGKILL if it will not; returns the exit status (-n: by signal n)."""
 		if self.proc is None:
 			return self.status
-		self.signal(number)
+		self.send_signal(number)
 		try:
 			self.status = self.proc.wait(seconds * patience)
 		except subprocess.TimeoutExpired:
@@ -346,7 +346,7 @@ class Kvgate(Server):
 		self.start(argv, addr)
 
 	def write_conf(self, text):
-		"""Replaces the configuration file; signal(SIGHUP) makes kvgate read it."""
+		"""Replaces the configuration file; send_signal(signal.SIGHUP) makes kvgate read it."""
 		with open(self.conf_path, "w") as f:
 			f.write(text)
 
