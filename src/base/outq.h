@@ -1,0 +1,66 @@
+/*
+ * outq.h - bytes on their way to a socket: copied small pieces and referenced large ones, in order.
+ *
+ * Bytes are copied into blocks from a per-thread pool; values that live elsewhere (pinned cache items, bodies)
+ * are referenced and released when they have been sent. An empty queue holds no memory but itself. One thread.
+ */
+#ifndef BASE_OUTQ_H
+#define BASE_OUTQ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct outpool;
+struct outchunk;
+
+/* Called once when the referenced bytes are sent or dropped, on the queue's thread. */
+typedef void outq_release_f(void *arg);
+
+struct outq {
+	struct outchunk	*head, *tail;
+	size_t		 len;		/* bytes queued, referenced ones included */
+	struct outpool	*pool;
+	bool		 small;		/* first block is a small one: for queues that hold one short answer */
+};
+
+#define OUTQ_RESERVE_MAX	8192
+
+/* Keeps up to keep_bytes of free blocks for reuse. NULL: out of memory. */
+struct outpool	*outpool_new(size_t keep_bytes);
+/* All its queues are empty. */
+void		 outpool_free(struct outpool **);
+/* Bytes of blocks now in use by queues, for bounds and statistics. */
+size_t		 outpool_used(const struct outpool *);
+
+void		 outq_init(struct outq *, struct outpool *, bool small);
+/* Drops what is queued, releasing references. */
+void		 outq_clear(struct outq *);
+
+/* Room for n <= OUTQ_RESERVE_MAX contiguous bytes; commit says how many were used. NULL: out of memory. */
+char		*outq_reserve(struct outq *, size_t n);
+void		 outq_commit(struct outq *, size_t n);
+/* Copies. False: out of memory, nothing was added. */
+bool		 outq_append(struct outq *, const void *p, size_t n);
+/* References n bytes until release(arg). False: out of memory, release was not and will not be called. */
+bool		 outq_ref(struct outq *, const void *p, size_t n, outq_release_f *, void *arg);
+/* Moves all of src behind dst (same pool); src is empty afterwards. Short runs are copied, so that iovecs stay few. */
+void		 outq_splice(struct outq *dst, struct outq *src);
+
+/* The first pieces as iovecs; returns how many. */
+int		 outq_iov(const struct outq *, struct iovec *, int max);
+/* n bytes have been sent. */
+void		 outq_consume(struct outq *, size_t n);
+
+enum outq_rc { OUTQ_EMPTY, OUTQ_BLOCKED, OUTQ_FAILED };
+/* writev until empty or the socket is full; errno is set on OUTQ_FAILED. *sent grows by the bytes that left. */
+enum outq_rc	 outq_write(struct outq *, int fd, uint64_t *sent);
+
+static inline size_t
+outq_len(const struct outq *q)
+{
+	return (q->len);
+}
+
+#endif
