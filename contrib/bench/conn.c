@@ -248,7 +248,8 @@ conn_keep(struct bytes *in, const char *at, size_t len)
 {
 	if (!bytes_reserve(in, len))
 		return false;
-	memcpy(in->at, at, len);
+	if (len > 0)
+		memcpy(in->at, at, len);
 	in->len = len;
 	return true;
 }

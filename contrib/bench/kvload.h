@@ -33,6 +33,7 @@ struct opts {
 	unsigned	 multi;		/* keys per read */
 	enum op		 read_op;
 	enum op		 write_op;
+	bool		 only_writes;	/* --op set or ms */
 	const char	*mg_flags;
 	bool		 mg_value;	/* mg_flags ask for the value */
 	uint32_t	 reads;		/* reads : writes */

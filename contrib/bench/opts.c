@@ -147,8 +147,7 @@ set_op(struct opts *o, const char *text)
 		if (strcmp(text, names[i]) == 0) {
 			o->read_op = i == OP_GET || i == OP_SET ? OP_GET : OP_MG;
 			o->write_op = o->read_op == OP_GET ? OP_SET : OP_MS;
-			o->reads = i == OP_GET || i == OP_MG;
-			o->writes = !o->reads;
+			o->only_writes = i == OP_SET || i == OP_MS;
 			return;
 		}
 	fail("--op: '%s' is none of get, mg, set, ms", text);
@@ -297,6 +296,11 @@ static void
 settle(struct opts *o, unsigned key_size)
 {
 	settle_keys(o, key_size);
+	if (o->reads + o->writes == 0) {
+		o->reads = !o->only_writes;
+		o->writes = o->only_writes;
+	} else if (o->only_writes)
+		fail("--ratio goes with --op get or mg");
 	o->mg_value = strchr(o->mg_flags, 'v') != NULL;
 	for (const char *p = o->mg_flags; *p != '\0'; p++)
 		if ((*p < '0' || *p > '9') && *p != ' ' &&
