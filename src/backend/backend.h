@@ -53,9 +53,11 @@ struct be_op {
 	/* The backend's own. */
 	struct backend	*be;
 	STAILQ_ENTRY(be_op) next;
+	void		*priv;
 	uint64_t	 sent_at;
 	uint64_t	 deadline;
 	uint32_t	 seq;
+	uint16_t	 conn;
 	uint8_t		 state;
 };
 

@@ -32,11 +32,13 @@ struct loop {
 	uint64_t	 now;
 	bool		 stop;
 	bool		 again;
+	bool		 before_hooks;
 	unsigned	 nhooks;
 	struct {
 		loop_hook_f	*fn;
 		void		*arg;
-	}		 hooks[LOOP_HOOKS_MAX];
+	}		 hooks[LOOP_HOOKS_MAX];	/* fn NULL: taken away during this turn's hooks */
+	void		*slots[LOOP_SLOTS];
 	int		 wake_fd;
 	struct io	 wake;
 	pthread_mutex_t	 lock;		/* msgs */
@@ -129,6 +131,20 @@ loop_free(struct loop **lp)
 	free(l);
 }
 
+static void
+loop_run_hooks(struct loop *l)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < l->nhooks; i++)
+		if (l->hooks[i].fn != NULL)
+			l->hooks[i].fn(l->hooks[i].arg);
+	for (unsigned i = 0; i < l->nhooks; i++)
+		if (l->hooks[i].fn != NULL)
+			l->hooks[kept++] = l->hooks[i];
+	l->nhooks = kept;
+}
+
 void
 loop_run(struct loop *l)
 {
@@ -140,9 +156,10 @@ loop_run(struct loop *l)
 			flags |= EVLOOP_NONBLOCK;
 		l->again = false;
 		l->now = 0;
+		l->before_hooks = true;
 		(void)event_base_loop(l->base, flags);
-		for (unsigned i = 0; i < l->nhooks; i++)
-			l->hooks[i].fn(l->hooks[i].arg);
+		l->before_hooks = false;
+		loop_run_hooks(l);
 	}
 	l->stop = false;
 }
@@ -182,6 +199,27 @@ loop_add_hook(struct loop *l, loop_hook_f *fn, void *arg)
 	l->hooks[l->nhooks].fn = fn;
 	l->hooks[l->nhooks].arg = arg;
 	l->nhooks++;
+}
+
+void
+loop_del_hook(struct loop *l, void *arg)
+{
+	for (unsigned i = 0; i < l->nhooks; i++)
+		if (l->hooks[i].arg == arg)
+			l->hooks[i].fn = NULL;
+}
+
+bool
+loop_before_hooks(const struct loop *l)
+{
+	return (l->before_hooks);
+}
+
+void **
+loop_slot(struct loop *l, enum loop_slot n)
+{
+	MUST(n < LOOP_SLOTS);
+	return (&l->slots[n]);
 }
 
 void

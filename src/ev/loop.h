@@ -36,8 +36,19 @@ uint64_t	 loop_now_fresh(struct loop *);
 #define LOOP_HOOKS_MAX	8
 typedef void loop_hook_f(void *arg);
 void		 loop_add_hook(struct loop *, loop_hook_f *, void *arg);
+/* Takes the hook with this arg away, also from within a hook. */
+void		 loop_del_hook(struct loop *, void *arg);
+/*
+ * Whether this turn's hooks are all still to come. Who leaves work for its hook while this is false needs
+ * loop_again(), or the work waits for the next event.
+ */
+bool		 loop_before_hooks(const struct loop *);
 /* Makes the next turn not wait: a hook that has more to do calls this. */
 void		 loop_again(struct loop *);
+
+/* A place per loop for what a module keeps once per thread; NULL at first. The module frees it before loop_free(). */
+enum loop_slot { LOOP_SLOT_BACKEND, LOOP_SLOTS };
+void	       **loop_slot(struct loop *, enum loop_slot);
 
 /* Any thread: fn(arg) runs on the loop's thread, in order of posting. False: out of memory. */
 typedef void loop_msg_f(void *arg);
