@@ -41,7 +41,7 @@ void		 outq_clear(struct outq *);
 /* Room for n <= OUTQ_RESERVE_MAX contiguous bytes; commit says how many were used. NULL: out of memory. */
 char		*outq_reserve(struct outq *, size_t n);
 void		 outq_commit(struct outq *, size_t n);
-/* Copies. False: out of memory, nothing was added. */
+/* Copies. False: out of memory; some of it may have been added, so the stream is lost. */
 bool		 outq_append(struct outq *, const void *p, size_t n);
 /* References n bytes until release(arg). False: out of memory, release was not and will not be called. */
 bool		 outq_ref(struct outq *, const void *p, size_t n, outq_release_f *, void *arg);

@@ -25,6 +25,7 @@ enum op_verb {
 	OP_DELETE,		/* md, delete */
 	OP_ARITH,		/* ma, incr decr */
 	OP_DEBUG,		/* me */
+	OP_FLUSH,		/* flush_all, ttl is the delay; no key */
 };
 
 enum op_mode {			/* OP_STORE; OP_ARITH */

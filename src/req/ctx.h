@@ -1,0 +1,95 @@
+/*
+ * ctx.h - what a worker's requests need: configuration, cache, routes, counters, memory.
+ *
+ * One per worker, that worker's thread only, but for the counters (metric.h's rule) and for `shared`, which
+ * is common to all workers.
+ */
+#ifndef REQ_CTX_H
+#define REQ_CTX_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#include "base/outq.h"
+#include "base/slice.h"
+#include "cache/cache.h"
+#include "conf/model.h"
+#include "ev/loop.h"
+#include "keys/keymap.h"
+#include "obs/metric.h"
+
+struct backend;
+struct be_ops;
+struct client;
+struct command;
+struct ctx;
+struct req;
+struct ring;
+
+/* Counters of one namespace in one worker; metric.h's rule. */
+struct ns_stats {
+	_Atomic uint64_t gets, hits, local_hits, misses, sets, deletes, ariths, errors;
+};
+
+/* One store as one worker sees it. */
+struct pool {
+	const struct conf_store	*conf;
+	const struct be_ops	*ops;
+	struct ring		*ring;
+	bool			 own_ring;
+	struct backend		**servers;	/* conf->nservers */
+};
+
+/* What upper layers install: calls that go up. */
+struct ctx_ops {
+	/* The whole answer to `stats <word>...`, END included. False: no such word, the caller answers ERROR. */
+	bool	(*stats)(struct ctx *, struct outq *, unsigned nwords, const struct slice *words);
+	/* Ends the process as SIGINT would (graceful: as SIGUSR1). */
+	void	(*shutdown)(struct ctx *, bool graceful);
+	/* Makes a connection a watcher; the error text, or NULL when it worked. */
+	const char *(*watch)(struct ctx *, struct client *, unsigned nwords, const struct slice *words);
+};
+
+/* Common to all workers. */
+struct shared {
+	const struct conf	*conf;
+	struct cache		*cache;
+	const struct keymap	*keymap;
+	struct ctx_ops		 ops;
+	struct ctx		**workers;	/* nworkers; their counters are summed for statistics */
+	unsigned		 nworkers;
+	time_t			 started;	/* unix time at which the cache's clock was 0 */
+	/* Connections: main thread writes, all read. */
+	_Atomic uint64_t	 curr_conns, total_conns, rejected_conns, listen_disabled;
+	_Atomic bool		 accepting;
+	_Atomic uint64_t	 conn_structs;
+};
+
+struct ctx {
+	unsigned	 magic;
+#define CTX_MAGIC	0x63747821u
+	unsigned	 id;
+	struct shared	*shared;
+	const struct conf *conf;
+	struct cache	*cache;
+	struct loop	*loop;
+	struct outpool	*outpool;
+	struct pool	*pools;		/* conf->nstores */
+	struct ns_stats	*ns;		/* conf->nspaces */
+	struct metrics	 metrics;
+	SLIST_HEAD(, req) free_reqs;
+	unsigned	 nfree_reqs;
+	size_t		 held;		/* bytes of bodies and large values that requests hold outside the cache */
+};
+
+/* Opens the pools. NULL with *why set: a server or ring cannot be set up. */
+struct ctx	*ctx_new(struct shared *, unsigned id, struct loop *, const char **why);
+/* All requests must have ended. */
+void		 ctx_free(struct ctx **);
+/* Sum of one counter over all workers; any thread. */
+uint64_t	 shared_metric(const struct shared *, enum metric_id);
+
+#endif
