@@ -20,9 +20,35 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "li
 from kvt import *
 from transcript import *
 
-# row: (since, reason). "kvgate" rows are answered so by no memcached.
+# row: what kvgate answers, and why that is not what Debian's memcached answers.
+# kvgate-* rows are kvgate's own; all others are what memcached 1.6.45 does.
 DIFFERENCES = {
+	"words-missing": "too few words are CLIENT_ERROR bad command line format; 1.6.18: ERROR",
+	"words-more": "words that nobody needs are ignored; 1.6.18: ERROR, and read the data as commands",
+	"short-line": "a line under two letters is CLIENT_ERROR bad command line format; 1.6.18: ERROR",
+	"leading-space": "a line that begins with a space is no command; 1.6.18 skipped the space",
+	"nul": "NUL is a byte like others in a line; 1.6.18 ended the line there",
+	"numbers": "numbers are digits only and fit their type; 1.6.18 cut them to 32 bits and took a plus",
+	"swallow": "the data of a store refused for its key, flags, expiry or cas is skipped whole; "
+	    "1.6.18 read part of it as commands",
+	"noreply": "noreply hides errors once the line is parsed, and only then; 1.6.18 hid some of the "
+	    "parser's and read the data as commands",
+	"flag-byte": "a meta flag that is neither letter nor digit spoils the line; 1.6.18: invalid flag",
+	"texts": "the texts of some errors changed",
+	"ma-quiet": "ma q hides also the HD of an item that N made",
+	"me-exp": "me shows the remaining seconds; 1.6.18 showed them negated",
+	"ms-N": "ms with N creates on append and prepend (since 1.6.20)",
+	"E": "E gives the CAS unique (since 1.6.27)",
+	"md-x": "md x empties the item (since 1.6.27)",
+	"mg-C": "mg C leaves out the value if the CAS unique matches (since 1.6.40)",
+	"kvgate-long-key": "one error for the whole get line; 1.6.45 doubles the CRLF, which puts every later "
+	    "answer off by one, and 1.6.18 does so for gat",
+	"kvgate-me": "me decodes a base64 key if b is there; 1.6.45 only if another flag is there too",
+	"kvgate-flags": "client flags beyond 32 bits are refused; memcached cuts them silently",
+	"kvgate-delete": "delete with many words is ERROR as memcapable wants it and 1.6.18 said; 1.6.45 deletes",
 }
+# With servers behind, these are answered by the servers, which are Debian's.
+BY_SERVERS = {"E", "md-x", "mg-C", "ms-N", "me-exp"}
 
 corpus = load_corpus(os.path.join(os.path.dirname(os.path.realpath(__file__)), "corpus"))
 only = os.environ.get("KVT_ONLY")
@@ -36,12 +62,13 @@ for t in corpus:
 		ok(False, "%s: an expected reply and a row of the table go together" % t.title)
 
 
-def compare(t, want, got, what):
-	if same(got, want):
-		return True
-	diag("%s:%d: %s (%s)" % (os.path.basename(t.file), t.line, t.name, what),
-	    "want:", show(want), "got:", show(got))
-	return False
+def test(t, kv, mode, want):
+	try:
+		got = play(kv.addr, t)
+	except (TimeoutError, OSError) as e:
+		got = [str(e).encode()]
+	if not ok(same(got, want), "%s, %s" % (mode, t.title)):
+		diag("%s:%d" % (os.path.basename(t.file), t.line), "want:", show(want), "got:", show(got))
 
 
 with Memcached(["-t", "1"]) as reference:
@@ -50,19 +77,13 @@ with Memcached(["-t", "1"]) as reference:
 		if t.expect is None:
 			wanted[t.title] = play(reference.addr, t)
 		else:
-			wanted[t.title] = canon(t.expect, Uniques())
+			wanted[t.title] = expected(t)
 
 	for mode, kv in both_modes(["-t", "1"]):
-		mine = [t for t in corpus if t.only in (None, mode)]
+		mine = [t for t in corpus if t.only in (None, mode)
+		    and not (mode == "fleet" and t.why in BY_SERVERS)]
 		with kv.client() as nudge:
 			for t in mine:
-				want = wanted[t.title]
-				try:
-					ok(compare(t, want, play(kv.addr, t), mode), "%s, %s" % (mode, t.title))
-				except (TimeoutError, OSError) as e:
-					ok(False, "%s, %s" % (mode, t.title))
-					diag("%s:%d: %s" % (os.path.basename(t.file), t.line, e), "want:", show(want))
-					if not kv.alive():
-						break
+				test(t, kv, mode, wanted[t.title])
 
 done_testing()

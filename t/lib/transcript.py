@@ -40,7 +40,7 @@ import re
 
 from kvt import Client, wait_for
 
-__all__ = "Transcript load_corpus canon same show play whole each_byte at_random Uniques".split()
+__all__ = "Transcript load_corpus canon same show play expected whole each_byte at_random Uniques".split()
 
 
 class Transcript:
@@ -197,6 +197,15 @@ def canon(reply, uniques):
 			out.append(reply[pos:pos + data])
 			pos += data
 	return out
+
+
+def expected(t):
+	"""The normal form of the reply that a transcript with < lines holds."""
+	uniques = Uniques()
+	for step in t.steps:
+		if step[0] == "send":
+			uniques.fill_in(step[1])
+	return canon(t.expect, uniques)
 
 
 def same(a, b):
