@@ -1,8 +1,10 @@
 /*
- * hash.h - the hash functions by which pools place keys.
+ * hash.h - the hash functions by which stores place keys.
  *
- * Those that libmemcached has (md5, crc32, fnv1_64, fnv1a_64, fnv1_32, fnv1a_32, murmur, murmur3, hsieh,
- * jenkins/one_at_a_time) are libhashkit's, so that they agree with its clients bit by bit; twemproxy's that differ are ours.
+ * A name means one function, bit by bit the same as in the clients and proxies that use the name: md5, crc32,
+ * fnv*, murmur, jenkins and one_at_a_time are equal in libhashkit and in twemproxy and are libhashkit's here;
+ * murmur3 is libhashkit's alone; hsieh, crc16 and crc32a are twemproxy's. All but xxh3 are 32 bits wide, and
+ * crc32 (as opposed to crc32a) has 15.
  */
 #ifndef ROUTE_HASH_H
 #define ROUTE_HASH_H
@@ -17,5 +19,8 @@ typedef uint64_t hash_f(struct slice);
 hash_f		*hash_find(const char *name);
 /* All names with ", " between, for error messages; static. */
 const char	*hash_names(void);
+
+/* The XXH3-64 without a seed; what the local cache and ring_pick()'s callers compute. */
+hash_f		 hash_xxh3;
 
 #endif
