@@ -61,6 +61,7 @@ struct shared {
 	struct ctx_ops		 ops;
 	struct ctx		**workers;	/* nworkers; their counters are summed for statistics */
 	unsigned		 nworkers;
+	_Atomic uint32_t	 flushes;	/* moves every fence */
 	time_t			 started;	/* unix time at which the cache's clock was 0 */
 	/* Connections: main thread writes, all read. */
 	_Atomic uint64_t	 curr_conns, total_conns, rejected_conns, listen_disabled;

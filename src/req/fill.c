@@ -1,0 +1,228 @@
+/*
+ * fill.c - what may enter the local cache, and for how long.
+ */
+#include "config.h"
+
+#include "base/check.h"
+#include "cache/verb.h"
+#include "req/fill.h"
+#include "req/route.h"
+
+#define USEC_PER_SEC	1000000u
+#define NOT_KEPT	0	/* of an absolute expiry here: do not keep */
+
+/* Expiry of a copy made now of something asked for at asked_at; left: remaining seconds or OP_TTL_NONE. */
+static uint32_t
+fill_exptime(const struct ctx *ctx, const struct conf_ns *ns,
+    uint32_t asked_at, int32_t left)
+{
+	uint32_t exp = asked_at + (uint32_t)(ns->local_ttl / USEC_PER_SEC);
+
+	if (left != OP_TTL_NONE) {
+		if (left <= 1)
+			return (NOT_KEPT);
+		if (asked_at + (uint32_t)left - 1 < exp)
+			exp = asked_at + (uint32_t)left - 1;
+	}
+	return (exp > cache_now(ctx->cache) ? exp : NOT_KEPT);
+}
+
+bool
+fill_may_store(const struct command *cmd)
+{
+	return ((cmd->op.mode == OP_SET || cmd->op.mode == OP_ADD ||
+	    cmd->op.mode == OP_REPLACE) &&
+	    (cmd->op.opts & OPF_INVALIDATE) == 0);
+}
+
+struct item *
+fill_reserve_write(struct ctx *ctx, const struct conf_ns *ns,
+    const struct command *cmd)
+{
+	int32_t ttl = (cmd->op.opts & OPF_TTL) != 0 ? cmd->op.ttl : 0;
+	uint32_t now = cache_now(ctx->cache), exp;
+	int32_t left = OP_TTL_NONE;
+	enum cache_err why;
+
+	if (ttl != 0) {
+		uint32_t end = verb_exptime(ctx->cache, ttl);
+
+		left = end > now ? (int32_t)(end - now) : 0;
+	}
+	exp = fill_exptime(ctx, ns, now, left);
+	if (exp == NOT_KEPT)
+		return (NULL);
+	return (cache_reserve(ctx->cache, cmd->op.hash, cmd->op.key,
+	    cmd->op.vlen, exp, (cmd->op.opts & OPF_FLAGS) != 0 ?
+	    cmd->op.client_flags : 0, &why));
+}
+
+static void
+copy_pieces(int (*pieces)(const void *, uint32_t, struct iovec *), const void *of,
+    struct slice body)
+{
+	struct iovec iov[1];
+	uint32_t off = 0;
+
+	while (off < body.len) {
+		MUST(pieces(of, off, iov) == 1);
+		if (iov[0].iov_len > body.len - off)
+			iov[0].iov_len = body.len - off;
+		memcpy(iov[0].iov_base, body.p + off, iov[0].iov_len);
+		off += (uint32_t)iov[0].iov_len;
+	}
+}
+
+struct of_item {
+	const struct cache	*cache;
+	const struct item	*item;
+};
+
+static int
+pieces_of_item(const void *arg, uint32_t off, struct iovec *iov)
+{
+	const struct of_item *of = arg;
+
+	return (cache_value_iov(of->cache, of->item, off, iov, 1));
+}
+
+static int
+pieces_of_value(const void *arg, uint32_t off, struct iovec *iov)
+{
+	return (value_iov(arg, off, iov, 1));
+}
+
+void
+fill_copy_item(struct ctx *ctx, struct item *it, struct slice body)
+{
+	struct of_item of = { ctx->cache, it };
+
+	copy_pieces(pieces_of_item, &of, body);
+}
+
+void
+fill_copy_in(struct value *v, struct slice body)
+{
+	copy_pieces(pieces_of_value, v, body);
+}
+
+/* be_sink.iov: the first call decides where the value goes. */
+static int
+fill_iov(struct be_op *be, const struct op_result *res, uint32_t off,
+    struct iovec *iov, int max)
+{
+	struct req *r = CONTAINER_OF(be, struct req, be);
+	struct ctx *ctx = r->ctx;
+	struct item *it = NULL;
+	enum cache_err why;
+	uint32_t exp;
+
+	if (r->value == NULL && off == 0) {
+		exp = r->fills && res->bits == 0 ? fill_exptime(ctx,
+		    &ctx->conf->spaces[r->space], r->asked_at, res->ttl) :
+		    NOT_KEPT;
+		if (exp != NOT_KEPT)
+			it = cache_reserve(ctx->cache, r->cmd.op.hash,
+			    r->cmd.op.key, res->size, exp, res->client_flags,
+			    &why);
+		if (it != NULL && (r->value = value_of_reserved(ctx, it)) == NULL)
+			cache_abandon(ctx->cache, it);
+		if (r->value == NULL)
+			r->value = value_heap(ctx, res->size);
+	}
+	return (r->value == NULL ? 0 : value_iov(r->value, off, iov, max));
+}
+
+const struct be_sink fill_sink = { fill_iov };
+
+static void
+fill_read_large(struct req *r)
+{
+	struct ctx *ctx = r->ctx;
+	struct item *it = value_item(r->value);
+	struct cache_shard *s;
+	bool good;
+
+	if (it == NULL)
+		return;
+	s = cache_lock(ctx->cache, r->cmd.op.hash);
+	good = route_fence(ctx, r->cmd.op.hash) == r->fence;
+	if (good) {
+		cache_pin(s, it);
+		(void)cache_link(s, it, 0);
+		value_linked(r->value);
+	}
+	cache_unlock(s);
+	if (good)
+		METRIC_ADD(&ctx->metrics, local_fills, 1);
+	else
+		METRIC_ADD(&ctx->metrics, local_fills_raced, 1);
+}
+
+void
+fill_read(struct req *r)
+{
+	struct ctx *ctx = r->ctx;
+	const struct op_result *res = &r->be.res;
+	uint64_t hash = r->cmd.op.hash;
+	enum cache_err why;
+	struct cache_shard *s;
+	struct item *it;
+	uint32_t exp;
+
+	if (r->value != NULL) {
+		fill_read_large(r);
+		return;
+	}
+	/* Stale, or somebody is about to recache it: the server has to be asked again. */
+	if ((res->bits & (OPR_WON | OPR_STALE | OPR_SENT)) != 0 ||
+	    r->be.data.len != res->size)
+		return;
+	exp = fill_exptime(ctx, &ctx->conf->spaces[r->space], r->asked_at,
+	    res->ttl);
+	if (exp == NOT_KEPT)
+		return;
+	it = cache_reserve(ctx->cache, hash, r->cmd.op.key, res->size, exp,
+	    res->client_flags, &why);
+	if (it == NULL)
+		return;
+	fill_copy_item(ctx, it, r->be.data);
+	s = cache_lock(ctx->cache, hash);
+	if (route_fence(ctx, hash) == r->fence) {
+		(void)cache_link(s, it, 0);
+		cache_unlock(s);
+		METRIC_ADD(&ctx->metrics, local_fills, 1);
+	} else {
+		cache_unlock(s);
+		cache_abandon(ctx->cache, it);
+		METRIC_ADD(&ctx->metrics, local_fills_raced, 1);
+	}
+}
+
+void
+fill_write_end(struct req *r, bool known)
+{
+	struct ctx *ctx = r->ctx;
+	uint64_t hash = r->cmd.op.hash;
+	struct item *it = r->item != NULL ? r->item :
+	    r->value != NULL ? value_item(r->value) : NULL, *old;
+	bool same = known && r->cmd.op.verb == OP_STORE &&
+	    r->be.res.status != OP_OK;
+	struct cache_shard *s = cache_lock(ctx->cache, hash);
+
+	if (it != NULL && known && r->be.res.status == OP_OK &&
+	    route_fence(ctx, hash) == r->fence) {
+		if (r->item == NULL) {
+			cache_pin(s, it);
+			value_linked(r->value);
+		}
+		(void)cache_link(s, it, 0);
+		r->item = NULL;
+	} else if (!same || route_fence(ctx, hash) != r->fence) {
+		old = cache_find(s, hash, r->cmd.op.key);
+		if (old != NULL)
+			cache_unlink(s, old);
+	}
+	(void)cache_fence_bump(ctx->cache, hash);
+	cache_unlock(s);
+}

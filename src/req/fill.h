@@ -1,0 +1,27 @@
+/*
+ * fill.h - values on their way into the local cache: from stores (reads) and from clients (writes).
+ *
+ * See through.c for the rules. Loop thread only.
+ */
+#ifndef REQ_FILL_H
+#define REQ_FILL_H
+
+#include "req/req.h"
+#include "req/value.h"
+
+/* Memory for large values from stores: a reserved item where one may be kept, else heap. */
+extern const struct be_sink fill_sink;
+
+/* Whether success of this OP_STORE means that its body is the key's value. */
+bool		 fill_may_store(const struct command *);
+/* An item for the body of such a write; NULL: it cannot or need not be kept. */
+struct item	*fill_reserve_write(struct ctx *, const struct conf_ns *, const struct command *);
+void		 fill_copy_item(struct ctx *, struct item *, struct slice);
+void		 fill_copy_in(struct value *, struct slice);
+
+/* A read that found something: r->be.data or r->value enters the cache if it may. */
+void		 fill_read(struct req *);
+/* A write ended; known: the store said how. Sets or removes the local copy. */
+void		 fill_write_end(struct req *, bool known);
+
+#endif

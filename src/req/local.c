@@ -1,0 +1,172 @@
+/*
+ * local.c - ops on the local cache as the only place there is, with their counters.
+ *
+ * The semantics are cache/verb's; this adds what clients and statistics see.
+ */
+#include "config.h"
+
+#include "base/check.h"
+#include "cache/verb.h"
+#include "req/answer.h"
+#include "req/local.h"
+
+#define NS_ADD(ns, field)						\
+	atomic_store_explicit(&(ns)->field,				\
+	    atomic_load_explicit(&(ns)->field, memory_order_relaxed) + 1, \
+	    memory_order_relaxed)
+
+static bool
+local_get(struct ctx *ctx, struct ns_stats *ns, struct outq *out,
+    struct command *cmd)
+{
+	struct metrics *m = &ctx->metrics;
+	bool touch = (cmd->op.opts & OPF_TTL) != 0;
+	struct op_result res;
+	struct cache_shard *s;
+	struct item *it;
+
+	s = verb_get(ctx->cache, &cmd->op, &res, &it);
+	if (touch)
+		METRIC_ADD(m, cmd_touch, 1);
+	else
+		METRIC_ADD(m, cmd_get, 1);
+	NS_ADD(ns, gets);
+	if (s == NULL) {
+		if (touch)
+			METRIC_ADD(m, touch_misses, 1);
+		else
+			METRIC_ADD(m, get_misses, 1);
+		NS_ADD(ns, misses);
+		return (answer_line(out, cmd, &res));
+	}
+	if (touch)
+		METRIC_ADD(m, touch_hits, 1);
+	else
+		METRIC_ADD(m, get_hits, 1);
+	NS_ADD(ns, hits);
+	NS_ADD(ns, local_hits);
+	/* mg C: the client has this version of the value. */
+	if (UNLIKELY((cmd->op.opts & OPF_CAS) != 0) &&
+	    res.cas == cmd->op.cas)
+		cmd->op.want &= (uint16_t)~OPW_VALUE;
+	return (answer_item(ctx, out, cmd, &res, s, it));
+}
+
+static bool
+local_delete(struct ctx *ctx, struct ns_stats *ns, struct outq *out,
+    struct command *cmd)
+{
+	struct op_result res;
+
+	verb_delete(ctx->cache, &cmd->op, &res);
+	NS_ADD(ns, deletes);
+	if (res.status == OP_OK)
+		METRIC_ADD(&ctx->metrics, delete_hits, 1);
+	else
+		METRIC_ADD(&ctx->metrics, delete_misses, 1);
+	return (answer_line(out, cmd, &res));
+}
+
+static bool
+local_arith(struct ctx *ctx, struct ns_stats *ns, struct outq *out,
+    struct command *cmd)
+{
+	bool incr = cmd->op.mode == OP_INCR;
+	struct op_result res;
+
+	verb_arith(ctx->cache, &cmd->op, &res);
+	NS_ADD(ns, ariths);
+	if (res.status == OP_OK && incr)
+		METRIC_ADD(&ctx->metrics, incr_hits, 1);
+	else if (res.status == OP_OK)
+		METRIC_ADD(&ctx->metrics, decr_hits, 1);
+	else if (res.status == OP_MISS && incr)
+		METRIC_ADD(&ctx->metrics, incr_misses, 1);
+	else if (res.status == OP_MISS)
+		METRIC_ADD(&ctx->metrics, decr_misses, 1);
+	return (answer_line(out, cmd, &res));
+}
+
+bool
+local_run(struct ctx *ctx, struct ns_stats *ns, struct outq *out,
+    struct command *cmd)
+{
+	struct op_result res;
+	char buf[256];
+
+	switch (cmd->op.verb) {
+	case OP_GET:
+		return (local_get(ctx, ns, out, cmd));
+	case OP_DELETE:
+		return (local_delete(ctx, ns, out, cmd));
+	case OP_ARITH:
+		return (local_arith(ctx, ns, out, cmd));
+	default:
+		MUST(cmd->op.verb == OP_DEBUG);
+		verb_debug(ctx->cache, &cmd->op, &res, buf, sizeof buf);
+		return (answer_line(out, cmd, &res));
+	}
+}
+
+bool
+local_store_refused(struct ctx *ctx, struct outq *out, struct command *cmd,
+    enum cache_err why)
+{
+	verb_store_failed(ctx->cache, &cmd->op);
+	if (why == CACHE_TOO_LARGE)
+		METRIC_ADD(&ctx->metrics, store_too_large, 1);
+	else
+		METRIC_ADD(&ctx->metrics, store_no_memory, 1);
+	/* noreply hides it; a meta command's q does not. */
+	if (cmd->quiet && cmd->shape == SHAPE_STORE)
+		return (true);
+	return (answer_server_error(out, why == CACHE_TOO_LARGE ?
+	    "object too large for cache" : "out of memory storing object"));
+}
+
+bool
+local_store_item(struct ctx *ctx, struct ns_stats *ns, struct outq *out,
+    struct command *cmd, struct item *it)
+{
+	struct metrics *m = &ctx->metrics;
+	struct op_result res;
+
+	verb_store(ctx->cache, &cmd->op, it, &res);
+	METRIC_ADD(m, cmd_set, 1);
+	NS_ADD(ns, sets);
+	if ((cmd->op.opts & OPF_CAS) != 0) {
+		if (res.status == OP_OK)
+			METRIC_ADD(m, cas_hits, 1);
+		else if (res.status == OP_EXISTS)
+			METRIC_ADD(m, cas_badval, 1);
+		else if (res.status == OP_MISS)
+			METRIC_ADD(m, cas_misses, 1);
+	}
+	return (answer_line(out, cmd, &res));
+}
+
+bool
+local_store(struct ctx *ctx, struct ns_stats *ns, struct outq *out,
+    struct command *cmd, struct slice body)
+{
+	enum cache_err why;
+	struct item *it;
+	struct iovec iov[4];
+	uint32_t off = 0;
+
+	it = cache_reserve(ctx->cache, cmd->op.hash, cmd->op.key,
+	    (uint32_t)body.len, verb_exptime(ctx->cache, cmd->op.ttl),
+	    cmd->op.client_flags, &why);
+	if (it == NULL)
+		return (local_store_refused(ctx, out, cmd, why));
+	while (off < body.len) {
+		int n = cache_value_iov(ctx->cache, it, off, iov, 4);
+
+		MUST(n > 0);
+		for (int i = 0; i < n; i++) {
+			memcpy(iov[i].iov_base, body.p + off, iov[i].iov_len);
+			off += (uint32_t)iov[i].iov_len;
+		}
+	}
+	return (local_store_item(ctx, ns, out, cmd, it));
+}

@@ -1,0 +1,223 @@
+/*
+ * parts.c - multi-key reads and flush_all as a parent with parts.
+ *
+ * At most PARTS_MAX parts of one command are out at a time; the keys beyond wait in a copy of the line, so a
+ * line of a hundred thousand keys costs its own length and no more.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "req/answer.h"
+#include "req/local.h"
+#include "req/parts.h"
+#include "req/route.h"
+#include "req/through.h"
+
+#define PARTS_MAX	256
+#define PARTS_AHEAD	16	/* keys hashed and prefetched together */
+
+static void parts_more(struct req *);
+
+static void
+parts_finish(struct req *p)
+{
+	bool good;
+
+	if (p->failed) {
+		outq_clear(&p->out);
+		good = answer_server_error(&p->out, p->buf);
+	} else if (!p->flush)
+		good = outq_append(&p->out, "END\r\n", 5);
+	else
+		good = p->cmd.quiet || answer_text(&p->out, "OK");
+	if (p->flush && p->cmd.quiet)
+		outq_clear(&p->out);
+	if (!good || p->parts.broken)
+		req_broken(p);
+	req_done(p);
+}
+
+/* parts.advanced: something of the parent became ready. */
+static void
+parts_advanced(struct replyq *q)
+{
+	struct req *p = CONTAINER_OF(q, struct req, parts);
+
+	CHECK_OBJ(p, REQ_MAGIC);
+	if (p->asking)
+		return;
+	if (p->rest != NULL && q->nwaiting < PARTS_MAX / 2)
+		parts_more(p);
+	if (TAILQ_EMPTY(&q->waiting) && p->rest == NULL)
+		parts_finish(p);
+}
+
+static struct req *
+parts_begin(struct ctx *ctx, struct replyq *q, struct command *cmd)
+{
+	struct req *p = req_new(ctx, q, cmd);
+
+	if (p == NULL)
+		return (NULL);
+	replyq_init(&p->parts, &p->out, parts_advanced);
+	p->out.small = false;
+	p->asking = true;
+	return (p);
+}
+
+void
+parts_fail(struct req *p, const char *text, size_t len)
+{
+	if (p->failed)
+		return;
+	p->failed = true;
+	if (len > sizeof p->buf - 1)
+		len = sizeof p->buf - 1;
+	memcpy(p->buf, text, len);
+	p->buf[len] = '\0';
+}
+
+static bool
+part_get(struct req *p, struct command *cmd)
+{
+	struct ctx *ctx = p->ctx;
+	unsigned space = keymap_find(ctx->shared->keymap, cmd->op.key);
+	struct outq *out = replyq_out(ctx, &p->parts);
+	bool hit;
+
+	if (out == NULL)
+		return (false);
+	if (ctx->conf->spaces[space].primary == NULL)
+		return (local_run(ctx, &ctx->ns[space], out, cmd));
+	if (!through_local(ctx, space, out, cmd, &hit))
+		return (false);
+	return (hit || through_run(ctx, space, &p->parts, cmd, p));
+}
+
+/* Asks for keys until PARTS_MAX are out or none is left. */
+static bool
+parts_ask(struct req *p, struct command *cmd, struct slice *keys)
+{
+	struct cache *c = p->ctx->cache;
+	struct slice ahead[PARTS_AHEAD];
+	uint64_t hash[PARTS_AHEAD];
+	unsigned n;
+
+	while (p->parts.nwaiting < PARTS_MAX) {
+		for (n = 0; n < PARTS_AHEAD &&
+		    command_next_key(keys, &ahead[n]); n++) {
+			hash[n] = cache_hash(ahead[n]);
+			cache_prefetch_bucket(c, hash[n]);
+		}
+		if (n == 0)
+			return (true);
+		for (unsigned i = 0; i < n; i++)
+			cache_prefetch_item(c, hash[i]);
+		for (unsigned i = 0; i < n; i++) {
+			uint16_t want = cmd->op.want;
+
+			cmd->op.key = ahead[i];
+			cmd->op.hash = hash[i];
+			if (!part_get(p, cmd))
+				return (false);
+			cmd->op.want = want;
+		}
+	}
+	return (true);
+}
+
+/* Goes on with the keys that had to wait. */
+static void
+parts_more(struct req *p)
+{
+	struct command cmd = p->cmd;
+
+	p->asking = true;
+	if (!parts_ask(p, &cmd, &p->rest_keys))
+		parts_fail(p, "out of memory", 13);
+	p->asking = false;
+	if (p->failed || p->rest_keys.len == 0) {
+		free(p->rest);
+		p->rest = NULL;
+	}
+}
+
+bool
+parts_get(struct ctx *ctx, struct replyq *q, struct command *cmd)
+{
+	struct req *p = parts_begin(ctx, q, cmd);
+	struct slice keys = cmd->keys;
+
+	if (p == NULL)
+		return (false);
+	if (!parts_ask(p, cmd, &keys))
+		parts_fail(p, "out of memory", 13);
+	else if (keys.len > 0) {
+		p->rest = malloc(keys.len);
+		if (p->rest == NULL)
+			parts_fail(p, "out of memory", 13);
+		else {
+			memcpy(p->rest, keys.p, keys.len);
+			p->rest_keys = slice_of(p->rest, keys.len);
+		}
+	}
+	p->asking = false;
+	/* What can be said at once is; the caller looks at the queue itself. */
+	parts_advanced(&p->parts);
+	return (true);
+}
+
+static void
+flush_done(struct be_op *be)
+{
+	struct req *r = CONTAINER_OF(be, struct req, be), *p = r->parent;
+
+	if (be->err != ERR_NONE)
+		parts_fail(p, be->why, strlen(be->why));
+	else if (be->res.status == OP_ERROR)
+		parts_fail(p, be->res.error.p, be->res.error.len);
+	/* A value read before the flush may be on its way into the cache: it must not outlive it. */
+	route_flush_local(r->ctx, p->cmd.op.ttl);
+	req_done(r);
+}
+
+static void
+flush_server(struct req *p, struct pool *pool, struct backend *b)
+{
+	struct req *r = req_new(p->ctx, &p->parts, NULL);
+
+	if (r == NULL) {
+		parts_fail(p, "out of memory", 13);
+		return;
+	}
+	r->parent = p;
+	memset(&r->be, 0, sizeof r->be);
+	r->be.op.verb = OP_FLUSH;
+	r->be.op.ttl = p->cmd.op.ttl;
+	r->be.done = flush_done;
+	pool->ops->submit(b, &r->be);
+}
+
+bool
+parts_flush(struct ctx *ctx, struct replyq *q, struct command *cmd)
+{
+	struct req *p = parts_begin(ctx, q, cmd);
+
+	if (p == NULL)
+		return (false);
+	p->flush = true;
+	route_flush_local(ctx, cmd->op.ttl);
+	for (unsigned i = 0; i < ctx->conf->nstores; i++) {
+		struct pool *pool = &ctx->pools[i];
+
+		if (!route_flush_reaches(ctx, pool))
+			continue;
+		for (unsigned n = 0; n < pool->conf->nservers; n++)
+			flush_server(p, pool, pool->servers[n]);
+	}
+	p->asking = false;
+	parts_advanced(&p->parts);
+	return (true);
+}

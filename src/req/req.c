@@ -1,0 +1,186 @@
+/*
+ * req.c - the pool of reqs and the queues that keep answers in order.
+ *
+ * Reqs are recycled through a free list per worker, most recently used first. A filler is a req that
+ * is done from birth: bytes of hits that were answered while an earlier miss of the same client was out.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "req/req.h"
+
+#define REQS_KEPT	4096
+
+void
+replyq_init(struct replyq *q, struct outq *out,
+    void (*advanced)(struct replyq *))
+{
+	q->out = out;
+	TAILQ_INIT(&q->waiting);
+	q->nwaiting = 0;
+	q->broken = false;
+	q->advanced = advanced;
+}
+
+static void
+req_free(struct req *r)
+{
+	struct ctx *ctx = r->ctx;
+
+	outq_clear(&r->out);
+	MUST(r->item == NULL && r->value == NULL);
+	free(r->body);
+	free(r->rest);
+	if (ctx->nfree_reqs >= REQS_KEPT) {
+		r->magic = 0;
+		free(r);
+		return;
+	}
+	SLIST_INSERT_HEAD(&ctx->free_reqs, r, next_free);
+	ctx->nfree_reqs++;
+}
+
+static struct req *
+req_get(struct ctx *ctx)
+{
+	struct req *r = SLIST_FIRST(&ctx->free_reqs);
+
+	if (r != NULL) {
+		SLIST_REMOVE_HEAD(&ctx->free_reqs, next_free);
+		ctx->nfree_reqs--;
+		CHECK_OBJ(r, REQ_MAGIC);
+	} else {
+		r = malloc(sizeof *r);
+		if (r == NULL)
+			return (NULL);
+		r->magic = REQ_MAGIC;
+		r->ctx = ctx;
+	}
+	outq_init(&r->out, ctx->outpool, true);
+	r->done = r->filler = r->write = r->fills = false;
+	r->asking = r->failed = r->flush = false;
+	r->parent = NULL;
+	r->item = NULL;
+	r->value = NULL;
+	r->body = NULL;
+	r->rest = NULL;
+	r->q = NULL;
+	return (r);
+}
+
+static struct slice
+save(char **p, struct slice s)
+{
+	struct slice out = { *p, s.len };
+
+	memcpy(*p, s.p, s.len);
+	*p += s.len;
+	return (out);
+}
+
+struct req *
+req_new(struct ctx *ctx, struct replyq *q, const struct command *cmd)
+{
+	struct req *r = req_get(ctx);
+	char *p;
+
+	if (r == NULL)
+		return (NULL);
+	if (cmd != NULL) {
+		/* What stands behind `nonce` is for the parse alone. */
+		memcpy(&r->cmd, cmd, offsetof(struct command, nonce));
+		p = r->buf;
+		if (cmd->op.key.len <= OP_KEY_MAX && cmd->op.key.len > 0)
+			r->cmd.op.key = save(&p, cmd->op.key);
+		if (cmd->opaque.len > 0 && cmd->opaque.len <= COMMAND_OPAQUE_MAX)
+			r->cmd.opaque = save(&p, cmd->opaque);
+	}
+	r->q = q;
+	if (q != NULL) {
+		TAILQ_INSERT_TAIL(&q->waiting, r, next);
+		q->nwaiting++;
+	}
+	return (r);
+}
+
+struct outq *
+replyq_out(struct ctx *ctx, struct replyq *q)
+{
+	struct req *last;
+
+	if (LIKELY(TAILQ_EMPTY(&q->waiting)))
+		return (q->out);
+	last = TAILQ_LAST(&q->waiting, req_list);
+	if (!last->filler) {
+		last = req_new(ctx, q, NULL);
+		if (last == NULL)
+			return (NULL);
+		q->nwaiting--;
+		last->filler = last->done = true;
+	}
+	return (&last->out);
+}
+
+struct outq *
+req_out(struct req *r)
+{
+	if (r->q == NULL)
+		return (NULL);
+	if (TAILQ_FIRST(&r->q->waiting) == r)
+		return (r->q->out);
+	return (&r->out);
+}
+
+/* Moves what is due from the head of the queue to its output. */
+static void
+replyq_advance(struct replyq *q)
+{
+	struct req *r;
+
+	while ((r = TAILQ_FIRST(&q->waiting)) != NULL && r->done) {
+		TAILQ_REMOVE(&q->waiting, r, next);
+		if (!r->filler)
+			q->nwaiting--;
+		outq_splice(q->out, &r->out);
+		req_free(r);
+	}
+}
+
+void
+req_done(struct req *r)
+{
+	struct replyq *q = r->q;
+
+	CHECK_OBJ_NOTNULL(r, REQ_MAGIC);
+	if (q == NULL) {
+		req_free(r);
+		return;
+	}
+	r->done = true;
+	if (TAILQ_FIRST(&q->waiting) == r)
+		replyq_advance(q);
+	q->advanced(q);
+}
+
+void
+replyq_abandon(struct replyq *q)
+{
+	struct req *r;
+
+	while ((r = TAILQ_FIRST(&q->waiting)) != NULL) {
+		TAILQ_REMOVE(&q->waiting, r, next);
+		r->q = NULL;
+		if (r->done)
+			req_free(r);
+	}
+	q->nwaiting = 0;
+}
+
+void
+req_broken(struct req *r)
+{
+	if (r->q != NULL)
+		r->q->broken = true;
+}

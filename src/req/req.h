@@ -1,0 +1,102 @@
+/*
+ * req.h - a request that waits for a store, and the queues that keep answers in order.
+ *
+ * Most commands never become a req: what the local cache can answer goes straight into the client's output. A
+ * req is made when a store has to be asked; from then on whatever the same client is answered waits behind it.
+ *
+ *	client.q.out <- [req, waiting] <- [req, done, bytes] <- [filler, done, bytes of later hits] ...
+ *
+ * A multi-key read is a req with a queue of its own, whose answers become its bytes when the last one is in.
+ * Loop thread only.
+ */
+#ifndef REQ_REQ_H
+#define REQ_REQ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "backend/backend.h"
+#include "base/outq.h"
+#include "proto/command.h"
+#include "req/ctx.h"
+
+struct value;
+
+TAILQ_HEAD(req_list, req);
+
+/* Answers in the order in which they were asked for. */
+struct replyq {
+	struct outq	*out;		/* takes bytes whose turn it is */
+	struct req_list	 waiting;	/* the head is never done */
+	unsigned	 nwaiting;	/* reqs, fillers not counted */
+	bool		 broken;	/* an answer is missing: nothing after it may be sent */
+	/* out grew or the queue became shorter, outside of the call that added to it. */
+	void		(*advanced)(struct replyq *);
+};
+
+/* A connection as requests see it; net/conn.h's struct conn begins with one. */
+struct client {
+	struct replyq	 q;
+	struct outq	 out;
+	struct ctx	*ctx;
+	uint64_t	 id;		/* for logs and watchers */
+	bool		 close;		/* after what is queued has been sent */
+	/*
+	 * A command that answers more than fits in memory (metadump) installs this: called whenever out is nearly empty until it
+	 * returns false; no further command is looked at before. With cl NULL it frees its state.
+	 */
+	bool		(*produce)(struct client *, void *state);
+	void		*produce_state;
+};
+
+struct req {
+	unsigned	 magic;
+#define REQ_MAGIC	0x72657121u
+	TAILQ_ENTRY(req) next;
+	SLIST_ENTRY(req) next_free;
+	struct ctx	*ctx;
+	struct replyq	*q;		/* NULL: nobody waits any more */
+	struct outq	 out;		/* the answer until it is its turn */
+	bool		 done;
+	bool		 filler;	/* only bytes of answers that were ready at once */
+	bool		 write;		/* changes the key: its end is fenced */
+	bool		 fills;		/* what is read or written may enter the local cache */
+	uint16_t	 space;		/* index of the namespace */
+	uint32_t	 fence;
+	uint32_t	 asked_at;	/* the cache's clock */
+	struct req	*parent;	/* command that this is a part of */
+	struct item	*item;		/* reserved: a small body that enters the local cache if the store takes it */
+	struct value	*value;		/* a large value that arrives, or a large body that leaves */
+	struct iovec	*body;		/* pieces of a large body; heap */
+	struct iovec	 body_one;
+
+	/* A command made of several: multi-key read, flush_all. Its answer is parts', or the error in buf. */
+	struct replyq	 parts;
+	char		*rest;		/* keys not asked for yet; heap */
+	struct slice	 rest_keys;
+	bool		 asking;	/* parts are still being added */
+	bool		 failed;
+	bool		 flush;
+
+	struct be_op	 be;
+	struct command	 cmd;		/* key and opaque point into buf */
+	char		 buf[OP_KEY_MAX + COMMAND_OPAQUE_MAX + 2];
+};
+
+void		 replyq_init(struct replyq *, struct outq *, void (*advanced)(struct replyq *));
+/* Nobody wants the answers any more: reqs under way finish on their own. */
+void		 replyq_abandon(struct replyq *);
+/* Where the bytes of an answer that is ready now go. NULL: out of memory. */
+struct outq	*replyq_out(struct ctx *, struct replyq *);
+
+/* A req at the end of the queue (q may be NULL). Copies what outlives the parse buffer from cmd, if given. NULL: out of memory. */
+struct req	*req_new(struct ctx *, struct replyq *q, const struct command *cmd);
+/* The answer is written, to req_out(). Frees the req; whatever became due moves on. */
+void		 req_done(struct req *);
+/* The answer could not be written: the client is dropped. */
+void		 req_broken(struct req *);
+/* Where this req's answer is best written: straight to the queue's output when it is its turn. NULL: nobody waits. */
+struct outq	*req_out(struct req *);
+
+#endif

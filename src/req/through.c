@@ -1,0 +1,412 @@
+/*
+ * through.c - one op on a namespace that has a store behind it.
+ *
+ * The rules that keep local copies right (all times are the cache's clock, whole seconds):
+ *  - a read remembers the key's fence when it is sent; its value enters the cache only if the fence has not
+ *    moved, and with an expiry counted from when it was sent, one second short of what the server said,
+ *    because the server's second may be nearly over;
+ *  - a write moves the fence when it starts and when it ends. At its end it sets the local copy if nothing
+ *    else moved the fence meanwhile and the outcome is known, else it removes it.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "cache/verb.h"
+#include "req/answer.h"
+#include "req/fill.h"
+#include "req/parts.h"
+#include "req/route.h"
+#include "req/through.h"
+
+/* What a local copy cannot tell makes a read go to the server; so does anything that changes the item. */
+#define LOCAL_WANTS	(OPW_VALUE | OPW_FLAGS | OPW_SIZE)
+#define LOCAL_OPTS	(OPF_BINKEY | OPF_NO_BUMP)
+#define READ_OPTS	(LOCAL_OPTS | OPF_CAS)
+
+#define NS_ADD(ns, field)						\
+	atomic_store_explicit(&(ns)->field,				\
+	    atomic_load_explicit(&(ns)->field, memory_order_relaxed) + 1, \
+	    memory_order_relaxed)
+
+static inline bool
+is_read(const struct op *op)
+{
+	return (op->verb == OP_DEBUG ||
+	    (op->verb == OP_GET && (op->opts & ~READ_OPTS) == 0));
+}
+
+bool
+through_any(const struct ctx *ctx)
+{
+	return (ctx->conf->nstores > 0);
+}
+
+bool
+through_local(struct ctx *ctx, unsigned space, struct outq *out,
+    struct command *cmd, bool *hit)
+{
+	const struct conf_ns *ns = &ctx->conf->spaces[space];
+	struct op_result res = { .status = OP_OK };
+	struct cache_shard *s;
+	struct item *it;
+
+	*hit = false;
+	if (!ns->local || cmd->op.verb != OP_GET ||
+	    (cmd->op.opts & ~LOCAL_OPTS) != 0 ||
+	    (cmd->op.want & ~LOCAL_WANTS) != 0)
+		return (true);
+	s = cache_lock(ctx->cache, cmd->op.hash);
+	it = cache_find(s, cmd->op.hash, cmd->op.key);
+	if (it == NULL) {
+		cache_unlock(s);
+		METRIC_ADD(&ctx->metrics, local_misses, 1);
+		return (true);
+	}
+	*hit = true;
+	res.client_flags = item_client_flags(it);
+	res.size = item_vlen(it);
+	if ((cmd->op.opts & OPF_NO_BUMP) == 0)
+		cache_hit(s, it);
+	METRIC_ADD(&ctx->metrics, local_hits, 1);
+	METRIC_ADD(&ctx->metrics, cmd_get, 1);
+	METRIC_ADD(&ctx->metrics, get_hits, 1);
+	NS_ADD(&ctx->ns[space], gets);
+	NS_ADD(&ctx->ns[space], hits);
+	NS_ADD(&ctx->ns[space], local_hits);
+	return (answer_item(ctx, out, cmd, &res, s, it));
+}
+
+static void
+count_get(struct ctx *ctx, struct ns_stats *ns, const struct req *r,
+    bool found)
+{
+	struct metrics *m = &ctx->metrics;
+
+	NS_ADD(ns, gets);
+	if (found)
+		NS_ADD(ns, hits);
+	else
+		NS_ADD(ns, misses);
+	if ((r->cmd.op.opts & OPF_TTL) != 0) {
+		METRIC_ADD(m, cmd_touch, 1);
+		if (found)
+			METRIC_ADD(m, touch_hits, 1);
+		else
+			METRIC_ADD(m, touch_misses, 1);
+		return;
+	}
+	METRIC_ADD(m, cmd_get, 1);
+	if (found)
+		METRIC_ADD(m, get_hits, 1);
+	else
+		METRIC_ADD(m, get_misses, 1);
+}
+
+static void
+count_write(struct ctx *ctx, struct ns_stats *ns, const struct req *r,
+    enum op_status st)
+{
+	struct metrics *m = &ctx->metrics;
+	bool hit = st == OP_OK, miss = st == OP_MISS;
+
+	switch (r->cmd.op.verb) {
+	case OP_STORE:
+		NS_ADD(ns, sets);
+		METRIC_ADD(m, cmd_set, 1);
+		if ((r->cmd.op.opts & OPF_CAS) == 0)
+			break;
+		METRIC_ADD(m, cas_hits, hit);
+		METRIC_ADD(m, cas_misses, miss);
+		METRIC_ADD(m, cas_badval, st == OP_EXISTS);
+		break;
+	case OP_DELETE:
+		NS_ADD(ns, deletes);
+		METRIC_ADD(m, delete_hits, hit);
+		METRIC_ADD(m, delete_misses, miss);
+		break;
+	case OP_ARITH:
+		NS_ADD(ns, ariths);
+		if (r->cmd.op.mode == OP_INCR) {
+			METRIC_ADD(m, incr_hits, hit);
+			METRIC_ADD(m, incr_misses, miss);
+		} else {
+			METRIC_ADD(m, decr_hits, hit);
+			METRIC_ADD(m, decr_misses, miss);
+		}
+		break;
+	default:
+		break;
+	}
+}
+
+/* An error line; noreply hides it, a meta command's q does not. */
+static void
+answer_failed(struct req *r, const char *prefix, const char *text, size_t len)
+{
+	struct outq *out;
+
+	if (r->parent != NULL) {
+		/* The parent writes its own SERVER_ERROR. */
+		if (*prefix == '\0' && len > 13 && memcmp(text, "SERVER_ERROR ", 13) == 0) {
+			text += 13;
+			len -= 13;
+		}
+		parts_fail(r->parent, text, len);
+		return;
+	}
+	if (r->cmd.quiet && (r->cmd.shape == SHAPE_STORE ||
+	    r->cmd.shape == SHAPE_KEY))
+		return;
+	out = req_out(r);
+	if (out == NULL)
+		return;
+	if (!outq_append(out, prefix, strlen(prefix)) ||
+	    !outq_append(out, text, len) || !outq_append(out, "\r\n", 2))
+		req_broken(r);
+}
+
+/* The answer of a read that the store gave. */
+static bool
+answer_read(struct req *r, const struct op_result *res)
+{
+	struct outq *out = req_out(r);
+	bool good;
+
+	if (out == NULL)
+		return (true);
+	if (res->status != OP_OK || (r->cmd.op.want & OPW_VALUE) == 0)
+		good = answer_line(out, &r->cmd, res);
+	else if (r->be.data.p != NULL || res->size == 0)
+		good = answer_data(out, &r->cmd, res, r->be.data);
+	else if (r->value != NULL)
+		good = answer_value(out, &r->cmd, res, r->value);
+	else
+		good = false;
+	if (good && r->parent == NULL && (r->cmd.shape == SHAPE_KEYS ||
+	    r->cmd.shape == SHAPE_TOUCHKEYS))
+		good = outq_append(out, "END\r\n", 5);
+	return (good);
+}
+
+static void
+through_end(struct req *r)
+{
+	if (r->item != NULL)
+		cache_abandon(r->ctx->cache, r->item);
+	r->item = NULL;
+	if (r->value != NULL)
+		value_unref(r->value);
+	r->value = NULL;
+	METRIC_SUB(&r->ctx->metrics, requests_inflight, 1);
+	req_done(r);
+}
+
+/* be.done of everything that goes to a store. */
+static void
+through_done(struct be_op *be)
+{
+	struct req *r = CONTAINER_OF(be, struct req, be);
+	struct ctx *ctx = r->ctx;
+	struct ns_stats *ns = &ctx->ns[r->space];
+	struct op_result *res = &be->res;
+	bool known = be->err == ERR_NONE && res->status != OP_ERROR;
+
+	CHECK_OBJ(r, REQ_MAGIC);
+	if (r->write)
+		fill_write_end(r, known);
+	else if (known && r->fills && res->status == OP_OK)
+		fill_read(r);
+	if (be->err != ERR_NONE) {
+		NS_ADD(ns, errors);
+		METRIC_ADD(&ctx->metrics, store_errors, 1);
+		answer_failed(r, "SERVER_ERROR ", be->why, strlen(be->why));
+	} else if (res->status == OP_ERROR) {
+		NS_ADD(ns, errors);
+		answer_failed(r, "", res->error.p, res->error.len);
+	} else if (r->cmd.op.verb == OP_GET && r->cmd.shape != SHAPE_KEY) {
+		/* mg C: the client has this version of the value. */
+		if ((r->cmd.op.opts & OPF_CAS) != 0 && res->cas == r->cmd.op.cas)
+			r->cmd.op.want &= (uint16_t)~OPW_VALUE;
+		count_get(ctx, ns, r, res->status == OP_OK);
+		if (!answer_read(r, res))
+			req_broken(r);
+	} else {
+		struct outq *out = req_out(r);
+
+		if (r->cmd.op.verb == OP_GET)
+			count_get(ctx, ns, r, res->status == OP_OK);
+		else
+			count_write(ctx, ns, r, res->status);
+		if (out != NULL && !answer_line(out, &r->cmd, res))
+			req_broken(r);
+	}
+	through_end(r);
+}
+
+static struct req *
+through_begin(struct ctx *ctx, unsigned space, struct replyq *q,
+    const struct command *cmd)
+{
+	const struct conf_ns *ns = &ctx->conf->spaces[space];
+	struct req *r = req_new(ctx, q, cmd);
+
+	if (r == NULL)
+		return (NULL);
+	r->space = (uint16_t)space;
+	r->be.op = r->cmd.op;
+	r->be.body = NULL;
+	r->be.nbody = 0;
+	r->be.sink = &fill_sink;
+	r->be.timeout = 0;
+	r->be.done = through_done;
+	r->asked_at = cache_now(ctx->cache);
+	r->write = ns->local && !is_read(&cmd->op);
+	if (r->write) {
+		(void)cache_fence_bump(ctx->cache, cmd->op.hash);
+		r->fence = route_fence(ctx, cmd->op.hash);
+	} else if (ns->local)
+		r->fence = route_fence(ctx, cmd->op.hash);
+	return (r);
+}
+
+static void
+through_submit(struct req *r)
+{
+	struct pool *p = route_pool(r->ctx, r->space);
+
+	METRIC_ADD(&r->ctx->metrics, store_requests, 1);
+	METRIC_ADD(&r->ctx->metrics, requests_inflight, 1);
+	p->ops->submit(route_pick(p, r->be.op.key, r->be.op.hash), &r->be);
+}
+
+bool
+through_run(struct ctx *ctx, unsigned space, struct replyq *q,
+    struct command *cmd, struct req *parent)
+{
+	const struct conf_ns *ns = &ctx->conf->spaces[space];
+	struct req *r = through_begin(ctx, space, q, cmd);
+	struct op *op;
+
+	if (r == NULL)
+		return (false);
+	r->parent = parent;
+	op = &r->be.op;
+	if (op->verb == OP_GET && (op->opts & OPF_CAS) != 0) {
+		/* Servers before 1.6.40 do not know mg C: compare here. */
+		op->opts &= (uint16_t)~OPF_CAS;
+		op->want |= OPW_CAS;
+	}
+	r->fills = ns->local && op->verb == OP_GET && is_read(&cmd->op) &&
+	    (op->want & OPW_VALUE) != 0;
+	if (r->fills)
+		op->want |= OPW_TTL | OPW_FLAGS;
+	through_submit(r);
+	return (true);
+}
+
+struct value *
+through_body(struct ctx *ctx, unsigned space, const struct command *cmd)
+{
+	const struct conf_ns *ns = &ctx->conf->spaces[space];
+	struct value *v = NULL;
+	struct item *it;
+
+	if (ns->local && fill_may_store(cmd)) {
+		it = fill_reserve_write(ctx, ns, cmd);
+		if (it != NULL) {
+			v = value_of_reserved(ctx, it);
+			if (v == NULL)
+				cache_abandon(ctx->cache, it);
+		}
+	}
+	return (v != NULL ? v : value_heap(ctx, cmd->op.vlen));
+}
+
+bool
+through_store(struct ctx *ctx, unsigned space, struct replyq *q,
+    struct command *cmd, struct slice body)
+{
+	const struct conf_ns *ns = &ctx->conf->spaces[space];
+	struct req *r;
+
+	if (body.len > BE_BODY_COPY_MAX) {
+		struct value *v = through_body(ctx, space, cmd);
+
+		if (v == NULL)
+			return (answer_text(replyq_out(ctx, q),
+			    "SERVER_ERROR out of memory storing object"));
+		fill_copy_in(v, body);
+		return (through_store_value(ctx, space, q, cmd, v));
+	}
+	r = through_begin(ctx, space, q, cmd);
+	if (r == NULL)
+		return (false);
+	if (ns->local && fill_may_store(cmd)) {
+		r->item = fill_reserve_write(ctx, ns, cmd);
+		if (r->item != NULL)
+			fill_copy_item(ctx, r->item, body);
+	}
+	r->fills = r->item != NULL;
+	r->body_one.iov_base = (char *)(uintptr_t)body.p;
+	r->body_one.iov_len = body.len;
+	r->be.body = &r->body_one;
+	r->be.nbody = 1;
+	through_submit(r);
+	return (true);
+}
+
+/* All pieces of a value at once: a chain of extents has as many as it has. */
+static struct iovec *
+value_pieces(const struct value *v, int *n)
+{
+	struct iovec *iov = NULL, *more;
+	uint32_t off = 0;
+	int cap = 0, got;
+
+	*n = 0;
+	while (off < value_len(v)) {
+		if (*n == cap) {
+			cap = cap == 0 ? 8 : cap * 2;
+			more = realloc(iov, (size_t)cap * sizeof *iov);
+			if (more == NULL) {
+				free(iov);
+				return (NULL);
+			}
+			iov = more;
+		}
+		got = value_iov(v, off, iov + *n, cap - *n);
+		MUST(got > 0);
+		for (int i = 0; i < got; i++)
+			off += (uint32_t)iov[*n + i].iov_len;
+		*n += got;
+	}
+	return (iov);
+}
+
+bool
+through_store_value(struct ctx *ctx, unsigned space, struct replyq *q,
+    struct command *cmd, struct value *v)
+{
+	struct req *r = through_begin(ctx, space, q, cmd);
+
+	if (r == NULL) {
+		value_unref(v);
+		return (false);
+	}
+	r->value = v;
+	r->fills = value_item(v) != NULL;
+	r->body = value_pieces(v, &r->be.nbody);
+	if (r->body == NULL) {
+		answer_failed(r, "SERVER_ERROR ", "out of memory", 13);
+		METRIC_ADD(&ctx->metrics, requests_inflight, 1);
+		if (r->write)
+			fill_write_end(r, false);
+		through_end(r);
+		return (true);
+	}
+	r->be.body = r->body;
+	through_submit(r);
+	return (true);
+}
