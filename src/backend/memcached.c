@@ -1,0 +1,461 @@
+/*
+ * memcached.c - the memcached store: ops into request lines, one pipeline per connection.
+ *
+ * submit() only appends to a connection's output and ring; all I/O is in the loop's callbacks and in the hook at
+ * the end of the turn, so done() can never come before submit() has returned.
+ */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "backend/memcached.h"
+#include "base/check.h"
+#include "obs/log.h"
+
+/* Two bytes are enough to notice replies that slipped, and short to send. */
+#define OPAQUE_MASK	0xffffu
+
+static void
+mc_body_sent(void *arg)
+{
+	struct mc_body *b = arg;
+	struct be_op *op = b->op;
+
+	if (--b->refs > 0)
+		return;
+	if (b->over) {
+		be_op_end_later(op, op->err, op->why);
+		return;
+	}
+	op->priv = NULL;
+	free(b);
+}
+
+/* True: the body has not left yet, the op ends with its last piece. */
+static bool
+mc_body_holds(struct be_op *op)
+{
+	struct mc_body *b = op->priv;
+
+	if (LIKELY(b == NULL))
+		return (false);
+	b->over = true;
+	return (true);
+}
+
+static bool
+mc_body_ref(struct mc_conn *c, struct be_op *op, const struct iovec *body,
+    int nbody)
+{
+	struct mc_body *b = malloc(sizeof *b);
+
+	if (b == NULL)
+		return (false);
+	b->op = op;
+	b->refs = 1;		/* ours, so that it lives through the loop */
+	b->over = false;
+	op->priv = b;
+	for (int i = 0; i < nbody; i++) {
+		if (body[i].iov_len == 0)
+			continue;
+		b->refs++;
+		if (!outq_ref(&c->out, body[i].iov_base, body[i].iov_len,
+		    mc_body_sent, b)) {
+			b->refs--;
+			c->broken = true;
+			break;
+		}
+	}
+	mc_body_sent(b);
+	return (true);
+}
+
+static bool
+mc_body_put(struct mc_conn *c, struct be_op *op, const struct iovec *body,
+    int nbody)
+{
+	if (op->op.vlen > BE_BODY_COPY_MAX) {
+		if (!mc_body_ref(c, op, body, nbody))
+			return (false);
+	} else {
+		for (int i = 0; i < nbody; i++)
+			if (!outq_append(&c->out, body[i].iov_base,
+			    body[i].iov_len))
+				return (false);
+	}
+	return (outq_append(&c->out, "\r\n", 2));
+}
+
+static bool
+mc_ring_grow(struct mc_conn *c)
+{
+	uint32_t cap = c->cap == 0 ? MC_RING_MIN : c->cap * 2;
+	struct mc_slot *ring = malloc(cap * sizeof *ring);
+
+	if (ring == NULL)
+		return (false);
+	for (uint32_t i = 0; i < c->n; i++)
+		ring[(c->head + i) & (cap - 1)] = *mc_slot(c, c->head + i);
+	free(c->ring);
+	c->ring = ring;
+	c->cap = cap;
+	return (true);
+}
+
+/* Reads that change nothing: asking twice does no harm. */
+static bool
+mc_is_plain_read(const struct op *o)
+{
+	return (o->verb == OP_GET && (o->opts &
+	    ~(unsigned)(OPF_BINKEY | OPF_NO_BUMP)) == 0);
+}
+
+static void
+mc_slot_fill(struct mc_conn *c, struct be_op *op, const struct op *o)
+{
+	struct mc_slot *s = mc_slot(c, c->head + c->n);
+	uint64_t now = loop_now(c->mc->loop);
+	uint64_t timeout = c->mc->store->timeout;
+
+	op->seq = c->head + c->n;
+	op->conn = (uint16_t)c->index;
+	op->state = MC_OP_SLOT;
+	op->deadline = UINT64_MAX;
+	if (op->timeout != 0) {
+		op->deadline = op->sent_at + op->timeout;
+		if (op->timeout > timeout)
+			timeout = op->timeout;
+		c->nshort++;
+		mc_conn_timer(c, op->deadline);
+	}
+	s->op = op;
+	s->deadline = now + timeout;
+	s->expect.opaque = op->seq & OPAQUE_MASK;
+	/* Classic replies carry no opaque, but those to reads the key. */
+	if (UNLIKELY(c->dialect == UPSTREAM_CLASSIC))
+		s->expect.opaque = (uint32_t)XXH3_64bits(o->key.p, o->key.len);
+	s->expect.verb = o->verb;
+	s->expect.dialect = c->dialect;
+	s->expect.mode = o->mode;
+	s->expect.want_value = (o->want & OPW_VALUE) != 0;
+	c->n++;
+	c->burst = c->burst && mc_is_plain_read(o);
+	mc_conn_timer(c, s->deadline);
+}
+
+/* Serialises into the connection's output; the op ends later if that cannot be. */
+static void
+mc_put(struct mc_conn *c, struct be_op *op, const struct op *o,
+    const struct iovec *body, int nbody)
+{
+	char *line, *end;
+
+	if (c->n == 0) {
+		c->burst = outq_len(&c->out) == 0;
+		c->replay_len = 0;
+	}
+	if (UNLIKELY(c->n == c->cap) && !mc_ring_grow(c)) {
+		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
+		return;
+	}
+	line = outq_reserve(&c->out, MC_LINE_FLAGS + o->key.len * 4 / 3 + 4);
+	if (UNLIKELY(line == NULL)) {
+		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
+		return;
+	}
+	end = upstream_put(line, c->dialect, o,
+	    (c->head + c->n) & OPAQUE_MASK);
+	if (UNLIKELY(end == NULL)) {
+		be_op_end_later(op, ERR_UNSUPPORTED, c->mc->why_old);
+		return;
+	}
+	outq_commit(&c->out, (size_t)(end - line));
+	mc_slot_fill(c, op, o);
+	if (o->verb == OP_STORE && !mc_body_put(c, op, body, nbody))
+		c->broken = true;
+	be_loop_dirty(c->mc->be.bl, &c->dirty);
+}
+
+/* The ready connection with the fewest in flight. */
+static struct mc_conn *
+mc_pick(struct mc *mc)
+{
+	struct mc_conn *best = NULL;
+
+	for (unsigned i = 0; i < mc->nconns; i++) {
+		struct mc_conn *c = &mc->conns[i];
+
+		if (c->state == MC_READY && (best == NULL || c->n < best->n))
+			best = c;
+	}
+	return (best);
+}
+
+/* Key and short body are copied: the caller's are good until submit() returns. */
+static struct mc_wait *
+mc_wait_new(struct be_op *op)
+{
+	bool copy = op->op.verb == OP_STORE && op->op.vlen <= BE_BODY_COPY_MAX;
+	struct mc_wait *w;
+	size_t len = 0;
+
+	if (op->op.key.len > sizeof w->key)
+		return (NULL);
+	w = malloc(sizeof *w + (copy ? op->op.vlen : 0));
+	if (w == NULL)
+		return (NULL);
+	w->op = op;
+	memcpy(w->key, op->op.key.p, op->op.key.len);
+	for (int i = 0; copy && i < op->nbody; i++) {
+		MUST(len + op->body[i].iov_len <= op->op.vlen);
+		memcpy(w->body + len, op->body[i].iov_base, op->body[i].iov_len);
+		len += op->body[i].iov_len;
+	}
+	w->piece = (struct iovec){ copy ? w->body : NULL, len };
+	return (w);
+}
+
+static void
+mc_wait(struct mc *mc, struct be_op *op)
+{
+	struct mc_wait *w;
+
+	if (mc->nwaiting >= mc->max_inflight) {
+		be_op_end_later(op, ERR_BUSY, mc->why_busy);
+		return;
+	}
+	w = mc_wait_new(op);
+	if (w == NULL) {
+		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
+		return;
+	}
+	op->priv = w;
+	op->state = MC_OP_WAITING;
+	TAILQ_INSERT_TAIL(&mc->waiting, w, next);
+	mc->nwaiting++;
+}
+
+static struct be_op *
+mc_waiting_take(struct mc *mc, struct mc_wait *w)
+{
+	TAILQ_REMOVE(&mc->waiting, w, next);
+	mc->nwaiting--;
+	w->op->state = MC_OP_ENDING;
+	return (w->op);
+}
+
+void
+mc_waiting_put(struct mc *mc)
+{
+	struct mc_wait *w;
+
+	while ((w = TAILQ_FIRST(&mc->waiting)) != NULL) {
+		struct be_op *op = mc_waiting_take(mc, w);
+		struct mc_conn *c = mc_pick(mc);
+		struct op o = op->op;
+
+		o.key.p = w->key;
+		op->priv = NULL;
+		if (c->n >= mc->max_inflight)
+			be_op_end_later(op, ERR_BUSY, mc->why_busy);
+		else if (w->piece.iov_base != NULL)
+			mc_put(c, op, &o, &w->piece, 1);
+		else
+			mc_put(c, op, &o, op->body, op->nbody);
+		free(w);
+	}
+}
+
+void
+mc_waiting_fail(struct mc *mc, enum err err, const char *why)
+{
+	struct mc_wait *w;
+
+	while ((w = TAILQ_FIRST(&mc->waiting)) != NULL)
+		be_op_end_later(mc_waiting_take(mc, w), err, why);
+}
+
+static void
+mc_submit(struct backend *be, struct be_op *op)
+{
+	struct mc *mc = (struct mc *)be;
+	struct mc_conn *c;
+
+	be_stat_add(&be->stats.requests, 1);
+	be_stat_inflight(&be->stats, 1);
+	op->be = be;
+	op->priv = NULL;
+	op->state = MC_OP_ENDING;
+	op->sent_at = loop_now(mc->loop);
+	op->err = ERR_NONE;
+	op->data = SLICE_NULL;
+	op->why = NULL;
+	if (UNLIKELY(mc->down)) {
+		be_op_end_later(op, ERR_DOWN, mc->why);
+		return;
+	}
+	c = mc_pick(mc);
+	if (UNLIKELY(c == NULL))
+		mc_wait(mc, op);
+	else if (UNLIKELY(c->n >= mc->max_inflight))
+		be_op_end_later(op, ERR_BUSY, mc->why_busy);
+	else
+		mc_put(c, op, &op->op, op->body, op->nbody);
+}
+
+void
+mc_detach(struct mc_slot *s, enum err err, const char *why)
+{
+	struct be_op *op = s->op;
+
+	s->op = NULL;
+	op->state = MC_OP_ENDING;
+	op->err = err;
+	op->why = why;
+	if (!mc_body_holds(op))
+		be_op_end_later(op, err, why);
+}
+
+static void
+mc_cancel(struct backend *be, struct be_op *op)
+{
+	struct mc *mc = (struct mc *)be;
+
+	switch (op->state) {
+	case MC_OP_WAITING:
+		be_op_end_later(mc_waiting_take(mc, op->priv), ERR_CANCELLED,
+		    err_text(ERR_CANCELLED));
+		break;
+	case MC_OP_SLOT:
+		mc_detach(mc_slot(&mc->conns[op->conn], op->seq),
+		    ERR_CANCELLED, err_text(ERR_CANCELLED));
+		break;
+	default:
+		break;		/* done() is on its way */
+	}
+}
+
+static void
+mc_close(struct backend **bep)
+{
+	struct backend *be;
+	struct mc *mc;
+
+	TAKE_OBJ_NOTNULL(be, bep, MC_MAGIC);
+	mc = (struct mc *)be;
+	mc->down = true;
+	snprintf(mc->why, sizeof mc->why, "%s is being closed", mc->server->name);
+	mc_waiting_fail(mc, ERR_CANCELLED, err_text(ERR_CANCELLED));
+	for (unsigned i = 0; i < mc->nconns; i++)
+		mc_conn_fini(&mc->conns[i]);
+	while (atomic_load_explicit(&be->stats.inflight, memory_order_relaxed) > 0)
+		be_loop_drain(be);
+	resolve_drop(&mc->job);
+	be_loop_unpin(&be->bl);
+	be->magic = 0;
+	free(mc);
+}
+
+static bool
+mc_find_addrs(struct mc *mc, const char **why)
+{
+	const struct conf_server *sv = mc->server;
+	const char *wrong;
+
+	if (sv->path != NULL) {
+		if (resolve_unix(sv->path, &mc->addrs))
+			return (true);
+		*why = "the path of the unix socket is too long";
+		return (false);
+	}
+	mc->by_name = !resolve_is_numeric(sv->host);
+	wrong = resolve_now(sv->host, sv->port, &mc->addrs);
+	/* One name that cannot be found today must not keep the others from being served. */
+	if (wrong != NULL)
+		log_warn("%s: cannot resolve: %s", sv->name, wrong);
+	return (true);
+}
+
+/* Made once, so that be_op.why can outlive the moment. */
+static void
+mc_name_errors(struct mc *mc)
+{
+	const char *name = mc->server->name;
+
+	snprintf(mc->why_busy, sizeof mc->why_busy, "%s %s", name, err_text(ERR_BUSY));
+	snprintf(mc->why_old, sizeof mc->why_old, "%s %s", name, err_text(ERR_UNSUPPORTED));
+	snprintf(mc->why_slow, sizeof mc->why_slow, "%s %s", name, err_text(ERR_TIMEOUT));
+}
+
+static struct backend *
+mc_open(struct loop *l, const struct conf_store *store,
+    const struct conf_server *server, const char **why)
+{
+	unsigned n = store->connections == 0 ? 1 : store->connections;
+	struct mc *mc = calloc(1, sizeof *mc + n * sizeof mc->conns[0]);
+
+	*why = "out of memory";
+	if (mc == NULL)
+		return (NULL);
+	mc->be.magic = MC_MAGIC;
+	mc->loop = l;
+	mc->store = store;
+	mc->server = server;
+	mc->max_inflight = store->max_inflight == 0 ? UINT16_MAX : store->max_inflight;
+	mc->random = (uint32_t)loop_now(l) ^ (uint32_t)(uintptr_t)mc ^ 0x9e3779b9u;
+	TAILQ_INIT(&mc->waiting);
+	mc_name_errors(mc);
+	if (!mc_find_addrs(mc, why))
+		goto fail;
+	mc->be.bl = be_loop_pin(l);
+	if (mc->be.bl == NULL)
+		goto fail;
+	for (; mc->nconns < n; mc->nconns++)
+		if (!mc_conn_init(mc, &mc->conns[mc->nconns], mc->nconns))
+			goto fail_conns;
+	for (unsigned i = 0; i < n; i++)
+		mc_conn_start(&mc->conns[i]);
+	*why = NULL;
+	return (&mc->be);
+
+fail_conns:
+	while (mc->nconns > 0)
+		mc_conn_fini(&mc->conns[--mc->nconns]);
+	be_loop_unpin(&mc->be.bl);
+fail:
+	free(mc);
+	return (NULL);
+}
+
+static bool
+mc_healthy(const struct backend *be)
+{
+	return (!((const struct mc *)be)->down);
+}
+
+static struct be_stats *
+mc_stats(struct backend *be)
+{
+	return (&be->stats);
+}
+
+static const char *
+mc_server_name(const struct backend *be)
+{
+	return (((const struct mc *)be)->server->name);
+}
+
+const struct be_ops memcached_ops = {
+	.name = "memcached",
+	.caps = BE_CAP_TTL | BE_CAP_COUNTERS,
+	.open = mc_open,
+	.close = mc_close,
+	.submit = mc_submit,
+	.cancel = mc_cancel,
+	.healthy = mc_healthy,
+	.stats = mc_stats,
+	.server_name = mc_server_name,
+};
