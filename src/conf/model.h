@@ -55,8 +55,8 @@ struct conf_ns {
 	char		*prefix;
 	size_t		 prefix_len;
 	const struct conf_store *primary;	/* NULL: the local cache is all there is */
-	uint64_t	 local_ttl;	/* microseconds; 0: no local copies */
-	bool		 local;		/* false: local { ttl = 0 } */
+	uint64_t	 local_ttl;	/* microseconds a local copy may live; 0: no local copies, or no primary */
+	bool		 local;		/* false: local { ttl = 0 }; true and local_ttl 0: no primary, the cache is the store */
 	bool		 flush;		/* flush_all reaches it; the default namespace always */
 	const char	*file;
 	int		 line;
@@ -66,6 +66,10 @@ struct conf {
 	/* memcached's letters */
 	struct conf_listen *listens;
 	unsigned	 nlistens;
+	char		*sock_path;	/* -s, for `stats settings`; it is in listens too */
+	unsigned	 sock_mode;	/* -a */
+	char		*inter;		/* -l as given, NULL: none; for `stats settings` */
+	bool		 core_dumps;	/* -r */
 	char		*user;		/* -u */
 	char		*pidfile;	/* -P */
 	bool		 daemonize;	/* -d */
@@ -99,10 +103,22 @@ struct conf {
 };
 
 /*
- * Parses argv and the file it names. NULL: one line has gone to stderr, exit with *exit_code (0 after -h, -V,
- * --check of a good file; else 2).
+ * Parses argv and the file it names; main thread only (libconfuse is not re-entrant). NULL: one line has gone to
+ * stderr, exit with *exit_code (0 after -h, -V, --check of a good file; else 2). Warnings go to stderr too,
+ * one line each, but only when there is no error.
  */
 struct conf	*conf_load(int argc, char **argv, int *exit_code);
+/* Frees and sets to NULL; NULL is fine. */
 void		 conf_free(struct conf **);
+
+/* The word for it in the configuration file. */
+const char	*conf_dist_name(enum conf_dist);
+
+/*
+ * Calls emit() for every line of `stats settings`, in memcached's spelling. What changes while running (maxbytes after
+ * cache_memlimit, verbosity, detail_enabled) comes with its value at the start: the caller knows better. Any thread.
+ */
+typedef void	 conf_setting_f(void *arg, const char *name, const char *value);
+void		 conf_each_setting(const struct conf *, conf_setting_f *emit, void *arg);
 
 #endif

@@ -1,0 +1,39 @@
+/*
+ * file.h - between the grammar (file.c) and those who read single sections.
+ *
+ * Every value reaches us as text with its line; the readers are strict about it. Only while conf_parse_text() runs.
+ */
+#ifndef CONF_FILE_H
+#define CONF_FILE_H
+
+#include <confuse.h>
+
+#include "conf/parse.h"
+
+struct conf_value {
+	int		 line;
+	char		 text[];
+};
+
+/* The value of a key; NULL: not there. The n-th of a list. */
+const struct conf_value	*file_value(cfg_t *sec, const char *key);
+const struct conf_value	*file_value_nth(cfg_t *sec, const char *key, unsigned n);
+/* Line of a section's opening brace. */
+int	 file_line(cfg_t *sec);
+/* The only section of this name in sec, NULL when there is none. False: there are two, reported. */
+bool	 file_only_section(struct conf_ctx *, cfg_t *sec, const char *name, cfg_t **out);
+
+/* Each leaves *out alone when the key is not there. False: bad, reported. */
+bool	 file_get_uint(struct conf_ctx *, cfg_t *, const char *key, unsigned min, unsigned max, unsigned *out);
+bool	 file_get_size(struct conf_ctx *, cfg_t *, const char *key, uint64_t min, uint64_t max, size_t *out);
+bool	 file_get_time(struct conf_ctx *, cfg_t *, const char *key, uint64_t min, uint64_t max, uint64_t *out);
+bool	 file_get_bool(struct conf_ctx *, cfg_t *, const char *key, bool *out);
+bool	 file_get_str(struct conf_ctx *, cfg_t *, const char *key, char **out);
+/* One of words (NULL-terminated): its index. */
+bool	 file_get_word(struct conf_ctx *, cfg_t *, const char *key, const char *const *words, int *out);
+
+/* The readers of sections. */
+bool	 file_read_store(struct conf_ctx *, cfg_t *);
+bool	 file_read_space(struct conf_ctx *, cfg_t *);
+
+#endif
