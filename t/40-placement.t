@@ -71,6 +71,8 @@ def pylibmc_cases(servers):
 	    # libmemcached's modula is modula when nobody weighs more
 	    ("modula, our own", {"hash": "fnv1a_64"}, EQUAL, "modula", "fnv1a_64"),
 	    ("ketama", {"ketama": True}, EQUAL, "libmemcached-ketama", None),
+	    # as in libmemcached, a weight above 1 counts even without ketama_weighted, though not in the same places
+	    ("ketama, weights", {"ketama": True}, WEIGHTS, "libmemcached-ketama", None),
 	    ("ketama, fnv1a_32", {"ketama": True, "hash": "fnv1a_32"}, EQUAL, "libmemcached-ketama", "fnv1a_32"),
 	    ("ketama_weighted", {"ketama_weighted": True}, WEIGHTS, "libmemcached-ketama-weighted", None),
 	    ("ketama_weighted, md5", {"ketama_weighted": True, "hash": "md5"}, WEIGHTS, "libmemcached-ketama-weighted", "md5"),

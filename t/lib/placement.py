@@ -13,8 +13,8 @@ from kvt import *
 COUNT = 10000
 
 
-def keys(seed, count=COUNT):
-	"""Keys of all shapes, none twice, bytes: short, of 250 bytes, of all printable characters, UTF-8."""
+def keys(seed, count=COUNT, utf8=True):
+	"""Keys of all shapes, none twice, bytes: short, of 250 bytes, of all printable characters, UTF-8 if so wished."""
 	rng = random.Random(seed)
 	printable = bytes(range(0x21, 0x7f))
 
@@ -29,7 +29,7 @@ def keys(seed, count=COUNT):
 			key = b"k" + own
 		elif shape == 2:
 			key = (own + b"/" + noise(250))[:250]
-		elif shape == 3:
+		elif shape == 3 or not utf8:
 			key = noise(rng.randrange(40)) + own + noise(rng.randrange(40))
 		else:
 			key = ("ключ-%d.%d-日本語-é-🔑" % (seed, i)).encode()
