@@ -61,6 +61,9 @@ struct be_op {
 	uint8_t		 state;
 };
 
+/* A body of one piece up to this long is copied by submit(); any other must stay valid until done(). */
+#define BE_BODY_COPY_MAX	(16 * 1024)
+
 #define BE_CAP_TTL	(1u << 0)	/* tells the remaining TTL */
 #define BE_CAP_COUNTERS	(1u << 1)
 #define BE_CAP_ORDERED	(1u << 2)
