@@ -3,6 +3,13 @@
  *
  * Made by proto_parse(); everything in it borrows from the buffer that was parsed and is valid until that
  * buffer is changed.
+ *
+ * Parsing a line is part of every request's cost, so only what a shape uses is written. Always valid: id, shape,
+ * quiet, close, has_body, line, and all of op (zero but for what the command says). Then, by shape:
+ *	SHAPE_KEYS, _TOUCHKEYS	keys, nkeys; op.key is the first key
+ *	SHAPE_META, _MSET	rflags, nrflags, opaque, nonce, space
+ *	SHAPE_WORDS		words, nwords
+ *	CMD_BAD			error, swallow; shape is that of the command if it was known, else SHAPE_WORDS
  */
 #ifndef PROTO_COMMAND_H
 #define PROTO_COMMAND_H
@@ -15,7 +22,7 @@
 #include "proto/op.h"
 
 enum cmd_id {
-	CMD_BAD,		/* could not be parsed: command.error is the answer */
+	CMD_BAD,		/* could not be parsed: command.error is the answer, unless quiet (see reply_bad_line()) */
 #define CMD(id, word, shape, flags)	CMD_##id,
 #include "tbl/commands.h"
 #undef CMD
@@ -43,8 +50,8 @@ struct command {
 	bool		 quiet;		/* noreply, or meta q */
 	bool		 close;		/* close the connection after (or, with no error text, instead of) answering */
 	bool		 has_body;	/* op.vlen bytes and CRLF follow the line */
-	uint8_t		 nrflags;	/* meta: letters to answer, in the order asked (O and k among them) */
-	uint8_t		 nwords;	/* SHAPE_WORDS: words after the command */
+	uint8_t		 nrflags;	/* meta: letters to answer, in the order asked (O and k among them; T: t as it was before) */
+	uint8_t		 nwords;	/* SHAPE_WORDS: words after the command, a last "noreply" included */
 	char		 rflags[COMMAND_RFLAGS_MAX];
 	struct op	 op;
 	struct slice	 keys;		/* SHAPE_KEYS, SHAPE_TOUCHKEYS: first key to end of line; see command_next_key() */
@@ -52,7 +59,7 @@ struct command {
 	struct slice	 opaque;	/* meta O with its letter; len 0: none */
 	struct slice	 nonce;		/* meta P, without the letter */
 	struct slice	 space;		/* meta L, without the letter: "<namespace>/" */
-	struct slice	 words[COMMAND_WORDS_MAX];	/* SHAPE_WORDS; more words than fit are in nwords only, capped at 255 */
+	struct slice	 words[COMMAND_WORDS_MAX];	/* SHAPE_WORDS; more words than fit are in nwords only, capped at 22 */
 	struct slice	 line;		/* without its end */
 	const char	*error;		/* CMD_BAD: the answer without CRLF */
 	uint64_t	 swallow;	/* CMD_BAD: bytes to throw away after the line */

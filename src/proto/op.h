@@ -58,6 +58,7 @@ enum op_mode {			/* OP_STORE; OP_ARITH */
 #define OPW_LA		(1u << 4)	/* l */
 #define OPW_SIZE	(1u << 5)	/* s */
 #define OPW_TTL		(1u << 6)	/* t */
+#define OPW_TTL_BEFORE	(1u << 7)	/* with OPW_TTL: t stood before the T or N that sets it, so the old one is asked for */
 
 struct op {
 	uint8_t		 verb;		/* enum op_verb */
@@ -90,12 +91,14 @@ enum op_status {
 #define OPR_STALE	(1u << 1)	/* X */
 #define OPR_SENT	(1u << 2)	/* Z: another client has the win */
 #define OPR_FETCHED	(1u << 3)	/* h1 */
+#define OPR_BINKEY	(1u << 4)	/* the item was stored under a base64 key */
 
 struct op_result {
 	uint8_t		 status;	/* enum op_status */
 	uint8_t		 bits;		/* OPR_* */
 	uint32_t	 client_flags;
-	int32_t		 ttl;		/* remaining seconds or OP_TTL_NONE */
+	int32_t		 ttl;		/* remaining seconds or OP_TTL_NONE, after T or N had its way */
+	int32_t		 ttl_before;	/* the same before it; equal to ttl where nothing sets one */
 	uint32_t	 la;		/* seconds since last access */
 	uint32_t	 size;		/* of the value, without CRLF */
 	uint64_t	 cas;

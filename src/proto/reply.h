@@ -17,12 +17,22 @@ char	*reply_value_line(char *dst, struct slice key, const struct op_result *, bo
 
 /*
  * The whole answer line to a meta command for this outcome ("VA 5 f0\r\n", "HD\r\n", "EN O12\r\n" ...),
- * or dst itself when q hides it. OP_ERROR outcomes are written as their error text.
+ * or dst itself when q hides it. OP_ERROR outcomes are written as their error text, which q never hides. ma's
+ * VA comes whole, number and all.
  */
 char	*reply_meta_line(char *dst, const struct command *, const struct op_result *);
 
 /* The whole answer line of a classic storage, delete, arithmetic or touch command; dst itself with noreply. */
 char	*reply_classic_line(char *dst, const struct command *, const struct op_result *);
+
+/*
+ * Whether a value follows reply_meta_line()'s answer to OP_GET: asked for, there, and not left out because C
+ * names the version that the client has already.
+ */
+bool	 reply_sends_value(const struct command *, const struct op_result *);
+
+/* The answer to CMD_BAD; dst itself when noreply hides it. */
+char	*reply_bad_line(char *dst, const struct command *);
 
 /* text and CRLF. */
 char	*reply_text(char *dst, const char *text);

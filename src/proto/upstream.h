@@ -13,36 +13,51 @@
 
 enum upstream_dialect { UPSTREAM_META, UPSTREAM_CLASSIC };
 
-/*
- * Writes the request line with CRLF for op at dst and returns the end; for OP_STORE the body and CRLF are to
- * follow. opaque is sent as O<number> in the meta dialect and must come back. NULL: this dialect cannot say it.
- */
-char	*upstream_put(char *dst, enum upstream_dialect, const struct op *, uint32_t opaque);
-
-/* What the next reply must look like; remembered per request in flight (8 bytes). */
+/* What the next reply must look like; remembered per request in flight. Made by upstream_put(). */
 struct upstream_expect {
-	uint32_t	 opaque;
+	uint32_t	 opaque;	/* meta */
+	uint32_t	 keyhash;	/* classic get: of the key that VALUE must name */
+	uint16_t	 want;		/* OPW_* that the reply must bring */
 	uint8_t		 verb;		/* enum op_verb */
 	uint8_t		 dialect;	/* enum upstream_dialect */
-	uint8_t		 mode;		/* enum op_mode */
-	uint8_t		 want_value;	/* a classic get ends with END */
+	uint8_t		 bits;		/* upstream.c's own */
 };
+
+/*
+ * Writes the request line with CRLF for op at dst, fills *expect and returns the end; for OP_STORE the body and
+ * CRLF are to follow. opaque is sent as O<number> in the meta dialect and must come back. NULL: this dialect
+ * cannot say it (or the key cannot be sent), nothing is to be sent.
+ */
+char	*upstream_put(char *dst, enum upstream_dialect, const struct op *, uint32_t opaque,
+		    struct upstream_expect *expect);
 
 enum upstream_rc {
 	UPSTREAM_MORE,		/* no whole line yet */
 	UPSTREAM_DONE,		/* outcome complete, no value follows */
-	UPSTREAM_VALUE,		/* outcome known; res->size bytes of value and *tail bytes (CRLF, classic: CRLF END CRLF) follow */
+	/*
+	 * Outcome known; res->size bytes of value and *tail bytes (CRLF, classic: CRLF END CRLF) follow. A classic
+	 * server sends the value even to an op that does not want it.
+	 */
+	UPSTREAM_VALUE,
 	UPSTREAM_BAD,		/* not an answer to this request: the connection is lost */
 };
 
-/* Reads one reply line. On DONE and VALUE *used is the length of the line. */
+/*
+ * Reads one reply line. On DONE and VALUE *used is the length of the line (the number that follows ma's VA is
+ * taken with it). res->error borrows from buf. OP_ERROR outcomes leave the connection usable. Where only the TTL
+ * before was asked for (OPW_TTL_BEFORE), res->ttl is 0: nobody may keep the value on its strength.
+ */
 enum upstream_rc upstream_parse(const char *buf, size_t len, const struct upstream_expect *,
 		    struct op_result *res, size_t *used, size_t *tail);
 
 /* Whether the tail that follows a value is as it must be. */
 bool	 upstream_tail_ok(const char *tail, const struct upstream_expect *);
 
-/* Largest reply line taken; longer: UPSTREAM_BAD. */
+/* Longest tail. */
+#define UPSTREAM_TAIL_MAX	7
+
+/* Largest reply line taken; longer: UPSTREAM_BAD. Largest value as well. */
 #define UPSTREAM_REPLY_MAX	2048
+#define UPSTREAM_VALUE_MAX	(1u << 30)
 
 #endif
