@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "backend/memcached.h"
 #include "base/check.h"
@@ -133,14 +132,6 @@ mc_slot_fill(struct mc_conn *c, struct be_op *op, const struct op *o)
 	}
 	s->op = op;
 	s->deadline = now + timeout;
-	s->expect.opaque = op->seq & OPAQUE_MASK;
-	/* Classic replies carry no opaque, but those to reads the key. */
-	if (UNLIKELY(c->dialect == UPSTREAM_CLASSIC))
-		s->expect.opaque = (uint32_t)XXH3_64bits(o->key.p, o->key.len);
-	s->expect.verb = o->verb;
-	s->expect.dialect = c->dialect;
-	s->expect.mode = o->mode;
-	s->expect.want_value = (o->want & OPW_VALUE) != 0;
 	c->n++;
 	c->burst = c->burst && mc_is_plain_read(o);
 	mc_conn_timer(c, s->deadline);
@@ -167,7 +158,8 @@ mc_put(struct mc_conn *c, struct be_op *op, const struct op *o,
 		return;
 	}
 	end = upstream_put(line, c->dialect, o,
-	    (c->head + c->n) & OPAQUE_MASK);
+	    (c->head + c->n) & OPAQUE_MASK,
+	    &mc_slot(c, c->head + c->n)->expect);
 	if (UNLIKELY(end == NULL)) {
 		be_op_end_later(op, ERR_UNSUPPORTED, c->mc->why_old);
 		return;
@@ -179,19 +171,25 @@ mc_put(struct mc_conn *c, struct be_op *op, const struct op *o,
 	be_loop_dirty(c->mc->be.bl, &c->dirty);
 }
 
-/* The ready connection with the fewest in flight. */
+/*
+ * Ops on one key share a connection, or a client's get could overtake its set. When that one is not ready the next
+ * takes over: what was sent on it has failed by then.
+ */
 static struct mc_conn *
-mc_pick(struct mc *mc)
+mc_pick(struct mc *mc, uint64_t hash)
 {
-	struct mc_conn *best = NULL;
+	unsigned i = 0;
 
-	for (unsigned i = 0; i < mc->nconns; i++) {
-		struct mc_conn *c = &mc->conns[i];
+	if (LIKELY(mc->nconns == 1))
+		return (mc->conns[0].state == MC_READY ? &mc->conns[0] : NULL);
+	i = (unsigned)(((hash * 0x9e3779b97f4a7c15u >> 32) * mc->nconns) >> 32);
+	for (unsigned n = 0; n < mc->nconns; n++) {
+		struct mc_conn *c = &mc->conns[(i + n) % mc->nconns];
 
-		if (c->state == MC_READY && (best == NULL || c->n < best->n))
-			best = c;
+		if (c->state == MC_READY)
+			return (c);
 	}
-	return (best);
+	return (NULL);
 }
 
 /* Key and short body are copied: the caller's are good until submit() returns. */
@@ -254,7 +252,7 @@ mc_waiting_put(struct mc *mc)
 
 	while ((w = TAILQ_FIRST(&mc->waiting)) != NULL) {
 		struct be_op *op = mc_waiting_take(mc, w);
-		struct mc_conn *c = mc_pick(mc);
+		struct mc_conn *c = mc_pick(mc, op->op.hash);
 		struct op o = op->op;
 
 		o.key.p = w->key;
@@ -297,7 +295,7 @@ mc_submit(struct backend *be, struct be_op *op)
 		be_op_end_later(op, ERR_DOWN, mc->why);
 		return;
 	}
-	c = mc_pick(mc);
+	c = mc_pick(mc, op->op.hash);
 	if (UNLIKELY(c == NULL))
 		mc_wait(mc, op);
 	else if (UNLIKELY(c->n >= mc->max_inflight))

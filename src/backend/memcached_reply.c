@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <xxhash.h>
 
 #include "backend/memcached.h"
 #include "base/check.h"
@@ -143,21 +142,19 @@ mc_end(struct be_op *op)
 	}
 }
 
-/* A classic VALUE line names its key: the only thing that shows that replies have slipped. */
+/* Whether the value is to be given to anybody; what nobody wants is read and dropped. */
 static bool
-mc_key_fits(const struct upstream_expect *e, const char *line, size_t len)
+mc_wants_value(const struct be_op *op)
 {
-	const char *key, *end;
+	return (op != NULL && op->err == ERR_NONE &&
+	    (op->op.want & OPW_VALUE) != 0);
+}
 
-	if (e->dialect != UPSTREAM_CLASSIC)
-		return (true);
-	key = memchr(line, ' ', len);
-	if (key == NULL)
-		return (false);
-	key++;
-	end = memchr(key, ' ', len - (size_t)(key - line));
-	return (end != NULL &&
-	    (uint32_t)XXH3_64bits(key, (size_t)(end - key)) == e->opaque);
+static void
+mc_no_memory(struct be_op *op)
+{
+	op->err = ERR_NOMEM;
+	op->why = err_text(ERR_NOMEM);
 }
 
 /* Gives n bytes of the value, from offset off on, to the op's sink. */
@@ -170,8 +167,7 @@ mc_sink_copy(struct be_op *op, uint32_t off, const char *p, size_t n)
 		int niov = op->sink->iov(op, &op->res, off, iov, SINK_IOVS);
 
 		if (niov == 0) {
-			op->err = ERR_NOMEM;
-			op->why = err_text(ERR_NOMEM);
+			mc_no_memory(op);
 			return;
 		}
 		for (int i = 0; i < niov && n > 0; i++) {
@@ -195,12 +191,11 @@ mc_value_begin(struct mc_conn *c, const struct op_result *res, const char *p,
 
 	c->value_left = res->size - (uint32_t)n;
 	c->value_tail = (uint8_t)tail;
-	if (op == NULL)
+	if (!mc_wants_value(op))
 		return (n);
-	if (op->sink == NULL) {
-		op->err = ERR_NOMEM;
-		op->why = err_text(ERR_NOMEM);
-	} else
+	if (op->sink == NULL)
+		mc_no_memory(op);
+	else
 		mc_sink_copy(op, 0, p, n);
 	return (n);
 }
@@ -243,10 +238,6 @@ mc_reply(struct mc_conn *c, const char *p, size_t len)
 		mc_rubbish(c, "not an answer to what was asked", p, len);
 		return (-1);
 	}
-	if (!mc_key_fits(&s->expect, p, used)) {
-		mc_rubbish(c, "the value of another key", p, len);
-		return (-1);
-	}
 	if (len - used < res->size + tail) {
 		if (used + res->size + tail <= MC_HOLD)
 			return (0);
@@ -260,10 +251,9 @@ mc_reply(struct mc_conn *c, const char *p, size_t len)
 	}
 	used += res->size + tail;
 	op = mc_pop(c);
-	if (op != NULL) {
+	if (mc_wants_value(op))
 		op->data = slice_of(p + used - tail - res->size, res->size);
-		mc_end(op);
-	}
+	mc_end(op);
 	return ((ssize_t)used);
 }
 
@@ -310,13 +300,11 @@ mc_read_iov(struct mc_conn *c, struct iovec *iov, size_t *direct)
 	*direct = 0;
 	if (UNLIKELY(c->value_left > 0)) {
 		op = mc_slot(c, c->head)->op;
-		if (op != NULL && op->err == ERR_NONE) {
+		if (mc_wants_value(op)) {
 			n = op->sink->iov(op, &op->res,
 			    op->res.size - c->value_left, iov, SINK_IOVS);
-			if (n == 0) {
-				op->err = ERR_NOMEM;
-				op->why = err_text(ERR_NOMEM);
-			}
+			if (n == 0)
+				mc_no_memory(op);
 		}
 		for (int i = 0; i < n; i++) {
 			MUST(iov[i].iov_len <= c->value_left - *direct);
