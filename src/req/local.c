@@ -145,6 +145,20 @@ local_store_item(struct ctx *ctx, struct ns_stats *ns, struct outq *out,
 	return (answer_line(out, cmd, &res));
 }
 
+struct item *
+local_reserve(struct ctx *ctx, const struct command *cmd, enum cache_err *why)
+{
+	const struct op *op = &cmd->op;
+	int32_t ttl = (op->opts & OPF_TTL) != 0 ? op->ttl : 0;
+
+	if ((op->opts & OPF_VIVIFY) != 0 && (op->mode == OP_APPEND ||
+	    op->mode == OP_PREPEND))
+		ttl = op->vivify_ttl;
+	return (cache_reserve(ctx->cache, op->hash, op->key, op->vlen,
+	    verb_exptime(ctx->cache, ttl), (op->opts & OPF_FLAGS) != 0 ?
+	    op->client_flags : 0, why));
+}
+
 bool
 local_store(struct ctx *ctx, struct ns_stats *ns, struct outq *out,
     struct command *cmd, struct slice body)
@@ -154,9 +168,7 @@ local_store(struct ctx *ctx, struct ns_stats *ns, struct outq *out,
 	struct iovec iov[4];
 	uint32_t off = 0;
 
-	it = cache_reserve(ctx->cache, cmd->op.hash, cmd->op.key,
-	    (uint32_t)body.len, verb_exptime(ctx->cache, cmd->op.ttl),
-	    cmd->op.client_flags, &why);
+	it = local_reserve(ctx, cmd, &why);
 	if (it == NULL)
 		return (local_store_refused(ctx, out, cmd, why));
 	while (off < body.len) {

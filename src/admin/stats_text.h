@@ -1,0 +1,19 @@
+/*
+ * stats_text.h - the `stats` family: what memcached's tools read, and what kvgate has beside it.
+ *
+ * Any worker's thread, for that worker's client; counters of all workers are summed.
+ */
+#ifndef ADMIN_STATS_TEXT_H
+#define ADMIN_STATS_TEXT_H
+
+#include "req/ctx.h"
+
+/*
+ * ctx_ops.stats: appends the whole answer to `stats <word>...`. False: no such word, nothing was appended.
+ * Plain `stats` stays below 4,096 bytes, which is what some readers take.
+ */
+bool		 stats_text(struct ctx *, struct outq *, unsigned nwords, const struct slice *words);
+/* ctx_ops.watch. */
+const char	*stats_watch(struct ctx *, struct client *, unsigned nwords, const struct slice *words);
+
+#endif

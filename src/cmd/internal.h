@@ -1,0 +1,18 @@
+/* internal.h - what the files of cmd/ share. False: the client's stream is lost (no memory). */
+#ifndef CMD_INTERNAL_H
+#define CMD_INTERNAL_H
+
+#include "cmd/cmd.h"
+
+/* The namespace of a command: by L or by prefix. False: answered with an error (*good says whether it could be). */
+bool	cmd_space(struct client *, const struct command *, unsigned *space, bool *good);
+
+bool	cmd_get(struct client *, struct command *);
+bool	cmd_admin(struct client *, struct command *);
+/* lru_crawler metadump|mgdump. */
+bool	cmd_dump(struct client *, bool mg);
+
+/* text and CRLF in turn, unless the command is quiet. */
+bool	cmd_say(struct client *, const struct command *, const char *text);
+
+#endif

@@ -1,0 +1,256 @@
+/*
+ * run.c - the way of a command: which namespace, here or through to a store, with or without a body.
+ *
+ * A batch's keys are hashed and their cache lines requested before the first lookup, so that the misses of
+ * the CPU's caches overlap instead of adding up.
+ */
+#include "config.h"
+
+#include "base/check.h"
+#include "cache/cache.h"
+#include "cmd/internal.h"
+#include "req/answer.h"
+#include "req/local.h"
+#include "req/parts.h"
+#include "req/through.h"
+#include "req/value.h"
+
+void
+cmd_prepare(struct ctx *ctx, struct job *jobs, unsigned njobs)
+{
+	struct cache *c = ctx->cache;
+
+	for (unsigned i = 0; i < njobs; i++) {
+		struct op *op = &jobs[i].cmd.op;
+
+		if (jobs[i].cmd.shape == SHAPE_WORDS)
+			continue;
+		op->hash = cache_hash(op->key);
+		cache_prefetch_bucket(c, op->hash);
+	}
+	if (njobs < 2)
+		return;
+	for (unsigned i = 0; i < njobs; i++)
+		if (jobs[i].cmd.shape != SHAPE_WORDS)
+			cache_prefetch_item(c, jobs[i].cmd.op.hash);
+}
+
+bool
+cmd_say(struct client *cl, const struct command *cmd, const char *text)
+{
+	struct outq *out;
+
+	if (cmd != NULL && cmd->quiet && cmd->shape != SHAPE_META &&
+	    cmd->shape != SHAPE_MSET)
+		return (true);
+	out = replyq_out(cl->ctx, &cl->q);
+	return (out != NULL && answer_text(out, text));
+}
+
+bool
+cmd_space(struct client *cl, const struct command *cmd, unsigned *space,
+    bool *good)
+{
+	const struct shared *sh = cl->ctx->shared;
+	struct slice name = cmd->space;
+	int n;
+
+	*good = true;
+	if (LIKELY(name.len == 0 || sh->conf->file == NULL ||
+	    (cmd->shape != SHAPE_META && cmd->shape != SHAPE_MSET))) {
+		*space = keymap_find(sh->keymap, cmd->op.key);
+		return (true);
+	}
+	if (name.p[name.len - 1] == '/')
+		name.len--;
+	n = keymap_named(sh->keymap, name);
+	if (n >= 0) {
+		*space = (unsigned)n;
+		return (true);
+	}
+	*good = cmd_say(cl, cmd, "CLIENT_ERROR unknown namespace");
+	return (false);
+}
+
+static bool
+run_key(struct client *cl, struct command *cmd)
+{
+	struct ctx *ctx = cl->ctx;
+	struct outq *out;
+	unsigned space;
+	bool good, hit;
+
+	if (!cmd_space(cl, cmd, &space, &good))
+		return (good);
+	out = replyq_out(ctx, &cl->q);
+	if (UNLIKELY(out == NULL))
+		return (false);
+	if (ctx->conf->spaces[space].primary == NULL)
+		return (local_run(ctx, &ctx->ns[space], out, cmd));
+	if (!through_local(ctx, space, out, cmd, &hit))
+		return (false);
+	return (hit || through_run(ctx, space, &cl->q, cmd, NULL));
+}
+
+/* What memcached finds out before it reads the body comes before a body without CRLF. */
+static bool
+bad_chunk(struct client *cl, struct command *cmd, unsigned space)
+{
+	struct ctx *ctx = cl->ctx;
+	enum cache_err why;
+	struct item *it;
+
+	if (ctx->conf->spaces[space].primary == NULL) {
+		it = cache_reserve(ctx->cache, cmd->op.hash, cmd->op.key,
+		    cmd->op.vlen, 0, 0, &why);
+		if (it == NULL)
+			return (local_store_refused(ctx,
+			    replyq_out(ctx, &cl->q), cmd, why));
+		cache_abandon(ctx->cache, it);
+	}
+	return (cmd_say(cl, cmd, "CLIENT_ERROR bad data chunk"));
+}
+
+static bool
+run_store(struct client *cl, struct job *job)
+{
+	struct ctx *ctx = cl->ctx;
+	struct command *cmd = &job->cmd;
+	struct outq *out;
+	unsigned space;
+	bool good;
+
+	if (!cmd_space(cl, cmd, &space, &good))
+		return (good);
+	out = replyq_out(ctx, &cl->q);
+	if (out == NULL)
+		return (false);
+	if (job->bad_chunk)
+		return (bad_chunk(cl, cmd, space));
+	if (ctx->conf->spaces[space].primary == NULL)
+		return (local_store(ctx, &ctx->ns[space], out, cmd,
+		    job->body));
+	return (through_store(ctx, space, &cl->q, cmd, job->body));
+}
+
+void
+cmd_run(struct client *cl, struct job *job)
+{
+	struct command *cmd = &job->cmd;
+	bool good;
+
+	if (cmd->id == CMD_BAD) {
+		METRIC_ADD(&cl->ctx->metrics, bad_commands, 1);
+		good = cmd_say(cl, NULL, cmd->error);
+	} else {
+		switch (cmd->shape) {
+		case SHAPE_META:
+			METRIC_ADD(&cl->ctx->metrics, cmd_meta, 1);
+			/* FALLTHROUGH */
+		case SHAPE_KEY:
+			good = run_key(cl, cmd);
+			break;
+		case SHAPE_KEYS:
+		case SHAPE_TOUCHKEYS:
+			good = cmd_get(cl, cmd);
+			break;
+		case SHAPE_MSET:
+			METRIC_ADD(&cl->ctx->metrics, cmd_meta, 1);
+			/* FALLTHROUGH */
+		case SHAPE_STORE:
+			good = run_store(cl, job);
+			break;
+		default:
+			good = cmd_admin(cl, cmd);
+			break;
+		}
+	}
+	if (cmd->close)
+		cl->close = true;
+	if (UNLIKELY(!good))
+		cl->q.broken = true;
+}
+
+struct req *
+cmd_body_begin(struct client *cl, struct command *cmd)
+{
+	struct ctx *ctx = cl->ctx;
+	enum cache_err why = CACHE_NO_MEMORY;
+	unsigned space;
+	struct req *r;
+	bool good;
+
+	if (!cmd_space(cl, cmd, &space, &good)) {
+		cl->q.broken |= !good;
+		return (NULL);
+	}
+	r = req_new(ctx, NULL, cmd);
+	if (r == NULL) {
+		cl->q.broken = true;
+		return (NULL);
+	}
+	r->space = (uint16_t)space;
+	if (ctx->conf->spaces[space].primary != NULL) {
+		r->value = through_body(ctx, space, cmd);
+		if (r->value != NULL)
+			return (r);
+		METRIC_ADD(&ctx->metrics, store_no_memory, 1);
+		good = cmd_say(cl, cmd,
+		    "SERVER_ERROR out of memory storing object");
+	} else {
+		r->item = local_reserve(ctx, cmd, &why);
+		if (r->item != NULL)
+			return (r);
+		good = local_store_refused(ctx, replyq_out(ctx, &cl->q), cmd,
+		    why);
+	}
+	req_done(r);
+	cl->q.broken |= !good;
+	return (NULL);
+}
+
+int
+cmd_body_iov(const struct req *r, uint32_t off, struct iovec *iov, int max)
+{
+	if (r->value != NULL)
+		return (value_iov(r->value, off, iov, max));
+	return (cache_value_iov(r->ctx->cache, r->item, off, iov, max));
+}
+
+void
+cmd_body_end(struct client *cl, struct req *r, bool crlf)
+{
+	struct ctx *ctx = cl->ctx;
+	struct outq *out = replyq_out(ctx, &cl->q);
+	struct value *v = r->value;
+	struct item *it = r->item;
+	bool good;
+
+	if (!crlf || out == NULL) {
+		cl->q.broken |= !cmd_say(cl, &r->cmd,
+		    "CLIENT_ERROR bad data chunk");
+		cmd_body_drop(r);
+		return;
+	}
+	r->value = NULL;
+	r->item = NULL;
+	if (it != NULL)
+		good = local_store_item(ctx, &ctx->ns[r->space], out, &r->cmd,
+		    it);
+	else
+		good = through_store_value(ctx, r->space, &cl->q, &r->cmd, v);
+	req_done(r);
+	cl->q.broken |= !good;
+}
+
+void
+cmd_body_drop(struct req *r)
+{
+	if (r->item != NULL)
+		cache_abandon(r->ctx->cache, r->item);
+	if (r->value != NULL)
+		value_unref(r->value);
+	r->item = NULL;
+	r->value = NULL;
+	req_done(r);
+}
