@@ -1,0 +1,89 @@
+"""One run of kvload against a server, and the clocks around it."""
+import json
+import os
+import subprocess
+
+from servers import BenchError, pin
+
+RUN_DEADLINE = 600
+
+
+class Load:
+    """Runs kvload with what all runs of a bench have in common."""
+
+    def __init__(self, path, core, conns, keys):
+        self.path = path
+        self.core = core
+        self.common = ["--conns", str(conns), "--keys", str(keys),
+                       "--key-size", "20", "--json"]
+
+    def _values(self, size):
+        return ["--key-prefix", f"s{size}:", "--size", str(size)]
+
+    def _run(self, args, server):
+        command = [self.path] + self.common + args + [server.target]
+        try:
+            done = subprocess.run(command, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, timeout=RUN_DEADLINE,
+                                  preexec_fn=pin(self.core), check=False)
+        except OSError as e:
+            raise BenchError(f"cannot run {self.path}: {e.strerror}") from e
+        except subprocess.TimeoutExpired as e:
+            raise BenchError(f"no end of: {' '.join(command)}") from e
+        if done.returncode != 0:
+            raise BenchError(
+                f"kvload ended with {done.returncode} on {server.path}: "
+                f"{' '.join(command)}\n{done.stderr.decode('utf-8', 'replace')}"
+                f"{done.stdout.decode('utf-8', 'replace')}")
+        return json.loads(done.stdout)
+
+    def fill(self, server, size):
+        self._run(["--prefill-only"] + self._values(size), server)
+
+    def run(self, server, size, args, seed=1):
+        """args say what and how long; figures are microseconds per request."""
+        r = self._run(self._values(size) + args + [
+            "--cpu-of", str(server.pid), "--seed", str(seed)], server)
+        if "server_cpu" not in r:
+            raise BenchError("the CPU clock of another process cannot be read")
+        if r["requests"] == 0:
+            raise BenchError(f"{server.path} answered nothing")
+        return {
+            "cpu_us": r["server_cpu"] * 1e6 / r["requests"],
+            "load_cpu_us": r["cpu"] * 1e6 / r["requests"],
+            "server_busy": r["server_cpu"] / r["seconds"],
+            "load_busy": r["cpu"] / r["seconds"],
+            "rate": r["rate"],
+            "misses": r["misses"],
+            "seconds": r["seconds"],
+            "latency_us": r["latency_us"],
+        }
+
+
+class CoreWatch:
+    """How much of a core was used by others than the process measured there."""
+
+    def __init__(self, core):
+        self.core = core
+        self.others = 0.0
+        self.total = 0.0
+        self._at = None
+
+    def _busy(self):
+        tick = os.sysconf("SC_CLK_TCK")
+        with open("/proc/stat", encoding="ascii") as f:
+            for line in f:
+                if line.startswith(f"cpu{self.core} "):
+                    v = [int(x) for x in line.split()[1:9]]
+                    return (sum(v) - v[3] - v[4]) / tick
+        return 0.0
+
+    def begin(self):
+        self._at = self._busy()
+
+    def end(self, seconds, own):
+        self.others += max(0.0, self._busy() - self._at - own)
+        self.total += seconds
+
+    def share(self):
+        return self.others / self.total if self.total else 0.0
