@@ -36,18 +36,19 @@ struct program {
 	struct worker	**workers;
 	struct timer	 tick;
 	struct timespec	 zero;		/* monotonic time at which the cache's clock was 0 */
-	bool		 pidfile;
+	struct signals	*signals;
+	int		 ready;		/* tells the process that waits for the daemon; -1: none */
 	bool		 stopping;
 };
 
 /* ctx_ops.shutdown comes without an argument of its own, and there is one program. */
 static struct program prog;
 
-static int
+static bool
 refuse(const char *what)
 {
 	fprintf(stderr, "kvgate: %s\n", what);
-	return (EXIT_USAGE);
+	return (false);
 }
 
 /* Seconds of the cache's clock: starts at 2, so that "a second ago" is never 0. */
@@ -72,9 +73,11 @@ program_stop(void *arg)
 		return;
 	p->stopping = true;
 	log_info("stopping: no new clients, finishing what is in flight");
-	listeners_stop(p->listeners);
+	if (p->listeners != NULL)
+		listeners_stop(p->listeners);
 	for (unsigned i = 0; i < p->shared.nworkers; i++)
-		worker_drain(p->workers[i]);
+		if (p->workers[i] != NULL && p->workers[i]->started)
+			worker_drain(p->workers[i]);
 	loop_stop(p->loop);
 }
 
@@ -86,7 +89,14 @@ program_on_shutdown(struct ctx *ctx, bool graceful)
 	(void)loop_post(prog.loop, program_stop, &prog);
 }
 
-static const char *
+static void
+program_on_signal(void *arg, enum signals_what what)
+{
+	(void)what;
+	program_stop(arg);
+}
+
+static bool
 program_open_cache(struct program *p)
 {
 	const struct conf *conf = p->conf;
@@ -102,42 +112,103 @@ program_open_cache(struct program *p)
 
 	p->shared.cache = cache_new(&cc, &why);
 	if (p->shared.cache == NULL)
-		return (why);
+		return (refuse(why));
 	clock_gettime(CLOCK_MONOTONIC, &p->zero);
 	p->zero.tv_sec -= 2;
 	p->shared.started = time(NULL) - 2;
 	verb_set_start(p->shared.cache, p->shared.started);
+	timer_init(p->loop, &p->tick, program_tick, p);
 	program_tick(p);
-	return (NULL);
+	return (true);
 }
 
-static const char *
+static bool
 program_open_workers(struct program *p)
 {
 	unsigned n = p->conf->threads;
-	const char *why = "out of memory";
+	const char *why;
 
 	p->workers = calloc(n, sizeof *p->workers);
 	p->shared.workers = calloc(n, sizeof *p->shared.workers);
 	if (p->workers == NULL || p->shared.workers == NULL)
-		return (why);
+		return (refuse("out of memory"));
 	p->shared.nworkers = n;
 	for (unsigned i = 0; i < n; i++) {
 		p->workers[i] = worker_new(&p->shared, i, &why);
 		if (p->workers[i] == NULL)
-			return (why);
+			return (refuse(why));
 		p->shared.workers[i] = p->workers[i]->ctx;
 	}
-	return (NULL);
+	return (true);
 }
 
-static const char *
+static bool
 program_start_workers(struct program *p)
 {
 	for (unsigned i = 0; i < p->shared.nworkers; i++)
 		if (!worker_start(p->workers[i]))
-			return ("cannot start a thread");
-	return (NULL);
+			return (refuse("cannot start a thread"));
+	return (true);
+}
+
+/* Descriptors beside the clients': upstream connections, loops. */
+static size_t
+program_fds(const struct conf *conf)
+{
+	size_t n = 64 + 4 * (size_t)conf->threads;
+
+	for (unsigned i = 0; i < conf->nstores; i++)
+		n += (size_t)conf->stores[i].nservers *
+		    conf->stores[i].connections * conf->threads;
+	return (n);
+}
+
+/* Addresses are bound before root is given up; threads come last, because user ids are per thread. */
+static bool
+program_open(struct program *p)
+{
+	const struct conf *conf = p->conf;
+	char why[512];
+
+	p->shared.conf = conf;
+	p->shared.ops.stats = stats_text;
+	p->shared.ops.shutdown = program_on_shutdown;
+	p->shared.ops.watch = stats_watch;
+	if (conf->daemonize && !daemon_fork(&p->ready))
+		return (false);
+	if (!privs_set_limits(conf, program_fds(conf)))
+		return (false);
+	p->listeners = listeners_new(conf, &p->shared, why, sizeof why);
+	if (p->listeners == NULL)
+		return (refuse(why));
+	if (!privs_drop(conf->user))
+		return (false);
+	if (conf->lock_memory)
+		privs_lock_memory();
+	p->keymap = keymap_new(conf);
+	p->loop = loop_new();
+	if (p->keymap == NULL || p->loop == NULL)
+		return (refuse("out of memory"));
+	p->shared.keymap = p->keymap;
+	return (program_open_cache(p) && program_open_workers(p));
+}
+
+static bool
+program_start(struct program *p)
+{
+	const struct conf *conf = p->conf;
+
+	(void)pidfile_write(conf->pidfile);
+	p->signals = signals_new(p->loop, program_on_signal, p);
+	if (p->signals == NULL)
+		return (refuse("out of memory"));
+	if (!program_start_workers(p))
+		return (false);
+	if (!listeners_start(p->listeners, p->loop, p->workers,
+	    p->shared.nworkers))
+		return (refuse("out of memory"));
+	listeners_announce(p->listeners);
+	return (daemon_ready(&p->ready, conf->core_dumps, conf->verbose > 0));
 }
 
 static void
@@ -150,76 +221,34 @@ program_close(struct program *p)
 				worker_join(&p->workers[i]);
 	free(p->workers);
 	free(p->shared.workers);
-	if (p->loop != NULL) {
+	signals_free(&p->signals);
+	if (p->shared.cache != NULL)
 		timer_clear(&p->tick);
-		signals_clear(p->loop);
-	}
 	loop_free(&p->loop);
 	cache_free(&p->shared.cache);
 	keymap_free(&p->keymap);
-	if (p->pidfile)
-		pidfile_remove(p->conf->pidfile);
+	pidfile_remove(p->conf->pidfile);
 	conf_free(&p->conf);
-}
-
-/* Everything up to the first client; NULL: ready. */
-static const char *
-program_open(struct program *p)
-{
-	static char why[512];
-	const char *bad;
-
-	p->loop = loop_new();
-	if (p->loop == NULL)
-		return ("out of memory");
-	timer_init(p->loop, &p->tick, program_tick, p);
-	p->shared.conf = p->conf;
-	p->shared.ops.stats = stats_text;
-	p->shared.ops.shutdown = program_on_shutdown;
-	p->shared.ops.watch = stats_watch;
-	p->keymap = keymap_new(p->conf);
-	if (p->keymap == NULL)
-		return ("out of memory");
-	p->shared.keymap = p->keymap;
-	p->listeners = listeners_new(p->conf, &p->shared, why, sizeof why);
-	if (p->listeners == NULL)
-		return (why);
-	if ((bad = privs_apply(p->conf)) != NULL)
-		return (bad);
-	if ((bad = program_open_cache(p)) != NULL ||
-	    (bad = program_open_workers(p)) != NULL)
-		return (bad);
-	return (NULL);
 }
 
 int
 main(int argc, char **argv)
 {
 	struct program *p = &prog;
-	const char *bad;
 	int rc = 0;
 
+	p->ready = -1;
 	p->conf = conf_load(argc, argv, &rc);
 	if (p->conf == NULL)
 		return (rc);
 	log_set_verbosity(p->conf->verbose);
-	bad = program_open(p);
-	if (bad == NULL && p->conf->daemonize)
-		bad = daemon_start(p->conf);
-	if (bad == NULL && p->conf->pidfile != NULL) {
-		bad = pidfile_write(p->conf->pidfile);
-		p->pidfile = bad == NULL;
-	}
-	if (bad == NULL)
-		bad = program_start_workers(p);
-	if (bad == NULL && (!signals_install(p->loop, program_stop, p) ||
-	    !listeners_start(p->listeners, p->loop, p->workers,
-	    p->shared.nworkers)))
-		bad = "out of memory";
-	if (bad == NULL)
+	if (program_open(p) && program_start(p))
 		loop_run(p->loop);
-	else
-		rc = refuse(bad);
+	else {
+		rc = EXIT_USAGE;
+		if (p->shared.nworkers > 0)
+			program_stop(p);
+	}
 	program_close(p);
 	return (rc);
 }

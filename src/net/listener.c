@@ -32,6 +32,7 @@ struct listener {
 	struct io	 io;
 	char		*path;		/* of a unix socket, NULL: TCP */
 	uint16_t	 port;
+	bool		 inet6;
 };
 
 struct listeners {
@@ -144,6 +145,7 @@ listen_tcp(struct listeners *ls, const struct conf_listen *cl, char *why,
 			break;
 		}
 		l->port = bound_port(fd);
+		l->inet6 = ai->ai_family == AF_INET6;
 		got++;
 	}
 	freeaddrinfo(res);
@@ -360,4 +362,28 @@ bool
 listeners_is_tcp(const struct listeners *ls, unsigned n)
 {
 	return (n < ls->n && ls->v[n].path == NULL);
+}
+
+void
+listeners_announce(const struct listeners *ls)
+{
+	const char *name = getenv("MEMCACHED_PORT_FILENAME");
+	char tmp[4096];
+	FILE *f;
+
+	if (name == NULL || (size_t)snprintf(tmp, sizeof tmp, "%s.lck",
+	    name) >= sizeof tmp)
+		return;
+	f = fopen(tmp, "we");
+	if (f == NULL) {
+		log_warn("cannot write %s: %s", tmp, strerror(errno));
+		return;
+	}
+	for (unsigned i = 0; i < ls->n; i++)
+		if (ls->v[i].path == NULL)
+			fprintf(f, "TCP INET%s: %u\n", ls->v[i].inet6 ? "6" : "",
+			    (unsigned)ls->v[i].port);
+	/* Renamed when whole: who waits for the name never reads half of it. */
+	if (fclose(f) != 0 || rename(tmp, name) != 0)
+		log_warn("cannot write %s: %s", name, strerror(errno));
 }

@@ -24,6 +24,8 @@ void		 listeners_stop(struct listeners *);
 void		 listeners_free(struct listeners **);
 /* Port of the n-th TCP socket, 0 when there is none: for tests and MEMCACHED_PORT_FILENAME. */
 uint16_t	 listeners_port(const struct listeners *, unsigned n);
+/* Writes what was bound to the file that MEMCACHED_PORT_FILENAME names, as memcached does for port -1. */
+void		 listeners_announce(const struct listeners *);
 /* "NULL" or the address of the first socket, for `stats settings`. */
 bool		 listeners_is_tcp(const struct listeners *, unsigned n);
 
