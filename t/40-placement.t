@@ -101,7 +101,7 @@ def nutcracker_case(servers, hash, distribution, weights=EQUAL, aliases=None, ha
 		case("nutcracker, %s %s%s%s%s" % (distribution, hash, ", weights" if weights != EQUAL else "",
 		    ", aliases" if aliases else "", ", hash_tag " + hash_tag if hash_tag else ""), servers,
 		    by_memcached_protocol(proxy), pool_conf(servers, weights,
-		    "twemproxy-ketama" if distribution == "ketama" else distribution, hash, hash_tag, aliases), make_keys)
+		    "twemproxy-" + distribution, hash, hash_tag, aliases), make_keys)
 
 
 def nutcracker_cases(servers):

@@ -18,8 +18,8 @@ struct conf_listen {
 	unsigned	 mode;		/* of the unix socket */
 };
 
-enum conf_dist { DIST_KETAMA, DIST_JUMP, DIST_MODULA, DIST_RANDOM, DIST_TWEMPROXY_KETAMA, DIST_LIBMEMCACHED,
-	DIST_LIBMEMCACHED_KETAMA, DIST_LIBMEMCACHED_KETAMA_WEIGHTED };
+enum conf_dist { DIST_KETAMA, DIST_JUMP, DIST_MODULA, DIST_RANDOM, DIST_TWEMPROXY_KETAMA,
+	DIST_TWEMPROXY_MODULA, DIST_LIBMEMCACHED, DIST_LIBMEMCACHED_KETAMA, DIST_LIBMEMCACHED_KETAMA_WEIGHTED };
 
 struct conf_server {
 	char		*name;		/* as written: "host:port" or "/path"; twemproxy hashes its alias if given ("host:port weight alias") */

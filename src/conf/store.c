@@ -16,6 +16,7 @@ static const char *const dists[] = {
 	[DIST_MODULA] = "modula",
 	[DIST_RANDOM] = "random",
 	[DIST_TWEMPROXY_KETAMA] = "twemproxy-ketama",
+	[DIST_TWEMPROXY_MODULA] = "twemproxy-modula",
 	[DIST_LIBMEMCACHED] = "libmemcached",
 	[DIST_LIBMEMCACHED_KETAMA] = "libmemcached-ketama",
 	[DIST_LIBMEMCACHED_KETAMA_WEIGHTED] = "libmemcached-ketama-weighted",

@@ -129,16 +129,13 @@ hash_hsieh(struct slice s)
 	return (h);
 }
 
-#define HASHES(_)							\
-	_(xxh3) _(md5) _(crc16) _(crc32) _(crc32a) _(fnv1_64) _(fnv1a_64) _(fnv1_32) _(fnv1a_32)	\
-	_(murmur) _(murmur3) _(hsieh) _(jenkins) _(one_at_a_time)
-
-#define ROW(name)	{ #name, hash_##name },
+#define ROW(name)	{ #name, hash_##name }
 static const struct {
 	const char	*name;
 	hash_f		*func;
 } hashes[] = {
-	HASHES(ROW)
+	ROW(xxh3), ROW(md5), ROW(crc16), ROW(crc32), ROW(crc32a), ROW(fnv1_64), ROW(fnv1a_64), ROW(fnv1_32), ROW(fnv1a_32),
+	ROW(hsieh), ROW(murmur), ROW(murmur3), ROW(jenkins), ROW(one_at_a_time),
 };
 
 hash_f *
@@ -148,11 +145,4 @@ hash_find(const char *name)
 		if (strcmp(hashes[i].name, name) == 0)
 			return (hashes[i].func);
 	return (NULL);
-}
-
-#define NAME(name)	", " #name
-const char *
-hash_names(void)
-{
-	return (&HASHES(NAME)[2]);
 }

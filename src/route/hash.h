@@ -15,10 +15,8 @@
 
 typedef uint64_t hash_f(struct slice);
 
-/* NULL: no such hash. */
+/* By one of the names of tbl/hashes.h; NULL: no such hash. */
 hash_f		*hash_find(const char *name);
-/* All names with ", " between, for error messages; static. */
-const char	*hash_names(void);
 
 /* The XXH3-64 without a seed; what the local cache and ring_pick()'s callers compute. */
 hash_f		 hash_xxh3;

@@ -14,7 +14,9 @@
 static bool
 is_xxh3(const struct conf_store *store)
 {
-	return (store->hash == NULL ? store->dist != DIST_TWEMPROXY_KETAMA : strcmp(store->hash, "xxh3") == 0);
+	if (store->hash != NULL)
+		return (strcmp(store->hash, "xxh3") == 0);
+	return (store->dist != DIST_TWEMPROXY_KETAMA && store->dist != DIST_TWEMPROXY_MODULA);
 }
 
 static struct ring *
@@ -27,6 +29,7 @@ new_by_dist(const struct conf_store *store, const char **why)
 		return (ring_new_twemproxy(store, why));
 	case DIST_JUMP:
 	case DIST_MODULA:
+	case DIST_TWEMPROXY_MODULA:
 	case DIST_RANDOM:
 		return (ring_new_buckets(store, why));
 	case DIST_LIBMEMCACHED:

@@ -3,7 +3,7 @@
  *
  * Growth: with jump, a server added at the end of the list (or more weight for the last one) takes its share from all others and
  * moves no other key; a change anywhere before the end shifts the row and moves most. With modula every change moves most keys;
- * it is twemproxy's modula, server by server, when the hash is the same. random chooses anew for each request, by weight.
+ * twemproxy-modula is the same with the row in twemproxy's order, by name. random chooses anew for each request, by weight.
  */
 #include "config.h"
 
@@ -114,12 +114,26 @@ static const struct ring_ops ops_jump = { pick_jump, nth_jump, buckets_free, tru
 static const struct ring_ops ops_modula = { pick_modula, nth_modula, buckets_free, true };
 static const struct ring_ops ops_random = { pick_random, nth_random, buckets_free, false };
 
+/* The servers in the order of the row. */
+static bool
+put_in_order(const struct conf_store *store, uint16_t *order, const char **why)
+{
+	if (store->dist == DIST_TWEMPROXY_MODULA)
+		return (ring_sort_twemproxy(store, order, why));
+	for (unsigned i = 0; i < store->nservers; i++)
+		order[i] = (uint16_t)i;
+	return (true);
+}
+
 struct ring *
 ring_new_buckets(const struct conf_store *store, const char **why)
 {
+	uint16_t order[RING_SERVERS_MAX];
 	struct buckets *b;
 	uint64_t n = 0;
 
+	if (!put_in_order(store, order, why))
+		return (NULL);
 	for (unsigned i = 0; i < store->nservers; i++)
 		n += store->servers[i].weight;
 	if (n > BUCKETS_MAX) {
@@ -131,10 +145,10 @@ ring_new_buckets(const struct conf_store *store, const char **why)
 		*why = "out of memory";
 		return (NULL);
 	}
-	b->ring.ops = store->dist == DIST_JUMP ? &ops_jump : store->dist == DIST_MODULA ? &ops_modula : &ops_random;
+	b->ring.ops = store->dist == DIST_JUMP ? &ops_jump : store->dist == DIST_RANDOM ? &ops_random : &ops_modula;
 	b->state = (uintptr_t)b;
 	for (unsigned i = 0; i < store->nservers; i++)
-		for (unsigned w = 0; w < store->servers[i].weight; w++)
-			b->servers[b->n++] = (uint16_t)i;
+		for (unsigned w = 0; w < store->servers[order[i]].weight; w++)
+			b->servers[b->n++] = order[i];
 	return (&b->ring);
 }

@@ -35,6 +35,19 @@ struct ring	*ring_new_twemproxy(const struct conf_store *, const char **why);
 struct ring	*ring_new_buckets(const struct conf_store *, const char **why);
 struct ring	*ring_new_libmemcached(const struct conf_store *, const char **why);
 
+/* Longest name of a server, with what comes behind it. */
+#define RING_NAME_MAXLEN	512
+/*
+ * The name by which twemproxy knows a server (its alias; a path; the host, and its port unless that is 11211 and hide_port is
+ * set), NUL-terminated; its length, 0: too long.
+ */
+size_t	ring_put_name(char dst[RING_NAME_MAXLEN], const struct conf_server *, bool hide_port);
+/*
+ * twemproxy sorts its servers by name, shorter names first. Fills order[] with the indices of the store's servers in that
+ * order; false with *why set.
+ */
+bool	ring_sort_twemproxy(const struct conf_store *, uint16_t *order, const char **why);
+
 /* Which servers a walk has met. */
 struct ring_seen {
 	uint64_t	 bits[RING_SERVERS_MAX / 64];

@@ -19,7 +19,6 @@
 
 #define POINTS		256		/* a unit of weight; shares of equal servers differ by 1/sqrt(POINTS), 6 % */
 #define POINTS_MAX	(1 << 22)
-#define NAME_MAXLEN	512
 
 struct point {
 	uint32_t	 value;
@@ -190,23 +189,6 @@ drafts_new(size_t n, const char **why)
 	return (drafts);
 }
 
-/* The name by which a server owns points; false: longer than any host's. */
-static bool
-put_name(char *dst, const struct conf_server *s, bool hide_port)
-{
-	int len;
-
-	if (s->alias != NULL)
-		len = snprintf(dst, NAME_MAXLEN, "%s", s->alias);
-	else if (s->path != NULL)
-		len = snprintf(dst, NAME_MAXLEN, "%s", s->path);
-	else if (hide_port)
-		len = snprintf(dst, NAME_MAXLEN, "%s", s->host);
-	else
-		len = snprintf(dst, NAME_MAXLEN, "%s:%u", s->host, s->port);
-	return (len >= 0 && len < NAME_MAXLEN);
-}
-
 static uint64_t
 total_weight(const struct conf_store *store)
 {
@@ -220,21 +202,20 @@ total_weight(const struct conf_store *store)
 struct ring *
 ring_new_ketama(const struct conf_store *store, bool xxh3, const char **why)
 {
-	char name[NAME_MAXLEN + 16];
+	char name[RING_NAME_MAXLEN + 16];
 	struct draft *drafts = drafts_new(total_weight(store) * POINTS, why);
 	size_t n = 0;
 
 	if (drafts == NULL)
 		return (NULL);
 	for (unsigned i = 0; i < store->nservers; i++) {
-		size_t len;
+		size_t len = ring_put_name(name, &store->servers[i], false);
 
-		if (!put_name(name, &store->servers[i], false)) {
+		if (len == 0) {
 			*why = "a server's name is too long";
 			free(drafts);
 			return (NULL);
 		}
-		len = strlen(name);
 		for (unsigned p = 0; p < store->servers[i].weight * POINTS; p++) {
 			int more = snprintf(name + len, sizeof(name) - len, "-%u", p);
 
@@ -253,40 +234,44 @@ twemproxy_digests(unsigned weight, uint64_t total, unsigned nservers)
 	return ((unsigned)floorf((float)(share * 160 / 4 * (float)nservers + 0.0000000001)));
 }
 
+/* The points of one server, from drafts[n] on; returns the new n. Of equal points the earlier one wins. */
+static size_t
+draft_twemproxy(struct draft *drafts, size_t n, size_t max, const struct conf_server *s, uint32_t server, unsigned ndigests)
+{
+	char name[RING_NAME_MAXLEN + 16];
+	size_t len = ring_put_name(name, s, true);
+
+	for (unsigned d = 0; d < ndigests && n + 4 <= max; d++) {
+		unsigned char md5[16];
+		int more = snprintf(name + len, sizeof(name) - len, "-%u", d);
+
+		libhashkit_md5_signature((const unsigned char *)name, len + (size_t)more, md5);
+		for (unsigned x = 0; x < 16; x += 4, n++) {
+			uint32_t value = (uint32_t)md5[x + 3] << 24 | (uint32_t)md5[x + 2] << 16 |
+			    (uint32_t)md5[x + 1] << 8 | md5[x];
+
+			drafts[n] = (struct draft){ (uint64_t)value << 32 | n, server };
+		}
+	}
+	return (n);
+}
+
 struct ring *
 ring_new_twemproxy(const struct conf_store *store, const char **why)
 {
-	char name[NAME_MAXLEN + 16];
+	size_t n = 0, max = (size_t)store->nservers * 164;
 	uint64_t total = total_weight(store);
-	struct draft *drafts = drafts_new((size_t)store->nservers * 164, why);
-	size_t n = 0;
+	struct draft *drafts = drafts_new(max, why);
+	uint16_t order[RING_SERVERS_MAX];
 
-	if (drafts == NULL)
+	if (drafts == NULL || !ring_sort_twemproxy(store, order, why)) {
+		free(drafts);
 		return (NULL);
+	}
 	for (unsigned i = 0; i < store->nservers; i++) {
-		const struct conf_server *s = &store->servers[i];
-		unsigned ndigests = twemproxy_digests(s->weight, total, store->nservers);
-		size_t len;
+		const struct conf_server *s = &store->servers[order[i]];
 
-		if (!put_name(name, s, s->port == 11211)) {
-			*why = "a server's name is too long";
-			free(drafts);
-			return (NULL);
-		}
-		len = strlen(name);
-		for (unsigned d = 0; d < ndigests && n + 4 <= (size_t)store->nservers * 164; d++) {
-			unsigned char md5[16];
-			int more = snprintf(name + len, sizeof(name) - len, "-%u", d);
-
-			libhashkit_md5_signature((const unsigned char *)name, len + (size_t)more, md5);
-			for (unsigned x = 0; x < 4; x++, n++) {
-				uint32_t value = (uint32_t)md5[x * 4 + 3] << 24 | (uint32_t)md5[x * 4 + 2] << 16 |
-				    (uint32_t)md5[x * 4 + 1] << 8 | md5[x * 4];
-
-				/* of equal points the one made first wins, as in twemproxy's stable sort */
-				drafts[n] = (struct draft){ (uint64_t)value << 32 | n, i };
-			}
-		}
+		n = draft_twemproxy(drafts, n, max, s, order[i], twemproxy_digests(s->weight, total, store->nservers));
 	}
 	return (points_new(drafts, n, &ops_as_is, why));
 }

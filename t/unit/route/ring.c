@@ -25,6 +25,7 @@ static const struct {
 	{ "jump murmur",		DIST_JUMP, "murmur", 0.08, true },
 	{ "modula",			DIST_MODULA, NULL, 0.08, true },
 	{ "modula fnv1a_64",		DIST_MODULA, "fnv1a_64", 0.08, true },
+	{ "twemproxy-modula",		DIST_TWEMPROXY_MODULA, NULL, 0.08, true },
 	{ "random",			DIST_RANDOM, NULL, 0.08, true },
 	{ "twemproxy-ketama",		DIST_TWEMPROXY_KETAMA, NULL, 0.45, true },
 	{ "twemproxy-ketama md5",	DIST_TWEMPROXY_KETAMA, "md5", 0.45, true },
@@ -283,6 +284,24 @@ one_server(void)
 	}
 }
 
+/* twemproxy's order: shorter names first, 11211 is not part of a name, an alias takes its place. */
+static void
+modula_by_name(void)
+{
+	static const char *const listed[] = { "cache-b:11211 1", "cache-aa:11211 1", "/run/m 1", "cache-a:1 1 zzzzzzzz",
+	    "10.0.0.1:9 1" };
+	static const size_t row[] = { 2, 0, 1, 3, 4 };
+	struct ring *r = ring_of(DIST_TWEMPROXY_MODULA, "fnv1a_64", NULL, listed, 5);
+	struct ring *plain = ring_of(DIST_MODULA, "fnv1a_64", NULL, listed, 5);
+	unsigned wrong = 0;
+
+	for (unsigned i = 0; i < 1000; i++)
+		wrong += pick(r, key_of(i)) != row[pick(plain, key_of(i))];
+	is_u(wrong, 0, "twemproxy-modula is modula over the servers sorted by name");
+	ring_free(&r);
+	ring_free(&plain);
+}
+
 static void
 extreme_hashes(void)
 {
@@ -341,6 +360,7 @@ main(void)
 	hash_tags();
 	keys_without_a_tag();
 	one_server();
+	modula_by_name();
 	extreme_hashes();
 	refusals();
 	sharing();
