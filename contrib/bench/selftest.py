@@ -1,0 +1,188 @@
+#!/usr/bin/python3
+"""Does kvload notice? TAP: a small server that lies in one way per case.
+
+What every measurement and fault test rests on is that a wrong value cannot pass
+kvload unseen, so each kind of lie must be counted under its own name, and an
+honest server must not be accused.
+"""
+import json
+import os
+import socketserver
+import subprocess
+import sys
+import threading
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+EVERY = 10      # each tenth read is lied to
+
+
+def value(key, flags, data):
+    return b"VALUE %s %d %d\r\n%s\r\nEND\r\n" % (key, flags, len(data), data)
+
+
+def flip(data):
+    return data[:50] + bytes([data[50] ^ 1]) + data[51:]
+
+
+class Lies:
+    """One method per lie: what is answered for key, (flags, data), another item."""
+
+    def none(self, key, item, other):
+        return value(key, *item)
+
+    def bit(self, key, item, other):
+        return value(key, item[0], flip(item[1]))
+
+    def other_value(self, key, item, other):
+        return value(key, item[0], other[1])
+
+    def tail_of_other(self, key, item, other):
+        return value(key, item[0], item[1][:-20] + other[1][-20:])
+
+    def other_key(self, key, item, other):
+        return value(key[:-1] + bytes([(key[-1] ^ 1)]), *item)
+
+    def flags(self, key, item, other):
+        return value(key, item[0] ^ 1, item[1])
+
+    def shorter(self, key, item, other):
+        return value(key, item[0], item[1][:-5])
+
+    def twice(self, key, item, other):
+        return value(key, *item) * 2
+
+    def rubbish(self, key, item, other):
+        return b"\0\1 no reply\r\n"
+
+    def meta(self, key, item, other):
+        return b"HD\r\n"
+
+    def error(self, key, item, other):
+        return b"SERVER_ERROR out of luck\r\n"
+
+    def miss(self, key, item, other):
+        return b"END\r\n"
+
+    def close(self, key, item, other):
+        return None
+
+    def half(self, key, item, other):
+        return value(key, *item)[:60], None
+
+    def silence(self, key, item, other):
+        return b""
+
+    def old(self, key, item, other):
+        return value(key, *item)    # the server gives it the first version
+
+
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        try:
+            while self.one():
+                pass
+        except (ConnectionError, ValueError):
+            pass
+
+    def one(self):
+        words = self.rfile.readline().split()
+        if not words:
+            return False
+        server = self.server
+        if words[0] == b"set":
+            data = self.rfile.read(int(words[4]) + 2)[:-2]
+            with server.lock:
+                server.first.setdefault(words[1], (int(words[2]), data))
+                server.items[words[1]] = (int(words[2]), data)
+            self.wfile.write(b"STORED\r\n")
+            return True
+        with server.lock:
+            server.reads += 1
+            lie = server.reads % EVERY == 0
+            server.lies += lie
+            item = server.items[words[1]]
+            other = next(v for k, v in server.items.items() if k != words[1])
+            if lie and server.lie == "old":
+                item = server.first[words[1]]
+        name = server.lie if lie else "none"
+        answer = getattr(Lies(), name)(words[1], item, other)
+        if isinstance(answer, tuple):
+            self.wfile.write(answer[0])
+            return False
+        if answer is not None:
+            self.wfile.write(answer)
+        return answer is not None
+
+
+class LyingServer(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, lie):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.lie, self.lock = lie, threading.Lock()
+        self.items, self.first, self.reads, self.lies = {}, {}, 0, 0
+
+
+def run(kvload, lie, args):
+    """kvload's exit status, its JSON, how many lies it was told."""
+    with LyingServer(lie) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        done = subprocess.run(
+            [kvload, "--prefill", "--keys", "200", "--conns", "4", "--requests",
+             "300", "--timeout", "200", "--reconnect", "--json"] + args +
+            [f"127.0.0.1:{server.server_address[1]}"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=120,
+            check=False)
+        server.shutdown()
+        thread.join()
+        return done.returncode, json.loads(done.stdout or b"{}"), server.lies
+
+
+CASES = [   # lie, more arguments, exit status, the counter that must have it
+    ("none", [], 0, None),
+    ("none", ["--ratio", "50:50", "--check-stale"], 0, None),
+    ("none", ["--values-fixed", "--ratio", "50:50"], 0, None),
+    ("bit", [], 1, "body"),
+    ("bit", ["--values-fixed"], 1, "body"),
+    ("other_value", [], 1, "key"),
+    ("tail_of_other", [], 1, "body"),
+    ("other_key", [], 1, "key"),
+    ("flags", [], 1, "flags"),
+    ("shorter", [], 1, "length"),
+    ("twice", [], 1, "protocol"),
+    ("rubbish", [], 1, "protocol"),
+    ("meta", [], 1, "protocol"),
+    ("old", ["--ratio", "50:50", "--check-stale"], 1, "stale"),
+    ("error", [], 3, "errors"),
+    ("error", ["--expect-errors"], 0, "errors"),
+    ("miss", [], 0, "misses"),
+    ("close", [], 3, "lost"),
+    ("half", ["--expect-errors"], 0, "lost"),
+    ("silence", [], 3, "timeouts"),
+]
+
+
+def main():
+    kvload = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "kvload")
+    print(f"1..{len(CASES)}")
+    failed = 0
+    for n, (lie, args, status, counter) in enumerate(CASES, 1):
+        got, out, lies = run(kvload, lie, args)
+        counts = {**out, **out.get("wrong_kinds", {})}
+        told = counts.get(counter, 0) if counter else 0
+        # old values may happen to be the newest; all other lies must be caught
+        well = got == status and (not counter and out.get("wrong") == 0 or
+                                  counter and 0 < told <= lies and
+                                  (told == lies or lie == "old"))
+        failed += not well
+        print(f"{'ok' if well else 'not ok'} {n} - {lie} {' '.join(args)}")
+        if not well:
+            print(f"# status {got}, not {status}; {lies} lies, {counter} {told}"
+                  f", wrong {out.get('wrong_kinds')}")
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
