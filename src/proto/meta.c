@@ -1,0 +1,377 @@
+/*
+ * meta.c - lines of the meta commands: a key and single-letter flags, some with an argument.
+ *
+ * What a letter means is a row of tbl/meta_flags.h, read through a table indexed by the letter; a line is read in one pass. memcached looks
+ * at such a line three times (split, check, answer) and each pass has its own errors, so the first error found
+ * here is not always the one to tell: after an error the rest is only split, and whatever an earlier pass would
+ * have found wins.
+ */
+#include "config.h"
+
+#include <stddef.h>
+
+#include "proto/base64.h"
+#include "proto/parse.h"
+
+#define FLAGS_MAX	20	/* words of a line, command and key among them */
+
+enum arg {
+	ARG_UNKNOWN,
+	ARG_NONE,
+	ARG_CAS,
+	ARG_DELTA,
+	ARG_FLAGS,
+	ARG_INITIAL,
+	ARG_KEY64,
+	ARG_MODE,
+	ARG_NEWCAS,
+	ARG_NONCE,
+	ARG_OPAQUE,
+	ARG_QUIET,
+	ARG_RECACHE,
+	ARG_SETTTL,
+	ARG_SPACE,
+	ARG_TTL,
+	ARG_VIVIFY,
+};
+
+/* Columns of the table: commands, as bits. */
+enum { G = 1, S = 2, D = 4, A = 8 };
+
+struct flag_row {
+	uint8_t		 arg;		/* enum arg */
+	uint8_t		 heeded;
+	uint8_t		 echoed;
+	uint16_t	 opt;		/* OPF_* */
+	uint16_t	 want;		/* OPW_* */
+};
+
+static const struct flag_row rows['z' + 1 - 'A'] = {
+#define MFLAG(letter, arg, opt, want, heeded, echoed)	[(letter) - 'A'] = { ARG_##arg, heeded, echoed, opt, want },
+#include "tbl/meta_flags.h"
+#undef MFLAG
+};
+
+/* A line while it is read. */
+struct meta {
+	struct command	*cmd;
+	char		*key;		/* as it stands in the line */
+	const char	*error;		/* of the pass that checks; its last one counts, unless it stopped */
+	bool		 failed;
+	bool		 stopped;	/* the checking pass ended at an error */
+	char		 mode;		/* M's letter; '\0': none */
+	uint64_t	 seen;		/* letters, by bit */
+	unsigned	 ttl_at;	/* where t stands in rflags, + 1 */
+};
+
+static void
+fail(struct meta *m, const char *error)
+{
+	if (error != NULL)
+		m->error = error;
+	m->failed = true;
+}
+
+static void
+take_i32(struct meta *m, struct slice arg, int32_t *out)
+{
+	if (arg.len == 0 || !token_i32(arg, out))
+		fail(m, "CLIENT_ERROR bad token in command line format");
+}
+
+static void
+take_u64(struct meta *m, struct slice arg, uint64_t *out, const char *error)
+{
+	if (arg.len == 0 || !token_u64(arg, out))
+		fail(m, error);
+}
+
+static void
+take_key64(struct meta *m)
+{
+	struct slice *key = &m->cmd->op.key;
+
+	if (key->len > OP_KEY_MAX)
+		return;		/* an error of its own */
+	key->len = base64_get(m->key, key->p, key->len);
+	if (key->len == 0)
+		fail(m, "CLIENT_ERROR error decoding key");
+}
+
+/* A `t` that stood before this T or N asks for the TTL as it was. A T outweighs an N. */
+static void
+note_ttl_before(struct meta *m, bool is_n)
+{
+	struct command *cmd = m->cmd;
+
+	if (m->ttl_at == 0 || (is_n && (cmd->op.opts & OPF_TTL) != 0))
+		return;
+	cmd->rflags[m->ttl_at - 1] = 'T';
+	cmd->op.want |= OPW_TTL_BEFORE;
+}
+
+/* The flags with arguments. word: letter and argument. */
+static void
+take_argument(struct meta *m, enum arg kind, struct slice word)
+{
+	struct command *cmd = m->cmd;
+	struct op *op = &cmd->op;
+	struct slice arg = slice_of(word.p + 1, word.len - 1);
+
+	switch (kind) {
+	case ARG_UNKNOWN:
+	case ARG_NONE:
+		break;
+	case ARG_QUIET:
+		cmd->quiet = true;
+		break;
+	case ARG_TTL:
+		m->ttl_at = cmd->nrflags;
+		break;
+	case ARG_KEY64:
+		take_key64(m);
+		break;
+	case ARG_CAS:
+		take_u64(m, arg, &op->cas, "CLIENT_ERROR bad token in command line format");
+		break;
+	case ARG_NEWCAS:
+		take_u64(m, arg, &op->newcas, "CLIENT_ERROR bad token in command line format");
+		break;
+	case ARG_DELTA:
+		take_u64(m, arg, &op->delta, "CLIENT_ERROR invalid numeric delta value");
+		break;
+	case ARG_INITIAL:
+		take_u64(m, arg, &op->initial, "CLIENT_ERROR invalid numeric initial value");
+		break;
+	case ARG_FLAGS:
+		if (arg.len == 0 || !token_u32(arg, &op->client_flags))
+			fail(m, NULL);
+		break;
+	case ARG_SETTTL:
+		note_ttl_before(m, false);
+		take_i32(m, arg, &op->ttl);
+		break;
+	case ARG_VIVIFY:
+		note_ttl_before(m, true);
+		take_i32(m, arg, &op->vivify_ttl);
+		break;
+	case ARG_RECACHE:
+		take_i32(m, arg, &op->recache_ttl);
+		break;
+	case ARG_MODE:
+		m->mode = arg.len > 0 ? arg.p[0] : ' ';
+		break;
+	case ARG_OPAQUE:
+		cmd->opaque = word;
+		break;
+	case ARG_NONCE:
+		cmd->nonce = arg;
+		break;
+	case ARG_SPACE:
+		cmd->space = arg;
+		break;
+	}
+}
+
+/* One flag. Its first byte is known to be a letter, or one of the few signs between the two alphabets. */
+static inline void
+take_flag(struct meta *m, struct slice word, unsigned who)
+{
+	struct command *cmd = m->cmd;
+	unsigned at = (unsigned char)word.p[0] - (unsigned)'A';
+	const struct flag_row *row = &rows[at];
+
+	if (UNLIKELY((m->seen >> at & 1) != 0 || row->arg == ARG_UNKNOWN)) {
+		fail(m, (m->seen >> at & 1) != 0 ? "CLIENT_ERROR duplicate flag" : "CLIENT_ERROR invalid flag");
+		m->stopped = true;
+		return;
+	}
+	m->seen |= (uint64_t)1 << at;
+	if ((row->echoed & who) != 0)
+		cmd->rflags[cmd->nrflags++] = word.p[0];
+	if (row->arg != ARG_NONE)
+		take_argument(m, (enum arg)row->arg, word);
+	if ((row->heeded & who) != 0) {
+		cmd->op.opts |= row->opt;
+		cmd->op.want |= row->want;
+	}
+}
+
+/*
+ * All flags in [p, end); first: how many words came before. False when a word begins with what no flag can:
+ * then nothing of the line counts.
+ */
+static bool
+take_flags(struct meta *m, const char *p, const char *end, unsigned first, unsigned who)
+{
+	unsigned n = first;
+
+	while ((p = token_skip(p, end)) < end && n < TOKEN_MAX) {
+		const char *e = p + 1 == end || p[1] == ' ' ? p + 1 : token_end(p, end);
+		unsigned char c = (unsigned char)*p;
+
+		if (UNLIKELY(c < 'A' || c > 'z')) {
+			if (c < '0' || c > '9')
+				return (false);
+			if (!m->stopped)
+				fail(m, "CLIENT_ERROR invalid flag");
+			m->stopped = true;
+		}
+		if (UNLIKELY(++n > FLAGS_MAX)) {
+			m->stopped = m->failed = true;
+			m->error = "CLIENT_ERROR options flags are too long";
+		}
+		if (LIKELY(!m->stopped))
+			take_flag(m, slice_of(p, (size_t)(e - p)), who);
+		p = e;
+	}
+	return (true);
+}
+
+/* ms: what M says; options that its mode has no use for are dropped. Returns what is wrong. */
+static const char *
+finish_store(struct op *op, char mode)
+{
+	static const struct { char letter; uint8_t mode; } modes[] = {
+		{ '\0', OP_SET }, { 'S', OP_SET }, { 'E', OP_ADD }, { 'A', OP_APPEND }, { 'P', OP_PREPEND },
+		{ 'R', OP_REPLACE },
+	};
+	unsigned i;
+
+	for (i = 0; i < NITEMS(modes) && modes[i].letter != mode; i++)
+		;
+	if (i == NITEMS(modes))
+		return ("CLIENT_ERROR invalid mode for ms M token");
+	op->mode = modes[i].mode;
+	if (op->mode != OP_APPEND && op->mode != OP_PREPEND)
+		op->opts &= (uint16_t)~OPF_VIVIFY;
+	if ((op->opts & OPF_CAS) == 0 || (op->mode != OP_SET && op->mode != OP_REPLACE))
+		op->opts &= (uint16_t)~OPF_INVALIDATE;
+	return (NULL);
+}
+
+static const char *
+finish_arith(struct op *op, char mode)
+{
+	switch (mode) {
+	case '\0':
+	case 'I':
+	case '+':
+		op->mode = OP_INCR;
+		return (NULL);
+	case 'D':
+	case '-':
+		op->mode = OP_DECR;
+		return (NULL);
+	}
+	return ("CLIENT_ERROR invalid mode for ma M token");
+}
+
+/* me takes no flags but b, and minds no others. */
+static void
+parse_debug(struct meta *m, const char *p, const char *end)
+{
+	struct op *op = &m->cmd->op;
+
+	op->verb = OP_DEBUG;
+	while ((p = token_skip(p, end)) < end) {
+		const char *e = token_end(p, end);
+		unsigned char c = (unsigned char)*p;
+
+		if ((c < 'A' || c > 'z') && (c < '0' || c > '9'))
+			m->failed = true;
+		if (e - p == 1 && c == 'b')
+			op->opts |= OPF_BINKEY;
+		p = e;
+	}
+	if (op->key.len > OP_KEY_MAX)
+		m->failed = true;
+	else if ((op->opts & OPF_BINKEY) != 0)
+		take_key64(m);
+	if (m->failed)
+		parse_bad(m->cmd, PARSE_BAD_FORMAT, 0);
+}
+
+/* The errors of the checking pass and of the later ones, in the order in which memcached meets them. */
+static void
+finish(struct meta *m, size_t keylen)
+{
+	struct command *cmd = m->cmd;
+	uint64_t swallow = cmd->has_body ? (uint64_t)cmd->op.vlen + 2 : 0;
+	const char *error = NULL;
+
+	if (keylen > OP_KEY_MAX)
+		error = PARSE_BAD_FORMAT;
+	else if (m->failed)
+		error = m->error;
+	if (error != NULL && cmd->op.verb == OP_ARITH)
+		error = "CLIENT_ERROR invalid or duplicate flag";
+	if (error == NULL && cmd->op.verb == OP_STORE)
+		error = finish_store(&cmd->op, m->mode);
+	else if (error == NULL && cmd->op.verb == OP_ARITH)
+		error = finish_arith(&cmd->op, m->mode);
+	if (error == NULL && cmd->opaque.len > COMMAND_OPAQUE_MAX)
+		error = "CLIENT_ERROR opaque token too long";
+	if (UNLIKELY(error != NULL)) {
+		cmd->quiet = false;
+		parse_bad(cmd, error, swallow);
+	}
+}
+
+/* <cm> <key> <flag>*, and ms with its length before the flags. */
+void
+parse_meta(struct command *cmd, char *p, const char *end)
+{
+	struct meta m = { .cmd = cmd, .error = PARSE_BAD_FORMAT };
+	struct op *op = &cmd->op;
+	const char *q = p;
+	struct slice key = parse_word(&q, end);
+	unsigned who = G, first = 2;
+
+	cmd->nrflags = 0;
+	cmd->opaque = cmd->nonce = cmd->space = SLICE_NULL;
+	m.key = p + (key.p - p);
+	op->key = key;
+	if (UNLIKELY(key.len == 0)) {
+		parse_bad(cmd, PARSE_BAD_FORMAT, 0);
+		return;
+	}
+	switch (cmd->id) {
+	case CMD_MG:
+		op->verb = OP_GET;
+		break;
+	case CMD_MS: {
+		struct slice len = parse_word(&q, end);
+		int32_t vlen;
+
+		if (len.len == 0 || !token_i32(len, &vlen) || vlen < 0 || vlen > PARSE_VLEN_MAX) {
+			parse_bad(cmd, PARSE_BAD_FORMAT, 0);
+			return;
+		}
+		op->verb = OP_STORE;
+		op->vlen = (uint32_t)vlen;
+		cmd->has_body = true;
+		who = S;
+		first = 3;
+		break;
+	}
+	case CMD_MD:
+		op->verb = OP_DELETE;
+		who = D;
+		break;
+	case CMD_MA:
+		op->verb = OP_ARITH;
+		op->delta = 1;
+		who = A;
+		break;
+	default:
+		parse_debug(&m, q, end);
+		return;
+	}
+	if (UNLIKELY(!take_flags(&m, q, end, first, who))) {
+		cmd->quiet = false;
+		parse_bad(cmd, PARSE_BAD_FORMAT, 0);
+		return;
+	}
+	finish(&m, key.len);
+}

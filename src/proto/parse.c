@@ -1,0 +1,233 @@
+/*
+ * parse.c - from bytes to the command line, from the line to the reader of its shape.
+ *
+ * The command word is found by a switch over its length and first bytes: the words of the hot commands are
+ * told apart by one or two comparisons. Everything that is not a known word is ERROR, except what only looks like
+ * a line: HTTP and the binary protocol, whose senders would not understand it.
+ */
+#include "config.h"
+
+#include "proto/parse.h"
+
+static const char *const words[CMD_COUNT] = {
+#define CMD(id, word, shape, flags)	[CMD_##id] = word,
+#include "tbl/commands.h"
+#undef CMD
+};
+
+static const uint8_t shapes[CMD_COUNT] = {
+#define CMD(id, word, shape, flags)	[CMD_##id] = shape,
+#include "tbl/commands.h"
+#undef CMD
+};
+
+const char *
+command_word(enum cmd_id id)
+{
+	return ((unsigned)id < CMD_COUNT && words[id] != NULL ? words[id] : "?");
+}
+
+#define IS(p, lit)	(memcmp((p), (lit), sizeof(lit) - 1) == 0)
+
+static enum cmd_id
+word_of_2(const char *p)
+{
+	if (p[0] != 'm')
+		return (CMD_BAD);
+	switch (p[1]) {
+	case 'g':
+		return (CMD_MG);
+	case 's':
+		return (CMD_MS);
+	case 'd':
+		return (CMD_MD);
+	case 'a':
+		return (CMD_MA);
+	case 'n':
+		return (CMD_MN);
+	case 'e':
+		return (CMD_ME);
+	}
+	return (CMD_BAD);
+}
+
+static enum cmd_id
+word_of_3(const char *p)
+{
+	if (IS(p, "get"))
+		return (CMD_GET);
+	if (IS(p, "set"))
+		return (CMD_SET);
+	if (IS(p, "add"))
+		return (CMD_ADD);
+	if (IS(p, "cas"))
+		return (CMD_CAS);
+	if (IS(p, "gat"))
+		return (CMD_GAT);
+	return (IS(p, "lru") ? CMD_LRU : CMD_BAD);
+}
+
+static enum cmd_id
+word_of_4(const char *p)
+{
+	if (IS(p, "gets"))
+		return (CMD_GETS);
+	if (IS(p, "incr"))
+		return (CMD_INCR);
+	if (IS(p, "decr"))
+		return (CMD_DECR);
+	if (IS(p, "gats"))
+		return (CMD_GATS);
+	return (IS(p, "quit") ? CMD_QUIT : CMD_BAD);
+}
+
+/* The less frequent words, by length alone or nearly so. */
+static enum cmd_id
+word_of_many(const char *p, size_t len)
+{
+	switch (len) {
+	case 5:
+		return (IS(p, "touch") ? CMD_TOUCH : IS(p, "stats") ? CMD_STATS :
+		    IS(p, "slabs") ? CMD_SLABS : IS(p, "watch") ? CMD_WATCH : CMD_BAD);
+	case 6:
+		return (IS(p, "delete") ? CMD_DELETE : IS(p, "append") ? CMD_APPEND : CMD_BAD);
+	case 7:
+		return (IS(p, "replace") ? CMD_REPLACE : IS(p, "prepend") ? CMD_PREPEND :
+		    IS(p, "version") ? CMD_VERSION : CMD_BAD);
+	case 8:
+		return (IS(p, "shutdown") ? CMD_SHUTDOWN : CMD_BAD);
+	case 9:
+		return (IS(p, "flush_all") ? CMD_FLUSH_ALL : IS(p, "verbosity") ? CMD_VERBOSITY : CMD_BAD);
+	case 11:
+		return (IS(p, "lru_crawler") ? CMD_LRU_CRAWLER : CMD_BAD);
+	case 14:
+		return (IS(p, "cache_memlimit") ? CMD_CACHE_MEMLIMIT : CMD_BAD);
+	}
+	return (CMD_BAD);
+}
+
+static enum cmd_id
+word_lookup(const char *p, size_t len)
+{
+	switch (len) {
+	case 2:
+		return (word_of_2(p));
+	case 3:
+		return (word_of_3(p));
+	case 4:
+		return (word_of_4(p));
+	}
+	return (word_of_many(p, len));
+}
+
+/* memcached finds these late, after skipping spaces, and lets "noreply" be their last word. */
+static bool
+is_late(enum cmd_id id)
+{
+	return (id == CMD_VERBOSITY || id == CMD_FLUSH_ALL || id == CMD_SHUTDOWN || id == CMD_CACHE_MEMLIMIT ||
+	    id == CMD_LRU_CRAWLER || id == CMD_LRU || id == CMD_SLABS);
+}
+
+static void
+set_words(struct command *cmd, const struct tokens *ts)
+{
+	cmd->nwords = (uint8_t)(ts->n - 1);
+	for (unsigned i = 1; i < ts->n && i <= COMMAND_WORDS_MAX; i++)
+		cmd->words[i - 1] = ts->t[i];
+}
+
+/* SHAPE_WORDS, and lines that begin with no known word. */
+static enum parse_rc
+parse_words(struct command *cmd, const char *line, const char *end, enum parse_close *why)
+{
+	struct tokens ts;
+
+	tokens_split(&ts, line, end, TOKEN_MAX);
+	if (cmd->id == CMD_BAD && ts.n > 0 && is_late(word_lookup(ts.t[0].p, ts.t[0].len)))
+		cmd->id = (uint8_t)word_lookup(ts.t[0].p, ts.t[0].len);
+	if (cmd->id != CMD_BAD) {
+		cmd->quiet = is_late(cmd->id) && tokens_noreply(&ts);
+		cmd->close = cmd->id == CMD_QUIT;
+		set_words(cmd, &ts);
+		return (PARSE_DONE);
+	}
+	if (ts.n > 1 && ts.t[ts.n - 1].len >= 5 && IS(ts.t[ts.n - 1].p, "HTTP/")) {
+		*why = PARSE_CLOSE_HTTP;
+		return (PARSE_CLOSE);
+	}
+	cmd->quiet = tokens_noreply(&ts);
+	parse_bad(cmd, "ERROR", 0);
+	return (PARSE_DONE);
+}
+
+/* No end of line yet: may there be one to come? */
+static enum parse_rc
+parse_partial(const char *buf, size_t len, const struct parse_limits *limits, enum parse_close *why)
+{
+	size_t spaces = 0;
+
+	if (len <= limits->line_max)
+		return (PARSE_MORE);
+	/* Only a large multi-get may be longer. */
+	while (spaces < 100 && spaces < len && buf[spaces] == ' ')
+		spaces++;
+	if (len <= limits->multiget_max && len - spaces >= 5 &&
+	    (IS(buf + spaces, "get ") || IS(buf + spaces, "gets ")))
+		return (PARSE_MORE);
+	*why = PARSE_CLOSE_LONG_LINE;
+	return (PARSE_CLOSE);
+}
+
+enum parse_rc
+proto_parse(char *buf, size_t len, const struct parse_limits *limits, struct command *cmd, size_t *used,
+    enum parse_close *why)
+{
+	char *nl, *p;
+	const char *end;
+	enum cmd_id id;
+
+	*why = PARSE_CLOSE_NONE;
+	if (len > 0 && (unsigned char)buf[0] == 0x80) {
+		*why = PARSE_CLOSE_BINARY;
+		return (PARSE_CLOSE);
+	}
+	if (UNLIKELY((nl = memchr(buf, '\n', len)) == NULL))
+		return (parse_partial(buf, len, limits, why));
+	*used = (size_t)(nl + 1 - buf);
+	end = nl > buf && nl[-1] == '\r' ? nl - 1 : nl;
+
+	cmd->quiet = cmd->close = cmd->has_body = false;
+	cmd->line = slice_of(buf, (size_t)(end - buf));
+	cmd->op = (struct op){ 0 };
+	cmd->shape = SHAPE_WORDS;
+	/* Shorter than any command could be; told apart from unknown words as memcached does it. */
+	if (UNLIKELY(*used < 4)) {
+		parse_bad(cmd, PARSE_BAD_FORMAT, 0);
+		return (PARSE_DONE);
+	}
+	p = buf + (token_end(buf, end) - buf);	/* without its const */
+	id = word_lookup(buf, (size_t)(p - buf));
+	cmd->id = (uint8_t)id;
+	cmd->shape = id == CMD_BAD ? (uint8_t)SHAPE_WORDS : shapes[id];
+	switch ((enum cmd_shape)cmd->shape) {
+	case SHAPE_META:
+	case SHAPE_MSET:
+		parse_meta(cmd, p, end);
+		break;
+	case SHAPE_KEYS:
+		parse_keys(cmd, p, end);
+		break;
+	case SHAPE_TOUCHKEYS:
+		parse_touchkeys(cmd, p, end);
+		break;
+	case SHAPE_STORE:
+		parse_store(cmd, p, end);
+		break;
+	case SHAPE_KEY:
+		parse_key(cmd, p, end);
+		break;
+	case SHAPE_WORDS:
+		return (parse_words(cmd, buf, end, why));
+	}
+	return (PARSE_DONE);
+}

@@ -1,0 +1,48 @@
+/*
+ * parse.h - what the three parts of the command parser share: parse.c finds the line and the command word,
+ * text.c reads classic lines, meta.c those with flags.
+ *
+ * Each reader gets the command with id, shape, line and a zeroed op already set, and the line from behind the
+ * command word to its end. It ends with parse_bad() or with the fields of its shape set.
+ */
+#ifndef PROTO_PARSE_H
+#define PROTO_PARSE_H
+
+#include "base/check.h"
+#include "proto/command.h"
+#include "proto/token.h"
+
+#define PARSE_BAD_FORMAT	"CLIENT_ERROR bad command line format"
+
+/* Body bytes that a length may announce; with CRLF they still fit memcached's int. */
+#define PARSE_VLEN_MAX		(INT32_MAX - 2)
+
+/* Turns the command into CMD_BAD. swallow: bytes after the line to throw away. */
+static inline void
+parse_bad(struct command *cmd, const char *error, uint64_t swallow)
+{
+	cmd->id = CMD_BAD;
+	cmd->has_body = false;
+	cmd->error = error;
+	cmd->swallow = swallow;
+}
+
+/* The next word of [*p, end); empty at the end. */
+static inline struct slice
+parse_word(const char **p, const char *end)
+{
+	const char *s = token_skip(*p, end);
+
+	*p = token_end(s, end);
+	return (slice_of(s, (size_t)(*p - s)));
+}
+
+/* SHAPE_KEYS, SHAPE_TOUCHKEYS, SHAPE_STORE, SHAPE_KEY. */
+void	 parse_keys(struct command *, const char *p, const char *end);
+void	 parse_touchkeys(struct command *, const char *p, const char *end);
+void	 parse_store(struct command *, const char *p, const char *end);
+void	 parse_key(struct command *, const char *p, const char *end);
+/* SHAPE_META and SHAPE_MSET. May write to the line: see proto_parse(). */
+void	 parse_meta(struct command *, char *p, const char *end);
+
+#endif
