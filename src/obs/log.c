@@ -59,7 +59,7 @@ name(const char *fmt, ...)						\
 {									\
 	va_list ap;							\
 									\
-	if (log_verbosity() < (min))					\
+	if ((int)log_verbosity() < (min))					\
 		return;							\
 	va_start(ap, fmt);						\
 	log_line(prio, fmt, ap);					\
