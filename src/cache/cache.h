@@ -24,6 +24,7 @@
 #include <sys/uio.h>
 
 #include "base/slice.h"
+#include "cache/item.h"
 
 struct cache;
 struct cache_shard;
@@ -77,7 +78,9 @@ uint64_t	 cache_link(struct cache_shard *, struct item *, uint64_t cas);
  */
 struct item	*cache_reserve(struct cache *, uint64_t hash, struct slice key, uint32_t vlen,
 		    uint32_t exptime, uint32_t client_flags, enum cache_err *why);
-/* The same with the lock held (append, incr that grows, vivify). Items found before may have been evicted, pinned ones not. */
+/*
+ * The same with the lock held (append, incr that grows, vivify). Items found before may have
+ * been evicted or moved: pin what is still needed (its bytes stay), or find again. */
 struct item	*cache_reserve_locked(struct cache_shard *, uint64_t hash, struct slice key, uint32_t vlen,
 		    uint32_t exptime, uint32_t client_flags, enum cache_err *why);
 void		 cache_abandon(struct cache *, struct item *);
@@ -92,26 +95,18 @@ void		 cache_unpin(struct cache *, struct item *);
  */
 int		 cache_value_iov(const struct cache *, const struct item *, uint32_t off, struct iovec *, int max);
 
-/* Lock held. Key and fields; see cache/item.h for the layout. */
-struct slice	 item_key(const struct item *);
-uint32_t	 item_vlen(const struct item *);
-uint64_t	 item_cas(const struct item *);
-uint32_t	 item_exptime(const struct item *);	/* absolute, 0 never */
-uint32_t	 item_client_flags(const struct item *);
-uint32_t	 item_last_access(const struct item *);
-size_t		 item_size(const struct item *);	/* all bytes it takes in its slab */
-const char	*item_value(const struct item *);	/* NULL when it is in several pieces */
-bool		 item_fetched(const struct item *);
-bool		 item_stale(const struct item *);
-bool		 item_won(const struct item *);		/* somebody was told to recache it */
-bool		 item_binkey(const struct item *);	/* base64 on the wire */
+/*
+ * Reading fields: item_key, _vlen, _value, _cas, _exptime, _client_flags, _size, _fetched, _stale, _won, _binkey in cache/item.h.
+ * Lock held; key, value and length also when pinned.
+ */
+/* Lock held: seconds since the last access (modulo 194 days). */
+uint32_t	 item_idle(const struct cache_shard *, const struct item *);
+/* 1..63, four to each doubling from 64 bytes on: what stands for memcached's slab classes in output. */
+unsigned	 cache_size_class(size_t size);
 
 void		 item_set_cas(struct cache_shard *, struct item *, uint64_t cas);	/* 0: a new unique one */
 /* False: the item has no room for an expiry and there is no memory to move it; nothing changed. *itp may move. */
 bool		 item_set_exptime(struct cache_shard *, struct item **itp, uint32_t exptime);
-void		 item_set_stale(struct item *, bool);
-void		 item_set_won(struct item *, bool);
-void		 item_set_binkey(struct item *, bool);
 
 /* A fresh CAS unique; any thread. */
 uint64_t	 cache_next_cas(struct cache *);

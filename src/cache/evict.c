@@ -1,0 +1,421 @@
+/*
+ * evict.c - making room: two queues of slabs, items kept by credits, expired and half-dead slabs first.
+ *
+ * New items are logged to the small queue, those seen before and those that were hit there to the main one.
+ * The victim is walked record by record, a few per store, so that no store pays for a whole slab: each item is dropped,
+ * or copied to the end of the main queue for a credit. Copies only ever use the shard's spare slab; where
+ * that does not suffice the item is dropped, so the walk always ends and always gains its slab.
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "cache/internal.h"
+
+#define SMALL_PERCENT	10u	/* of a shard's slabs in the small queue */
+#define SPARES		2u	/* spare slabs to have at hand once memory is full */
+#define MERCIFUL	4u	/* victims in a row that may keep items, for one slab wanted */
+
+void
+item_drop(struct cache_shard *s, struct slot at, struct item *it, enum drop why)
+{
+	const struct item_chain *ch;
+
+	s->st.items--;
+	s->st.bytes -= item_size(it);
+	s->st.value_bytes -= item_vlen(it);
+	s->found = NULL;
+	if (why == DROP_EVICTED) {
+		s->st.evictions++;
+		s->st.evicted_unfetched += !item_fetched(it);
+	} else if (why == DROP_EXPIRED) {
+		s->st.reclaimed++;
+		s->st.expired_unfetched += !item_fetched(it);
+	}
+	index_remove(s, at);
+	log_account(s, it, false);
+	if (LIKELY(!(it->shape & ITEM_L_CHAIN)))
+		return;
+	ch = item_chain(it);
+	for (uint32_t i = 0; i < ch->nslabs; i++) {
+		list_remove(s->c, &s->big, ch->slab[i]);
+		(void)slab_retire(s, ch->slab[i]);
+	}
+}
+
+/* Copies the item to the end of a queue; false: no room there. */
+static bool
+item_move(struct cache_shard *s, struct slot at, struct item *it, enum queue q, unsigned credit)
+{
+	uint32_t shape = it->shape & ~(ITEM_VLEN_MASK | ITEM_L_CHAIN), vlen = item_vlen(it), nbig = 0, exp, cf;
+	size_t size = item_size(it);
+	struct item *to;
+
+	if (it->shape & ITEM_L_CHAIN)
+		nbig = item_chain(it)->nslabs;
+	if ((to = log_alloc(s, q, shape, vlen, nbig)) == NULL)
+		return (false);
+	to->cas = it->cas;
+	to->state = it->state;
+	exp = item_exptime(it);
+	if (to->shape & ITEM_L_EXP)
+		memcpy(to->data, &exp, sizeof exp);
+	cf = item_client_flags(it);
+	if (to->shape & ITEM_L_FLAGS)
+		memcpy(to->data + (to->shape >> 18 & 4), &cf, sizeof cf);
+	if (nbig != 0)
+		memcpy((char *)(uintptr_t)item_chain(to) + sizeof(struct item_chain), item_chain(it)->slab,
+		    4 * (size_t)nbig);
+	memcpy((char *)(uintptr_t)item_key_ptr(to), item_key_ptr(it), item_klen(it));
+	log_copy_value(s->c, to, it);
+	log_account(s, it, false);
+	log_account(s, to, true);
+	s->st.bytes += item_size(to) - size;
+	s->st.moved++;
+	slot_set(at, addr_of(s->c, to), credit);
+	if (s->found == it)
+		s->found = NULL;
+	return (true);
+}
+
+/* One live item of the victim: dropped, or moved. */
+static void
+consider(struct cache_shard *s, struct item *it, uint64_t hash, struct slot at, enum queue q)
+{
+	uint32_t exp = item_exptime(it);
+	unsigned credit = slot_credit(at);
+
+	if (exp != 0 && exp <= s->now) {
+		item_drop(s, at, it, DROP_EXPIRED);
+		return;
+	}
+	if (s->compacting) {
+		if (item_move(s, at, it, q, credit) || !s->c->conf.evict)
+			return;
+	} else if (!s->merciless) {
+		if (q == Q_SMALL ? credit > 1 : credit > 0)
+			if (item_move(s, at, it, Q_MAIN, q == Q_SMALL ? 0 : credit - 1))
+				return;
+	}
+	ghost_add(s, hash);
+	item_drop(s, at, it, DROP_EVICTED);
+}
+
+/* The record at the cursor; false: what lies there makes no sense. */
+static bool
+walk_one(struct cache_shard *s, struct slab *sl)
+{
+	struct item *rec = (struct item *)(void *)(slab_mem(s->c, s->victim) + s->cursor), *it = rec;
+	uint32_t n = item_record_size(rec);
+	struct slot at;
+	uint64_t hash;
+
+	if (!CACHE_SANE(s, n >= sizeof *rec && n <= sl->used - s->cursor))
+		return (false);
+	s->cursor += n;
+	if (rec->shape & ITEM_L_PIECE) {
+		if (rec->state & ITEM_DEAD)
+			return (true);
+		it = item_at(s, rec->cas);
+	}
+	hash = cache_hash(item_key(it));
+	at = index_find_addr(s, hash, addr_of(s->c, it));
+	if (at.b != NULL)
+		consider(s, it, hash, at, (enum queue)sl->queue);
+	return (true);
+}
+
+/* The slab with the fewest live bytes, or one whose items have all expired. */
+static uint32_t
+emptiest(const struct cache_shard *s)
+{
+	const struct cache *c = s->c;
+	uint32_t best = SLAB_NONE, least = UINT32_MAX;
+
+	for (unsigned q = 0; q < NQUEUES; q++)
+		for (uint32_t no = s->queue[q].head; no != SLAB_NONE; no = c->slabs[no].next) {
+			const struct slab *sl = &c->slabs[no];
+
+			if (sl->max_exp <= s->now)
+				return (no);
+			if (sl->live < least) {
+				least = sl->live;
+				best = no;
+			}
+		}
+	return (best);
+}
+
+static uint32_t
+oldest(struct cache_shard *s)
+{
+	struct slab_list *small = &s->queue[Q_SMALL], *main_ = &s->queue[Q_MAIN];
+	uint32_t total = small->n + main_->n;
+
+	if (main_->n == 0 || (small->n != 0 && small->n * 100 > total * SMALL_PERCENT))
+		return (small->head);
+	return (main_->head);
+}
+
+/* What is being filled becomes a victim only when there is nothing else: few, large values. */
+static void
+seal_open(struct cache_shard *s)
+{
+	for (unsigned q = 0; q < NQUEUES; q++) {
+		uint32_t no = s->open[q];
+
+		if (no == SLAB_NONE || s->c->slabs[no].used == 0)
+			continue;
+		s->open[q] = SLAB_NONE;
+		s->c->slabs[no].state = SLAB_QUEUED;
+		list_push(s->c, &s->queue[q], no);
+	}
+}
+
+/* With too many slabs held by slow readers, those that are free of readers are looked for, but not far. */
+static uint32_t
+unpinned(struct cache_shard *s, uint32_t no)
+{
+	for (int i = 0; i < 8; i++) {
+		struct slab *sl = &s->c->slabs[no];
+
+		if (atomic_load_explicit(&sl->pins, memory_order_relaxed) == 0)
+			return (no);
+		list_remove(s->c, &s->queue[sl->queue], no);
+		list_push(s->c, &s->queue[sl->queue], no);
+		no = oldest(s);
+	}
+	return (SLAB_NONE);
+}
+
+static bool
+victim_pick(struct cache_shard *s)
+{
+	struct cache *c = s->c;
+	uint32_t no, size = c->slab_size, held = atomic_load_explicit(&s->nretired, memory_order_relaxed);
+	struct slab *sl;
+
+	if (s->queue[Q_SMALL].n + s->queue[Q_MAIN].n == 0)
+		seal_open(s);
+	if ((no = emptiest(s)) == SLAB_NONE)
+		return (false);
+	sl = &c->slabs[no];
+	s->compacting = sl->nlive != 0 && sl->max_exp > s->now && !s->merciless &&
+	    sl->live <= (c->conf.evict ? size / 2 : size - size / 16);
+	if (!s->compacting && sl->nlive != 0 && sl->max_exp > s->now) {
+		if (!c->conf.evict)
+			return (false);
+		no = oldest(s);
+	}
+	if (held * 4 > atomic_load_explicit(&s->nslabs, memory_order_relaxed) &&
+	    (no = unpinned(s, no)) == SLAB_NONE)
+		return (false);
+	sl = &c->slabs[no];
+	list_remove(c, &s->queue[sl->queue], no);
+	sl->state = SLAB_VICTIM;
+	s->victim = no;
+	s->cursor = 0;
+	return (true);
+}
+
+/* True: a slab was gained. */
+static bool
+victim_done(struct cache_shard *s)
+{
+	struct cache *c = s->c;
+	uint32_t no = s->victim;
+	struct slab *sl = &c->slabs[no];
+
+	s->victim = SLAB_NONE;
+	s->compacting = false;
+	if (sl->nlive != 0) {		/* linked during the walk, or could not be moved */
+		sl->state = SLAB_QUEUED;
+		list_push(c, &s->queue[sl->queue], no);
+		return (false);
+	}
+	if (s->spare.n < SPARES && !pool_over(c) && !s->index_hungry &&
+	    atomic_load_explicit(&sl->pins, memory_order_acquire) == 0) {
+		sl->state = SLAB_SPARE;
+		sl->used = sl->live = sl->max_exp = 0;
+		list_push(c, &s->spare, no);
+		return (true);
+	}
+	return (slab_retire(s, no));
+}
+
+enum step
+evict_step(struct cache_shard *s, unsigned records)
+{
+	struct slab *sl;
+	uint32_t no;
+
+	if (s->victim == SLAB_NONE) {
+		/* Room for the items that are kept. */
+		if (s->spare.n == 0 && (no = pool_take(s->c, s, 0)) != SLAB_NONE)
+			list_push(s->c, &s->spare, no);
+		if (!victim_pick(s))
+			return (STEP_NOTHING);
+	}
+	sl = &s->c->slabs[s->victim];
+	for (; records > 0 && sl->nlive != 0 && s->cursor < sl->used; records--)
+		if (!walk_one(s, sl)) {
+			shard_flush(s);	/* the slab cannot be read: nothing of this shard can be trusted */
+			return (STEP_GAINED);
+		}
+	if (sl->nlive != 0 && s->cursor < sl->used)
+		return (STEP_ON);
+	return (victim_done(s) ? STEP_GAINED : STEP_ON);
+}
+
+static bool
+pool_has(const struct cache *c)
+{
+	uint64_t used = atomic_load_explicit(&c->pool.used, memory_order_relaxed);
+	uint64_t limit = atomic_load_explicit(&c->pool.limit, memory_order_relaxed);
+	uint64_t room = limit > used ? (limit - used) >> c->slab_shift : 0;
+
+	return (atomic_load_explicit(&c->pool.nwarm, memory_order_relaxed) + room > c->nshards);
+}
+
+/* Whether a store should do part of the work for the slab after this one: memory is full, half of this one too. */
+bool
+evict_due(const struct cache_shard *s)
+{
+	const struct cache *c = s->c;
+	uint32_t no = s->open[Q_SMALL];
+
+	return (s->spare.n < SPARES && no != SLAB_NONE && c->slabs[no].used > c->slab_size / 2 && c->conf.evict &&
+	    !pool_has(c));
+}
+
+bool
+evict_slab(struct cache_shard *s)
+{
+	uint32_t spares = s->spare.n, left = s->queue[Q_SMALL].n + s->queue[Q_MAIN].n + 4;
+
+	for (unsigned victims = 0; victims <= left;) {
+		s->merciless = victims >= MERCIFUL && s->c->conf.evict;
+		if (evict_step(s, 1) == STEP_NOTHING)
+			break;
+		if (s->spare.n > spares || pool_has(s->c)) {
+			s->merciless = false;
+			return (true);
+		}
+		victims += s->victim == SLAB_NONE;
+	}
+	s->merciless = false;
+	return (false);
+}
+
+/* Makes the shard with the most slabs give one up for s. */
+static bool
+steal(struct cache_shard *s, struct cache_shard *rich)
+{
+	bool ok;
+	uint32_t no;
+
+	/* Not waited for: the other may be doing the same. */
+	if (rich == s || !lock_try(&rich->lock))
+		return (false);
+	rich->now = s->now;
+	ok = evict_slab(rich);
+	if (ok && !pool_has(s->c) && (no = rich->spare.head) != SLAB_NONE) {
+		list_remove(s->c, &rich->spare, no);
+		pool_give(s->c, no);
+	}
+	lock_drop(&rich->lock);
+	return (ok);
+}
+
+/* Somebody's slab goes to the pool or to the spares of s. mine: how many of its slabs s could give. */
+static bool
+gain(struct cache_shard *s, uint32_t mine)
+{
+	struct cache *c = s->c;
+	struct cache_shard *rich = s;
+	uint32_t most = mine;
+
+	for (unsigned i = 0; i < c->nshards; i++) {
+		uint32_t n = atomic_load_explicit(&c->shards[i].nslabs, memory_order_relaxed);
+
+		if (&c->shards[i] != s && n > most) {
+			most = n;
+			rich = &c->shards[i];
+		}
+	}
+	if (mine * 4ull < most * 3ull && steal(s, rich))
+		return (true);
+	if (evict_slab(s) || steal(s, rich))
+		return (true);
+	for (unsigned i = 0; i < c->nshards; i++)
+		if (steal(s, &c->shards[i]))
+			return (true);
+	return (false);
+}
+
+uint32_t
+slab_gain(struct cache_shard *s, uint32_t reserved)
+{
+	uint32_t no, tries = 0;
+
+	while ((no = pool_take(s->c, s, s->c->nshards)) == SLAB_NONE && tries++ < 16) {
+		uint32_t held = atomic_load_explicit(&s->nslabs, memory_order_relaxed);
+
+		if (!gain(s, held > reserved ? held - reserved : 0))
+			return (pool_take(s->c, s, 0));
+		if (s->spare.n > 1) {
+			no = s->spare.head;
+			list_remove(s->c, &s->spare, no);
+			return (no);
+		}
+	}
+	return (no);
+}
+
+bool
+spare_ensure(struct cache_shard *s, unsigned n)
+{
+	uint32_t no;
+
+	if (UNLIKELY(pool_over(s->c)))
+		(void)evict_slab(s);
+	for (unsigned tries = 0; s->spare.n < n; tries++) {
+		if (tries == 16 || (no = slab_gain(s, 0)) == SLAB_NONE)
+			return (false);
+		list_push(s->c, &s->spare, no);
+	}
+	return (true);
+}
+
+static void
+retire_all(struct cache_shard *s, struct slab_list *l)
+{
+	uint32_t no;
+
+	while ((no = l->head) != SLAB_NONE) {
+		list_remove(s->c, l, no);
+		(void)slab_retire(s, no);
+	}
+}
+
+/*
+ * Everything that was linked is gone. Reservations pin their slabs: these are retired and come back when they
+ * are linked.
+ */
+void
+shard_flush(struct cache_shard *s)
+{
+	index_clear(s);
+	s->found = NULL;
+	s->st.items = s->st.bytes = s->st.value_bytes = 0;
+	for (unsigned q = 0; q < NQUEUES; q++) {
+		retire_all(s, &s->queue[q]);
+		if (s->open[q] != SLAB_NONE)
+			(void)slab_retire(s, s->open[q]);
+		s->open[q] = SLAB_NONE;
+	}
+	if (s->victim != SLAB_NONE)
+		(void)slab_retire(s, s->victim);
+	s->victim = SLAB_NONE;
+	retire_all(s, &s->big);
+}

@@ -1,0 +1,407 @@
+/*
+ * index.c - hash -> address, in cache-line buckets of eight slots, and the tags of what was evicted.
+ *
+ * A key may be in either of two buckets, x and x ^ f(tag), so an item can be displaced without reading it. The table
+ * grows by one bucket at a time in place (linear hashing): no pause, no second table, and always as full as GROW_AT.
+ * The bucket with the highest numbers not yet split hold twice as much as the others; the choice of two
+ * evens that out. Invariant: an item is in one of its two buckets, once.
+ *
+ * Slots are written with relaxed atomic stores because prefetches read them without the lock.
+ */
+#include "config.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "cache/internal.h"
+
+#define GROW_AT		7u		/* items per bucket of 8 */
+#define LOW15		0x7fff7fff7fff7fffull
+#define ONES16		0x0001000100010001ull
+#define CAP_STEP	256u		/* buckets paid for at once */
+
+uint64_t
+cache_hash(struct slice key)
+{
+	return (XXH3_64bits(key.p, key.len));
+}
+
+static inline uint16_t
+tag_of(uint64_t hash)
+{
+	uint16_t t = (uint16_t)(hash >> 32);
+
+	return (t != 0 ? t : 1);
+}
+
+/* Both candidates differ by this; from the tag alone, so that either leads to the other. */
+static inline uint32_t
+spread(uint16_t tag)
+{
+	return ((uint32_t)tag * 0x9e3779b1u | 1);
+}
+
+/* All ones up to the highest bit that a bucket's number can have. */
+static inline uint32_t
+mask_of(uint32_t n)
+{
+	return (UINT32_MAX >> __builtin_clz((n - 1) | 1));
+}
+
+static inline uint32_t
+bucket_no(uint32_t x, uint32_t n)
+{
+	uint32_t m = mask_of(n), b = x & m;
+
+	return (b < n ? b : b & m >> 1);
+}
+
+static inline uint64_t
+tag_word(const struct bucket *b, unsigned w)
+{
+	return (__atomic_load_n((const uint64_t *)(const void *)&b->tag[w * 4], __ATOMIC_RELAXED));
+}
+
+/* The high bit of each 16-bit lane that is zero. */
+static inline uint64_t
+zero_lanes(uint64_t v)
+{
+	return (~(((v & LOW15) + LOW15) | v | LOW15));
+}
+
+static inline unsigned
+free_slots(const struct bucket *b)
+{
+	return ((unsigned)(__builtin_popcountll(zero_lanes(tag_word(b, 0))) +
+	    __builtin_popcountll(zero_lanes(tag_word(b, 1)))));
+}
+
+static inline uint64_t
+ref_get(const struct bucket *b, unsigned lane)
+{
+	uint64_t v;
+
+	/* The last one's two surplus bytes are the first tag's. */
+	memcpy(&v, (const char *)b + lane * sizeof b->ref[0], sizeof v);
+	return (v & 0xffffffffffffull);
+}
+
+static inline void
+ref_set(struct bucket *b, unsigned lane, uint64_t ref)
+{
+	uint16_t *h = (uint16_t *)(void *)b->ref[lane];
+
+	__atomic_store_n(h, (uint16_t)ref, __ATOMIC_RELAXED);
+	__atomic_store_n(h + 1, (uint16_t)(ref >> 16), __ATOMIC_RELAXED);
+	__atomic_store_n(h + 2, (uint16_t)(ref >> 32), __ATOMIC_RELAXED);
+}
+
+uint64_t
+slot_addr(struct slot sl)
+{
+	return (ref_get(sl.b, sl.lane) >> 4);
+}
+
+unsigned
+slot_credit(struct slot sl)
+{
+	return ((unsigned)ref_get(sl.b, sl.lane) & CREDIT_MAX);
+}
+
+void
+slot_set(struct slot sl, uint64_t addr, unsigned credit)
+{
+	ref_set(sl.b, sl.lane, addr << 4 | credit);
+}
+
+/* The free slot of the bucket with the lowest number; it has one. */
+static struct slot
+free_slot(struct bucket *b)
+{
+	uint64_t z = zero_lanes(tag_word(b, 0));
+	unsigned base = 0;
+
+	if (z == 0) {
+		z = zero_lanes(tag_word(b, 1));
+		base = 4;
+	}
+	return ((struct slot){ b, base + (unsigned)__builtin_ctzll(z) / 16 });
+}
+
+static void
+slot_fill(struct slot sl, uint16_t tag, uint64_t ref)
+{
+	ref_set(sl.b, sl.lane, ref);
+	__atomic_store_n(&sl.b->tag[sl.lane], tag, __ATOMIC_RELAXED);
+}
+
+void
+index_remove(struct cache_shard *s, struct slot sl)
+{
+	__atomic_store_n(&sl.b->tag[sl.lane], 0, __ATOMIC_RELAXED);
+	s->nitems--;
+}
+
+static inline bool
+key_is(const struct item *it, struct slice key)
+{
+	return (item_klen(it) == key.len && memcmp(item_key_ptr(it), key.p, key.len) == 0);
+}
+
+static inline struct slot
+bucket_find(struct cache_shard *s, struct bucket *b, uint16_t tag, struct slice key)
+{
+	uint64_t want = tag * ONES16, hits;
+
+	for (unsigned w = 0; w < 2; w++)
+		for (hits = zero_lanes(tag_word(b, w) ^ want); hits != 0; hits &= hits - 1) {
+			unsigned lane = w * 4 + (unsigned)__builtin_ctzll(hits) / 16;
+
+			if (LIKELY(key_is(item_at(s, ref_get(b, lane) >> 4), key)))
+				return ((struct slot){ b, lane });
+		}
+	return ((struct slot){ NULL, 0 });
+}
+
+struct slot
+index_find(struct cache_shard *s, uint64_t hash, struct slice key)
+{
+	uint32_t n = atomic_load_explicit(&s->nbuckets, memory_order_relaxed);
+	uint16_t tag = tag_of(hash);
+	uint32_t x = (uint32_t)hash;
+	struct slot sl;
+
+	sl = bucket_find(s, &s->index[bucket_no(x, n)], tag, key);
+	if (sl.b == NULL)
+		sl = bucket_find(s, &s->index[bucket_no(x ^ spread(tag), n)], tag, key);
+	return (sl);
+}
+
+static struct slot
+bucket_find_addr(struct bucket *b, uint16_t tag, uint64_t addr)
+{
+	uint64_t want = tag * ONES16, hits;
+
+	for (unsigned w = 0; w < 2; w++)
+		for (hits = zero_lanes(tag_word(b, w) ^ want); hits != 0; hits &= hits - 1) {
+			unsigned lane = w * 4 + (unsigned)__builtin_ctzll(hits) / 16;
+
+			if (ref_get(b, lane) >> 4 == addr)
+				return ((struct slot){ b, lane });
+		}
+	return ((struct slot){ NULL, 0 });
+}
+
+struct slot
+index_find_addr(struct cache_shard *s, uint64_t hash, uint64_t addr)
+{
+	uint32_t n = atomic_load_explicit(&s->nbuckets, memory_order_relaxed);
+	uint16_t tag = tag_of(hash);
+	uint32_t x = (uint32_t)hash;
+	struct slot sl;
+
+	sl = bucket_find_addr(&s->index[bucket_no(x, n)], tag, addr);
+	if (sl.b == NULL)
+		sl = bucket_find_addr(&s->index[bucket_no(x ^ spread(tag), n)], tag, addr);
+	return (sl);
+}
+
+static uint64_t
+hash_at(const struct cache_shard *s, uint64_t addr)
+{
+	return (cache_hash(item_key(item_at(s, addr))));
+}
+
+/*
+ * Splits the oldest unsplit bucket of this round into itself and a new last one. Its items are read for their
+ * hash; those of the next bucket are asked for already.
+ */
+static void
+split_one(struct cache_shard *s)
+{
+	uint32_t n = s->nbuckets, from = n - (1u << (31 - __builtin_clz(n))), next = from + 1;
+	struct bucket *old = &s->index[from], *new = &s->index[n];
+
+	for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+		uint16_t tag = old->tag[i];
+		uint64_t ref = ref_get(old, i);
+		uint32_t x;
+
+		if (tag == 0)
+			continue;
+		x = (uint32_t)hash_at(s, ref >> 4);
+		if (bucket_no(x, n) != from)
+			x ^= spread(tag);
+		if (bucket_no(x, n + 1) != n)
+			continue;
+		slot_fill(free_slot(new), tag, ref);
+		__atomic_store_n(&old->tag[i], 0, __ATOMIC_RELAXED);
+	}
+	s->ghosts[n] = s->ghosts[from];
+	atomic_store_explicit(&s->nbuckets, n + 1, memory_order_relaxed);
+	for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+		if (s->index[next].tag[i] != 0)
+			__builtin_prefetch(item_at(s, ref_get(&s->index[next], i) >> 4));
+}
+
+static void
+grow(struct cache_shard *s)
+{
+	const size_t cost = CAP_STEP * (sizeof(struct bucket) + sizeof(uint64_t));
+
+	if (s->nbuckets == s->index_cap) {
+		if (s->index_cap + CAP_STEP > s->index_max)
+			return;
+		s->index_hungry = !pool_charge(s->c, cost);
+		if (s->index_hungry)
+			return;
+		s->index_cap += CAP_STEP;
+	}
+	split_one(s);
+}
+
+/* The other bucket of what lies in b; false where only the item itself could tell. */
+static bool
+other_bucket(uint32_t n, uint32_t b, uint16_t tag, uint32_t *other)
+{
+	uint32_t m = mask_of(n), half = m >> 1, o;
+
+	if (b > half || b + half + 1 < n) {	/* all bits of m are known */
+		*other = bucket_no(b ^ spread(tag), n);
+		return (true);
+	}
+	o = (b ^ spread(tag)) & half;
+	if (o + half + 1 < n)
+		return (false);
+	*other = o;
+	return (true);
+}
+
+/* Moves one item of the full bucket b to where else it may be; its slot is free then. */
+static bool
+displace(struct cache_shard *s, uint32_t b, struct slot *freed)
+{
+	uint32_t n = s->nbuckets, other;
+	struct bucket *from = &s->index[b];
+
+	for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+		uint16_t tag = from->tag[i];
+
+		if (!other_bucket(n, b, tag, &other) || other == b ||
+		    free_slots(&s->index[other]) == 0)
+			continue;
+		slot_fill(free_slot(&s->index[other]), tag, ref_get(from, i));
+		s->st.displaced++;
+		*freed = (struct slot){ from, i };
+		return (true);
+	}
+	return (false);
+}
+
+/* The slot of the least used item of the two full buckets, emptied. */
+static struct slot
+push_out(struct cache_shard *s, uint32_t b1, uint32_t b2)
+{
+	struct slot sl = { &s->index[b1], 0 };
+
+	for (unsigned i = 1; i < 2 * BUCKET_SLOTS; i++) {
+		struct slot o = { &s->index[i < BUCKET_SLOTS ? b1 : b2], i % BUCKET_SLOTS };
+
+		if (slot_credit(o) < slot_credit(sl))
+			sl = o;
+	}
+	item_drop(s, sl, item_at(s, slot_addr(sl)), DROP_EVICTED);
+	return (sl);
+}
+
+void
+index_insert(struct cache_shard *s, uint64_t hash, uint64_t addr, unsigned credit)
+{
+	uint32_t x = (uint32_t)hash, n, b1, b2;
+	uint16_t tag = tag_of(hash);
+	unsigned f1, f2;
+	struct slot sl;
+
+	if (s->nitems >= s->nbuckets * GROW_AT)
+		grow(s);
+	n = s->nbuckets;
+	b1 = bucket_no(x, n);
+	b2 = bucket_no(x ^ spread(tag), n);
+	f1 = free_slots(&s->index[b1]);
+	f2 = free_slots(&s->index[b2]);
+	if (f1 != 0 || f2 != 0)
+		sl = free_slot(&s->index[f1 >= f2 ? b1 : b2]);
+	else if (!displace(s, b1, &sl) && !displace(s, b2, &sl))
+		sl = push_out(s, b1, b2);
+	slot_fill(sl, tag, addr << 4 | credit);
+	s->nitems++;
+}
+
+/* Empties it and gives its memory back, but not its size: it will be needed again. */
+void
+index_clear(struct cache_shard *s)
+{
+	size_t len = s->index_cap * sizeof(struct bucket);
+
+	if (madvise(s->index, len, MADV_DONTNEED) != 0)
+		memset(s->index, 0, len);
+	s->nitems = 0;
+}
+
+bool
+ghost_has(const struct cache_shard *s, uint64_t hash)
+{
+	uint64_t w = s->ghosts[bucket_no((uint32_t)hash, s->nbuckets)];
+
+	return (zero_lanes(w ^ tag_of(hash) * ONES16) != 0);
+}
+
+void
+ghost_add(struct cache_shard *s, uint64_t hash)
+{
+	uint64_t *w = &s->ghosts[bucket_no((uint32_t)hash, s->nbuckets)];
+
+	*w = *w << 16 | tag_of(hash);
+}
+
+void
+cache_prefetch_bucket(const struct cache *c, uint64_t hash)
+{
+	const struct cache_shard *s = shard_of(c, hash);
+	uint32_t n = atomic_load_explicit(&s->nbuckets, memory_order_relaxed);
+	uint32_t x = (uint32_t)hash;
+
+	__builtin_prefetch(s, 1);
+	__builtin_prefetch(&s->index[bucket_no(x, n)], 1);
+	__builtin_prefetch(&s->index[bucket_no(x ^ spread(tag_of(hash)), n)], 1);
+}
+
+/* An address torn by a writer is only a wrong guess: prefetching it does no harm. */
+void
+cache_prefetch_item(const struct cache *c, uint64_t hash)
+{
+	const struct cache_shard *s = shard_of(c, hash);
+	uint32_t n = atomic_load_explicit(&s->nbuckets, memory_order_relaxed);
+	uint16_t tag = tag_of(hash);
+	uint32_t x = (uint32_t)hash;
+
+	for (unsigned w = 0; w < 4; w++) {
+		const struct bucket *b = &s->index[bucket_no(w < 2 ? x : x ^ spread(tag), n)];
+		uint64_t hits = zero_lanes(tag_word(b, w & 1) ^ tag * ONES16);
+		const uint16_t *h;
+		uint64_t ref;
+
+		if (hits == 0)
+			continue;
+		h = (const uint16_t *)(const void *)b->ref[(w & 1) * 4 + (unsigned)__builtin_ctzll(hits) / 16];
+		ref = (uint64_t)__atomic_load_n(h, __ATOMIC_RELAXED) |
+		    (uint64_t)__atomic_load_n(h + 1, __ATOMIC_RELAXED) << 16 |
+		    (uint64_t)__atomic_load_n(h + 2, __ATOMIC_RELAXED) << 32;
+		__builtin_prefetch(s->arena + (ref >> 4), 1);
+		__builtin_prefetch(s->arena + (ref >> 4) + CACHE_LINE, 0);
+		return;
+	}
+}

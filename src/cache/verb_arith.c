@@ -1,0 +1,162 @@
+/*
+ * verb_arith.c - incr and decr: decimal numbers in place, as wide as they ever were.
+ *
+ * A shorter result is followed by spaces; a value that somebody may be reading is replaced by a copy.
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "base/num.h"
+#include "cache/internal.h"
+#include "cache/verb.h"
+#include "cache/verb_internal.h"
+
+static inline bool
+is_space(char ch)
+{
+	return (ch == ' ' || (ch >= '\t' && ch <= '\r'));
+}
+
+/* What strtoull() takes, up to white space, a NUL or the end; no negative numbers. */
+static bool
+read_number(const char *p, uint32_t len, uint64_t *out)
+{
+	const char *end = p + len, *digits;
+	bool minus = false;
+	uint64_t v = 0;
+
+	while (p < end && is_space(*p))
+		p++;
+	if (p < end && (*p == '-' || *p == '+'))
+		minus = *p++ == '-';
+	for (digits = p; p < end && *p >= '0' && *p <= '9'; p++) {
+		unsigned d = (unsigned)(*p - '0');
+
+		if (v > (UINT64_MAX - d) / 10)
+			return (false);
+		v = v * 10 + d;
+	}
+	if (p == digits || (p < end && *p != '\0' && !is_space(*p)))
+		return (false);
+	if (minus)
+		v = 0 - v;
+	if (minus && (int64_t)v < 0)
+		return (false);
+	*out = v;
+	return (true);
+}
+
+static void
+put_padded(char *dst, uint32_t width, const char *num, uint32_t len)
+{
+	memcpy(dst, num, len);
+	memset(dst + len, ' ', width - len);
+}
+
+/* The item with its new text: itself, or a copy where it is too short or being read. NULL: no memory. */
+static struct item *
+rewrite(struct cache_shard *s, const struct op *op, struct item *it, const char *num, uint32_t len)
+{
+	uint32_t width = item_vlen(it) > len ? item_vlen(it) : len, exp = item_exptime(it);
+	uint32_t bits = it->state & ~ITEM_LA_MASK;
+	enum cache_err why;
+	struct item *to;
+
+	if (width == item_vlen(it) && cache_writable(s, it)) {
+		put_padded((char *)(uintptr_t)item_value(it), width, num, len);
+		item_set_cas(s, it, 0);
+		cache_bump(s, it);
+		return (it);
+	}
+	to = cache_reserve_locked(s, op->hash, op->key, width, exp, item_client_flags(it), &why);
+	if (to == NULL)
+		return (NULL);
+	to->state = bits;
+	if (item_value(to) == NULL) {		/* a number of many kilobytes */
+		cache_abandon_locked(s, to);
+		return (NULL);
+	}
+	put_padded((char *)(uintptr_t)item_value(to), width, num, len);
+	(void)cache_link(s, to, 0);
+	return (to);
+}
+
+static void
+arith_error(struct op_result *res, struct slice text)
+{
+	*res = (struct op_result){ .status = OP_ERROR, .error = text };
+}
+
+static void
+arith_found(struct cache_shard *s, const struct op *op, struct item *it, struct op_result *res)
+{
+	const char *text = item_value(it);
+	char num[NUM_U64_MAXLEN];
+	uint32_t len;
+	uint64_t v;
+
+	if (text == NULL || item_vlen(it) == 0) {
+		arith_error(res, SLICE_LIT("CLIENT_ERROR cannot increment or decrement non-numeric value"));
+		return;
+	}
+	if ((op->opts & OPF_CAS) != 0 && op->cas != 0 && op->cas != item_cas(it)) {
+		res->status = OP_EXISTS;
+		return;
+	}
+	if (!read_number(text, item_vlen(it), &v)) {
+		arith_error(res, SLICE_LIT("CLIENT_ERROR cannot increment or decrement non-numeric value"));
+		return;
+	}
+	if (op->mode == OP_DECR)
+		v = v > op->delta ? v - op->delta : 0;
+	else
+		v += op->delta;
+	len = (uint32_t)(num_put_u64(num, v) - num);
+	if ((it = rewrite(s, op, it, num, len)) == NULL) {
+		arith_error(res, SLICE_LIT("SERVER_ERROR out of memory"));
+		return;
+	}
+	verb_relink_cas(s, it, op);
+	verb_describe(s, it, res);
+	res->number = v;
+	if ((op->opts & OPF_TTL) != 0)
+		(void)verb_set_ttl(s, &it, verb_exptime(s->c, op->ttl), res);
+}
+
+static void
+arith_create(struct cache_shard *s, const struct op *op, struct op_result *res)
+{
+	uint32_t exp = verb_exptime(s->c, (op->opts & OPF_TTL) != 0 ? op->ttl : op->vivify_ttl), len;
+	char num[NUM_U64_MAXLEN];
+	enum cache_err why;
+	struct item *it;
+
+	len = (uint32_t)(num_put_u64(num, op->initial) - num);
+	it = cache_reserve_locked(s, op->hash, op->key, len, exp, 0, &why);
+	if (it == NULL) {
+		arith_error(res, SLICE_LIT("SERVER_ERROR Out of memory allocating new item"));
+		return;
+	}
+	memcpy((char *)(uintptr_t)item_value(it), num, len);
+	item_set_binkey(it, (op->opts & OPF_BINKEY) != 0);
+	(void)cache_link(s, it, 0);
+	verb_relink_cas(s, it, op);
+	verb_describe(s, it, res);
+	res->ttl_before = OP_TTL_NONE;
+	res->number = op->initial;
+}
+
+void
+verb_arith(struct cache *c, const struct op *op, struct op_result *res)
+{
+	struct cache_shard *s = cache_lock(c, op->hash);
+	struct item *it = cache_find(s, op->hash, op->key);
+
+	*res = (struct op_result){ .status = OP_MISS };
+	if (it != NULL)
+		arith_found(s, op, it, res);
+	else if ((op->opts & OPF_VIVIFY) != 0)
+		arith_create(s, op, res);
+	cache_unlock(s);
+}
