@@ -217,6 +217,17 @@ mc_wait_new(struct be_op *op)
 }
 
 static void
+mc_wait_until(struct mc *mc, uint64_t at)
+{
+	uint64_t now = loop_now(mc->loop);
+
+	if (at == UINT64_MAX || (mc->wait_timer.pending && mc->wait_at <= at))
+		return;
+	mc->wait_at = at;
+	timer_set(&mc->wait_timer, at > now ? at - now : 0);
+}
+
+static void
 mc_wait(struct mc *mc, struct be_op *op)
 {
 	struct mc_wait *w;
@@ -232,8 +243,10 @@ mc_wait(struct mc *mc, struct be_op *op)
 	}
 	op->priv = w;
 	op->state = MC_OP_WAITING;
+	op->deadline = op->timeout == 0 ? UINT64_MAX : op->sent_at + op->timeout;
 	TAILQ_INSERT_TAIL(&mc->waiting, w, next);
 	mc->nwaiting++;
+	mc_wait_until(mc, op->deadline);
 }
 
 static struct be_op *
@@ -274,6 +287,25 @@ mc_waiting_fail(struct mc *mc, enum err err, const char *why)
 
 	while ((w = TAILQ_FIRST(&mc->waiting)) != NULL)
 		be_op_end_later(mc_waiting_take(mc, w), err, why);
+}
+
+/* The connection attempt bounds the wait of most; these cannot wait for it. */
+static void
+mc_waiting_time(void *arg)
+{
+	struct mc *mc = arg;
+	uint64_t now = loop_now(mc->loop), next = UINT64_MAX;
+	struct mc_wait *w = TAILQ_FIRST(&mc->waiting), *after;
+
+	for (; w != NULL; w = after) {
+		after = TAILQ_NEXT(w, next);
+		if (w->op->deadline <= now)
+			be_op_end_later(mc_waiting_take(mc, w), ERR_TIMEOUT,
+			    mc->why_slow);
+		else if (w->op->deadline < next)
+			next = w->op->deadline;
+	}
+	mc_wait_until(mc, next);
 }
 
 static void
@@ -347,6 +379,7 @@ mc_close(struct backend **bep)
 	mc->down = true;
 	snprintf(mc->why, sizeof mc->why, "%s is being closed", mc->server->name);
 	mc_waiting_fail(mc, ERR_CANCELLED, err_text(ERR_CANCELLED));
+	timer_clear(&mc->wait_timer);
 	for (unsigned i = 0; i < mc->nconns; i++)
 		mc_conn_fini(&mc->conns[i]);
 	while (atomic_load_explicit(&be->stats.inflight, memory_order_relaxed) > 0)
@@ -405,6 +438,7 @@ mc_open(struct loop *l, const struct conf_store *store,
 	mc->max_inflight = store->max_inflight == 0 ? UINT16_MAX : store->max_inflight;
 	mc->random = (uint32_t)loop_now(l) ^ (uint32_t)(uintptr_t)mc ^ 0x9e3779b9u;
 	TAILQ_INIT(&mc->waiting);
+	timer_init(l, &mc->wait_timer, mc_waiting_time, mc);
 	mc_name_errors(mc);
 	if (!mc_find_addrs(mc, why))
 		goto fail;

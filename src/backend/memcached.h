@@ -101,6 +101,8 @@ struct mc {
 	struct resolve_job *job;
 	struct mc_wait_list waiting;
 	uint32_t	 nwaiting;
+	struct timer	 wait_timer;	/* for those with a deadline of their own */
+	uint64_t	 wait_at;
 	char		 why[256];	/* "<server> is down: ..." */
 	char		 why_busy[256];
 	char		 why_old[256];

@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -80,6 +81,20 @@ mc_dialect_of(struct slice version)
 	return (part[2] >= 10 ? UPSTREAM_META : UPSTREAM_CLASSIC);
 }
 
+/* Most likely "ERROR Too many open connections". */
+static void
+mc_refused(struct mc_conn *c, struct slice line)
+{
+	char text[100];
+
+	for (size_t i = 0; i < line.len; i++)
+		if ((unsigned char)line.p[i] < ' ' || line.p[i] == 0x7f)
+			line.len = i;
+	snprintf(text, sizeof text, "it says %.*s",
+	    line.len < 80 ? (int)line.len : 80, line.p);
+	mc_conn_lost(c, ERR_CONNECT, text);
+}
+
 /* The answer to `version`. Bytes taken, 0: more is needed, -1: the connection is gone. */
 static ssize_t
 mc_hello(struct mc_conn *c, const char *p, size_t len)
@@ -93,6 +108,11 @@ mc_hello(struct mc_conn *c, const char *p, size_t len)
 	line = slice_of(p, nl == NULL ? 0 : (size_t)(nl - p));
 	if (line.len > 0 && line.p[line.len - 1] == '\r')
 		line.len--;
+	if (slice_has_prefix(line, SLICE_LIT("ERROR ")) ||
+	    slice_has_prefix(line, SLICE_LIT("SERVER_ERROR "))) {
+		mc_refused(c, line);
+		return (-1);
+	}
 	if (!slice_has_prefix(line, SLICE_LIT("VERSION "))) {
 		mc_rubbish(c, "not an answer to version", p, len);
 		return (-1);

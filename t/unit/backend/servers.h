@@ -25,6 +25,7 @@ static struct loop *loop;
 static unsigned outstanding;
 static unsigned done_count;
 static bool hung;
+extern const struct be_ops memcached_ops;
 static const struct be_ops *const ops = &memcached_ops;
 
 /* ---- ops ---- */
@@ -46,7 +47,7 @@ struct call {
 	void		(*then)(struct call *);
 };
 
-static void
+static inline void
 call_done(struct be_op *op)
 {
 	struct call *c = CONTAINER_OF(op, struct call, op);
@@ -74,7 +75,7 @@ call_done(struct be_op *op)
 		loop_stop(loop);
 }
 
-static int
+static inline int
 call_sink(struct be_op *op, const struct op_result *res, uint32_t off,
     struct iovec *iov, int max)
 {
@@ -98,7 +99,7 @@ call_sink(struct be_op *op, const struct op_result *res, uint32_t off,
 
 static const struct be_sink sink = { call_sink };
 
-static struct call *
+static inline struct call *
 call_new(enum op_verb verb, const char *key)
 {
 	struct call *c = calloc(1, sizeof *c);
@@ -113,7 +114,7 @@ call_new(enum op_verb verb, const char *key)
 	return (c);
 }
 
-static struct call *
+static inline struct call *
 get_new(const char *key)
 {
 	struct call *c = call_new(OP_GET, key);
@@ -124,7 +125,7 @@ get_new(const char *key)
 }
 
 /* Bytes that depend on key and place. */
-static void
+static inline void
 fill(char *p, size_t n, const char *key)
 {
 	size_t len = strlen(key);
@@ -138,7 +139,7 @@ fill(char *p, size_t n, const char *key)
 	}
 }
 
-static struct call *
+static inline struct call *
 set_new(const char *key, size_t n)
 {
 	struct call *c = call_new(OP_STORE, key);
@@ -155,7 +156,7 @@ set_new(const char *key, size_t n)
 	return (c);
 }
 
-static void
+static inline void
 call_free(struct call *c)
 {
 	free(c->body);
@@ -163,7 +164,7 @@ call_free(struct call *c)
 	free(c);
 }
 
-static void
+static inline void
 call_submit(struct backend *be, struct call *c)
 {
 	bool was = c->done;
@@ -177,7 +178,7 @@ call_submit(struct backend *be, struct call *c)
 		memset(c->body, '!', c->op.op.vlen);
 }
 
-static bool
+static inline bool
 value_fits(const struct call *c, const char *key, size_t n)
 {
 	char *want = malloc(n + 1);
@@ -192,7 +193,7 @@ value_fits(const struct call *c, const char *key, size_t n)
 
 /* ---- the loop ---- */
 
-static void
+static inline void
 on_guard(void *arg)
 {
 	(void)arg;
@@ -201,7 +202,7 @@ on_guard(void *arg)
 }
 
 /* Until every op submitted is done. */
-static bool
+static inline bool
 run_all(void)
 {
 	struct timer guard;
@@ -219,7 +220,7 @@ static bool (*until_what)(void *);
 static void *until_arg;
 static struct timer until_timer;
 
-static void
+static inline void
 on_until(void *arg)
 {
 	(void)arg;
@@ -229,7 +230,7 @@ on_until(void *arg)
 		timer_set(&until_timer, 2000);
 }
 
-static bool
+static inline bool
 run_until(bool (*what)(void *), void *arg)
 {
 	struct timer guard;
@@ -248,19 +249,19 @@ run_until(bool (*what)(void *), void *arg)
 	return (!hung);
 }
 
-static bool
+static inline bool
 state_is(struct backend *be, enum be_state st)
 {
 	return (atomic_load(&ops->stats(be)->state) == (uint32_t)st);
 }
 
-static bool
+static inline bool
 is_up(void *arg)
 {
 	return (state_is(arg, BE_UP));
 }
 
-static bool
+static inline bool
 is_down(void *arg)
 {
 	return (state_is(arg, BE_DOWN));
@@ -271,10 +272,10 @@ is_down(void *arg)
 struct place {
 	struct conf_store store;
 	struct conf_server server;
-	char		 name[64];
+	char		 name[128];
 };
 
-static void
+static inline void
 place_init(struct place *p, uint16_t port)
 {
 	memset(p, 0, sizeof *p);
@@ -294,7 +295,7 @@ place_init(struct place *p, uint16_t port)
 	p->store.max_inflight = 10000;
 }
 
-static struct backend *
+static inline struct backend *
 place_open(struct place *p)
 {
 	const char *why;
@@ -307,7 +308,7 @@ place_open(struct place *p)
 
 /* ---- servers ---- */
 
-static int
+static inline int
 listen_on(uint16_t *port)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET,
@@ -327,26 +328,39 @@ listen_on(uint16_t *port)
 	return (fd);
 }
 
-static pid_t
-memcached_start(uint16_t port)
+static inline pid_t
+memcached_run(const char *where, const char *how, const char *more,
+    const char *value)
 {
 	const char *path = getenv("MEMCACHED");
-	char number[8];
-	pid_t pid;
+	pid_t pid = fork();
 
-	snprintf(number, sizeof number, "%u", (unsigned)port);
-	pid = fork();
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		execlp(path != NULL ? path : "memcached", "memcached", "-l",
-		    "127.0.0.1", "-p", number, "-u", "root", "-U", "0", "-m",
-		    "256", "-I", "8m", (char *)NULL);
+		execlp(path != NULL ? path : "memcached", "memcached", how, where,
+		    more, value, "-u", "root", "-m", "256", "-I", "8m",
+		    (char *)NULL);
 		_exit(127);
 	}
 	return (pid);
 }
 
-static void
+static inline pid_t
+memcached_start(uint16_t port)
+{
+	char number[8];
+
+	snprintf(number, sizeof number, "%u", (unsigned)port);
+	return (memcached_run(number, "-p", "-l", "127.0.0.1"));
+}
+
+static inline pid_t
+memcached_start_unix(const char *path)
+{
+	return (memcached_run(path, "-s", "-a", "0700"));
+}
+
+static inline void
 memcached_kill(pid_t pid)
 {
 	kill(pid, SIGKILL);
@@ -367,7 +381,7 @@ struct fake {
 };
 
 /* The next line without its CRLF; false: the peer has gone or the fake is to stop. */
-static bool
+static inline bool
 fake_line(struct fake *f, int fd, char *buf, size_t size)
 {
 	size_t n = 0;
@@ -388,14 +402,14 @@ fake_line(struct fake *f, int fd, char *buf, size_t size)
 	return (false);
 }
 
-static void
+static inline void
 fake_say(int fd, const char *text)
 {
 	(void)!send(fd, text, strlen(text), MSG_NOSIGNAL);
 }
 
 /* The number behind the O of a meta request, with the O. */
-static const char *
+static inline const char *
 opaque_of(char *line)
 {
 	char *o = strstr(line, " O");
@@ -407,7 +421,7 @@ opaque_of(char *line)
 }
 
 /* Does nothing until the peer goes. */
-static void
+static inline void
 fake_hang(struct fake *f, int fd)
 {
 	char buf[4096];
@@ -420,7 +434,7 @@ fake_hang(struct fake *f, int fd)
 	}
 }
 
-static void *
+static inline void *
 fake_run(void *arg)
 {
 	struct fake *f = arg;
@@ -447,7 +461,7 @@ fake_run(void *arg)
 	return (NULL);
 }
 
-static void
+static inline void
 fake_start(struct fake *f, void (*script)(struct fake *, int, unsigned),
     const char *version)
 {
@@ -458,7 +472,7 @@ fake_start(struct fake *f, void (*script)(struct fake *, int, unsigned),
 	pthread_create(&f->thread, NULL, fake_run, f);
 }
 
-static void
+static inline void
 fake_stop(struct fake *f)
 {
 	f->stop = true;
@@ -468,3 +482,36 @@ fake_stop(struct fake *f)
 
 #define META_VERSION	"VERSION 1.6.18\r\n"
 #define CLASSIC_VERSION	"VERSION 1.4.39\r\n"
+
+/* One get, waited for. */
+static inline struct call *
+get_once(struct backend *be, const char *key)
+{
+	struct call *c = get_new(key);
+
+	call_submit(be, c);
+	if (!run_all())
+		ok(false, "a get of %s hangs", key);
+	return (c);
+}
+
+/* Says "hi" to every mg. */
+static inline void
+answer_gets(struct fake *f, int fd)
+{
+	char line[300], out[300];
+
+	while (fake_line(f, fd, line, sizeof line)) {
+		f->seen++;
+		snprintf(out, sizeof out, "VA 2 f0 %s\r\nhi\r\n", opaque_of(line));
+		fake_say(fd, out);
+	}
+}
+
+/* Never answers. */
+static inline void
+silent_script(struct fake *f, int fd, unsigned nth)
+{
+	(void)nth;
+	fake_hang(f, fd);
+}
