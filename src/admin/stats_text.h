@@ -9,10 +9,10 @@
 #include "req/ctx.h"
 
 /*
- * ctx_ops.stats: appends the whole answer to `stats <word>...`. False: no such word, nothing was appended.
- * Plain `stats` stays below 4,096 bytes, which is what some readers take.
+ * ctx_ops.stats: the whole answer to `stats <word>...` into the client's queue, at once or later. False: no such
+ * word, nothing was answered. Plain `stats` stays below 4,096 bytes, which is what some readers take.
  */
-bool		 stats_text(struct ctx *, struct outq *, unsigned nwords, const struct slice *words);
+bool		 stats_text(struct client *, unsigned nwords, const struct slice *words);
 /* ctx_ops.watch. */
 const char	*stats_watch(struct ctx *, struct client *, unsigned nwords, const struct slice *words);
 

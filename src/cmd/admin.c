@@ -189,15 +189,12 @@ admin_slabs(struct client *cl, struct command *cmd)
 static bool
 admin_stats(struct client *cl, struct command *cmd)
 {
-	struct outq *out = replyq_out(cl->ctx, &cl->q);
 	unsigned n = cmd->nwords < COMMAND_WORDS_MAX ? cmd->nwords :
 	    COMMAND_WORDS_MAX;
 
-	if (out == NULL)
-		return (false);
-	if (cl->ctx->shared->ops.stats(cl->ctx, out, n, cmd->words))
+	if (cl->ctx->shared->ops.stats(cl, n, cmd->words))
 		return (true);
-	return (answer_text(out, "ERROR"));
+	return (cmd_say(cl, NULL, "ERROR"));
 }
 
 static bool

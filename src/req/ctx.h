@@ -45,8 +45,11 @@ struct pool {
 
 /* What upper layers install: calls that go up. */
 struct ctx_ops {
-	/* The whole answer to `stats <word>...`, END included. False: no such word, the caller answers ERROR. */
-	bool	(*stats)(struct ctx *, struct outq *, unsigned nwords, const struct slice *words);
+	/*
+	 * The whole answer to `stats <word>...` into the client's queue, at once or later. False: no such word,
+	 * the caller answers ERROR.
+	 */
+	bool	(*stats)(struct client *, unsigned nwords, const struct slice *words);
 	/* Ends the process as SIGINT would (graceful: as SIGUSR1). */
 	void	(*shutdown)(struct ctx *, bool graceful);
 	/* Makes a connection a watcher; the error text, or NULL when it worked. */

@@ -1,0 +1,61 @@
+/*
+ * stats_text.c - which function answers `stats <word>`.
+ *
+ * memcached takes some words abbreviated; which ones, and that they are tried in this order, is visible to its clients.
+ */
+#include "config.h"
+
+#include "admin/internal.h"
+#include "admin/stats_text.h"
+#include "base/check.h"
+
+static const struct word {
+	const char	*word;
+	bool		 shortened;	/* any beginning of it will do */
+	stats_f		*fn;
+} words[] = {
+	{ "",		false,	stats_general },
+};
+
+static stats_f *
+find(unsigned nwords, const struct slice *w)
+{
+	struct slice asked = nwords > 0 ? w[0] : SLICE_LIT("");
+
+	for (size_t i = 0; i < NITEMS(words); i++) {
+		struct slice word = slice_str(words[i].word);
+
+		if (slice_eq(asked, word) || (words[i].shortened &&
+		    slice_has_prefix(word, asked)))
+			return (words[i].fn);
+	}
+	return (NULL);
+}
+
+bool
+stats_text(struct client *cl, unsigned nwords, const struct slice *w)
+{
+	stats_f *fn = find(nwords, w);
+	struct stats_out o = { .out = NULL };
+	struct stats_args args = { cl, nwords, w };
+
+	if (fn == NULL)
+		return (false);
+	o.out = replyq_out(cl->ctx, &cl->q);
+	o.lost = o.out == NULL;
+	fn(&o, &args);
+	if (o.lost)
+		cl->q.broken = true;
+	return (true);
+}
+
+const char *
+stats_watch(struct ctx *ctx, struct client *cl, unsigned nwords,
+    const struct slice *w)
+{
+	(void)ctx;
+	(void)cl;
+	(void)nwords;
+	(void)w;
+	return ("ERROR");
+}
