@@ -82,25 +82,29 @@ conf_split_addr(char *s, uint16_t port, char **host, uint16_t *port_out)
 }
 
 bool
+conf_add_unix(struct conf_ctx *x, const char *path, unsigned mode, const char **why)
+{
+	struct conf_listen *l = CONF_GROW(x, x->conf->listens, x->conf->nlistens);
+
+	if (l == NULL)
+		return (false);
+	l->mode = mode;
+	*why = "the path of the socket is empty or too long";
+	return (*path != '\0' && strlen(path) < sizeof ((struct sockaddr_un *)0)->sun_path &&
+	    conf_set_str(x, &l->path, path));
+}
+
+bool
 conf_add_listen(struct conf_ctx *x, const char *word, uint16_t port, unsigned mode, const char **why)
 {
-	struct conf *c = x->conf;
 	struct conf_listen *l;
 	char *copy, *host;
 	bool good;
 
-	l = CONF_GROW(x, c->listens, c->nlistens);
-	if (l == NULL)
-		return (false);
-	if (strncmp(word, "unix:", 5) == 0 || word[0] == '/') {
-		const char *path = word[0] == '/' ? word : word + 5;
-
-		*why = "the path of the socket is empty or too long";
-		l->mode = mode;
-		return (*path != '\0' && strlen(path) < sizeof ((struct sockaddr_un *)0)->sun_path &&
-		    conf_set_str(x, &l->path, path));
-	}
-	copy = strdup(word);
+	if (strncmp(word, "unix:", 5) == 0 || word[0] == '/')
+		return (conf_add_unix(x, word[0] == '/' ? word : word + 5, mode, why));
+	l = CONF_GROW(x, x->conf->listens, x->conf->nlistens);
+	copy = l != NULL ? strdup(word) : NULL;
 	if (copy == NULL)
 		return (conf_fail_nomem(x));
 	*why = conf_split_addr(copy, port, &host, &l->port);

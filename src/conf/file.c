@@ -92,8 +92,7 @@ static const struct {
 	{ "attempt to append", "+= after \"%.60s\", which is no list; %.60s = VALUE" },
 	{ "found duplicate title", "\"%.60s\" is here a second time; another name than %.60s" },
 	{ "unexpected token", "\"%.60s\" is not expected here; key = value or section { ... }" },
-	{ "unexpected closing", "a } too many; every } needs its {" },
-	{ "premature end", "the file ends in the middle; a } or a value is missing" },
+	{ "premature end", "the file ends in the middle; a value is missing" },
 	{ "invalid octal", "bad escape \"%.60s\"; \\ooo up to \\377" },
 	{ "bad escape", "bad escape \"%.60s\"; \\ooo up to \\377" },
 };

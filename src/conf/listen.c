@@ -95,7 +95,7 @@ conf_args_listens(struct conf_ctx *x)
 	if (c->sock_path != NULL) {
 		if (x->inter_given || (x->given['p'] && x->port != 0))
 			conf_warn(x, "option -s: turns TCP off, as in memcached; -p and -l do not count");
-		return (conf_add_listen(x, c->sock_path, 0, c->sock_mode, &why) ||
+		return (conf_add_unix(x, c->sock_path, c->sock_mode, &why) ||
 		    conf_fail_opt(x, opt_find('s'), "\"%s\": %s; at most 107 bytes", c->sock_path, why));
 	}
 	if (x->port == 0)

@@ -30,7 +30,7 @@ fail(struct conf_ctx *x, const char *where, const char *fmt, va_list ap)
 		return (false);
 	x->failed = true;
 	n = snprintf(x->error, sizeof x->error, "%s", where);
-	if (n > 0 && (size_t)n < sizeof x->error)
+	if (n >= 0 && (size_t)n < sizeof x->error)
 		vsnprintf(x->error + n, sizeof x->error - (size_t)n, fmt, ap);
 	one_line(x->error);
 	return (false);

@@ -61,7 +61,8 @@ bool	 conf_get_octal(const char *, unsigned *out);
  * `port` when s has none. NULL: good; else what is wrong with it.
  */
 const char *conf_split_addr(char *s, uint16_t port, char **host, uint16_t *port_out);
-/* Fills one conf_listen from one word of -l or the title of a listen section. */
+/* One more conf_listen, from a path or from one word of -l or the title of a listen section ("unix:/path" too). */
+bool	 conf_add_unix(struct conf_ctx *, const char *path, unsigned mode, const char **why);
 bool	 conf_add_listen(struct conf_ctx *, const char *word, uint16_t port, unsigned mode, const char **why);
 /* Fills srv from "host:port weight alias"; *why on false. */
 bool	 conf_parse_server(struct conf_ctx *, const char *text, struct conf_server *srv, const char **why);

@@ -1,10 +1,10 @@
 /*
  * scan.c - one pass over the file's text before libconfuse sees it.
  *
- * libconfuse's lexer takes the end of the file inside a string or comment for the end of the file, cuts strings at NUL
- * bytes, drops characters that it does not know and counts comment lines twice. So comments become spaces here, and
- * what it would misread is refused with the line where it begins. This file knows strings and comments and nothing
- * of the grammar.
+ * libconfuse is content with a file that ends inside a string, a comment or a section, cuts strings at NUL bytes, drops
+ * characters that it does not know and counts comment lines twice. So comments become spaces here, and what it would
+ * misread is refused with the line where it begins. This file knows strings, comments and braces and nothing of
+ * the grammar.
  */
 #include "config.h"
 
@@ -13,10 +13,14 @@
 
 #include "conf/parse.h"
 
+#define DEPTH_MAX	8	/* the grammar has 3 */
+
 struct scan {
 	struct conf_ctx	*x;
 	char		*p, *end;
 	int		 line;
+	unsigned	 depth;			/* braces open */
+	int		 opened[DEPTH_MAX];	/* and where */
 };
 
 static bool
@@ -124,6 +128,25 @@ scan_string(struct scan *s)
 	if (s->p == s->end)
 		return (conf_fail_at(s->x, opened, "this string never ends; %c closes it", quote));
 	s->p++;
+	/* libconfuse reads paths to other sections out of keys; ours are plain words. */
+	if (s->p + strspn(s->p, " \t\n") < s->end && strchr("=+", s->p[strspn(s->p, " \t\n")]) != NULL)
+		return (conf_fail_at(s->x, opened, "a key in quotes; KEY = VALUE"));
+	return (true);
+}
+
+static bool
+scan_brace(struct scan *s)
+{
+	if (*s->p == '}') {
+		if (s->depth == 0)
+			return (conf_fail_at(s->x, s->line, "a } too many; every } needs its {"));
+		s->depth--;
+	} else {
+		if (s->depth == DEPTH_MAX)
+			return (conf_fail_at(s->x, s->line, "a { too many; sections hold at most sections of one level"));
+		s->opened[s->depth++] = s->line;
+	}
+	s->p++;
 	return (true);
 }
 
@@ -139,18 +162,19 @@ scan_other(struct scan *s)
 		*s->p = ' ';	/* a line end of Windows */
 	else if (ch < ' ' && ch != '\t')
 		return (conf_fail_at(s->x, s->line, "control character 0x%02x; text only", ch));
-	else if (ch == '*')
-		return (conf_fail_at(s->x, s->line, "a bare *; \"*:11211\" in quotes"));
+	else if (ch == '*' || ch == '|')
+		return (conf_fail_at(s->x, s->line, "a bare %c; put the word in quotes", ch));
 	else if (ch == '/' && (next == s->end || strchr(" \t\r\n#\"'={}()+,", *next) != NULL))
 		return (conf_fail_at(s->x, s->line, "a bare / at the end of a word; put the word in quotes"));
 	s->p++;
 	return (true);
 }
 
+/* text[len] is NUL. */
 bool
 conf_scan(struct conf_ctx *x, char *text, size_t len)
 {
-	struct scan s = { x, text, text + len, 1 };
+	struct scan s = { .x = x, .p = text, .end = text + len, .line = 1 };
 	bool good = true;
 
 	for (char *p = text; p < s.end; p++) {
@@ -166,8 +190,12 @@ conf_scan(struct conf_ctx *x, char *text, size_t len)
 			good = scan_string(&s);
 		else if (starts(&s, "${"))
 			good = scan_variable(&s);
+		else if (*s.p == '{' || *s.p == '}')
+			good = scan_brace(&s);
 		else
 			good = scan_other(&s);
 	}
+	if (good && s.depth > 0)
+		return (conf_fail_at(x, s.opened[s.depth - 1], "this { is never closed; a } at its end"));
 	return (good);
 }

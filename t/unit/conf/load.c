@@ -1,0 +1,261 @@
+/* Unit tests of src/conf/load.c, with check.c and table.c behind it: what conf_load() returns and what it prints. */
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "conf/load.c"
+#include "tap.h"
+
+static char dir[] = "/tmp/kvgate-load.XXXXXX";
+static char said_out[16384], said_err[4096];
+
+static void
+slurp(int fd, char *buf, size_t size)
+{
+	ssize_t n = pread(fd, buf, size - 1, 0);
+
+	buf[n > 0 ? n : 0] = '\0';
+	close(fd);
+}
+
+static int
+redirect(int fd, const char *name, int *saved)
+{
+	char path[64];
+	int to;
+
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	to = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	*saved = dup(fd);
+	dup2(to, fd);
+	return (to);
+}
+
+/* conf_load() of a line of words; what it printed is in said_out and said_err. */
+static struct conf *
+load(const char *line, int *code)
+{
+	char *copy = strdup(line), *argv[32], *save = NULL, name[] = "kvgate";
+	int argc = 1, out, err, saved_out, saved_err;
+	struct conf *c;
+
+	argv[0] = name;
+	for (char *w = strtok_r(copy, " ", &save); w != NULL && argc < 31; w = strtok_r(NULL, " ", &save))
+		argv[argc++] = w;
+	argv[argc] = NULL;
+	fflush(NULL);
+	out = redirect(1, "out", &saved_out);
+	err = redirect(2, "err", &saved_err);
+	c = conf_load(argc, argv, code);
+	fflush(NULL);
+	dup2(saved_out, 1);
+	dup2(saved_err, 2);
+	close(saved_out);
+	close(saved_err);
+	slurp(out, said_out, sizeof said_out);
+	slurp(err, said_err, sizeof said_err);
+	free(copy);
+	return (c);
+}
+
+static const char *
+write_conf(const char *text)
+{
+	static char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/c.conf", dir);
+	f = fopen(path, "w");
+	if (f == NULL)
+		abort();
+	fputs(text, f);
+	fclose(f);
+	return (path);
+}
+
+static struct conf *
+load_text(const char *options, const char *text, int *code)
+{
+	char line[256];
+
+	snprintf(line, sizeof line, "%s %s", options, write_conf(text));
+	return (load(line, code));
+}
+
+static void
+defaults(void)
+{
+	int code;
+	struct conf *c = load("-u root", &code);
+
+	ok(c != NULL && said_out[0] == '\0' && said_err[0] == '\0', "nothing said, nothing printed: %s", said_err);
+	ok(c->memory == 64 << 20 && c->item_max == 1 << 20 && c->threads == 4 && c->maxconns == 1024 &&
+	    c->backlog == 1024 && c->reqs_per_event == 20 && c->stat_prefix == ':' && c->sock_mode == 0700 &&
+	    c->idle_timeout == 0 && c->verbose == 0, "memcached's defaults");
+	ok(c->nlistens == 1 && c->listens[0].host == NULL && c->listens[0].port == 11211, "port 11211 everywhere");
+	ok(c->nspaces == 1 && strcmp(c->spaces[0].name, "default") == 0 && c->spaces[0].prefix_len == 0 &&
+	    c->spaces[0].primary == NULL && c->spaces[0].local && c->spaces[0].flush, "one namespace, local");
+	ok(c->client_buffer_max == 4 << 20 && c->buffer_max == 256 << 20, "buffers");
+	conf_free(&c);
+	ok(c == NULL, "freed");
+	conf_free(&c);
+}
+
+static void
+errors(void)
+{
+	static const struct {
+		const char	*options, *text, *err;
+	} rows[] = {
+		{ "-u root -I 40m", "", "kvgate: option -I: items of 41943040 bytes are more than half of the memory, 67108864; "
+		    "a smaller -I or a larger -m\n" },
+		{ "-u root -m 1", "", "kvgate: option -I: items of 1048576 bytes are more than half of the memory, 1048576; "
+		    "a smaller -I or a larger -m\n" },
+		{ "-u root -f 1.2 -t 0", "", "kvgate: option -t: \"0\" is out of bounds; 1 to 1024\n" },
+		{ "-u root --check /nowhere/x", NULL,
+		    "kvgate: /nowhere/x:1: cannot be read: No such file or directory; a readable file\n" },
+		{ "-u root /", NULL, "kvgate: /:1: is a directory; a regular file\n" },
+	};
+	int code;
+	struct conf *c;
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		c = rows[i].text != NULL ? load_text(rows[i].options, rows[i].text, &code) : load(rows[i].options, &code);
+		ok(c == NULL && code == 2, "exit 2");
+		is_s(said_err, rows[i].err, "one line");
+		is_s(said_out, "", "and no other");
+	}
+	c = load_text("-u root", "threads = 2\n\nbogus\n", &code);
+	ok(c == NULL && code == 2 && strstr(said_err, "c.conf:3: unknown key \"bogus\"") != NULL, "in the file, line 3");
+	c = load_text("-u root", "threads = 2\nuser = \"\\x1b\\n\" bogus\n", &code);
+	ok(c == NULL && strchr(said_err, '\n')[1] == '\0' && strchr(said_err, '\x1b') == NULL, "a line stays a line");
+}
+
+static void
+as_root(void)
+{
+	int code;
+	struct conf *c;
+
+	if (getuid() != 0) {
+		c = load("-p 5", &code);
+		ok(c != NULL, "nobody but root needs -u");
+		conf_free(&c);
+		c = load("-u no-such-user", &code);
+		ok(c != NULL, "or has it looked at");
+		conf_free(&c);
+		return;
+	}
+	c = load("-p 5", &code);
+	ok(c == NULL && code == 2, "root must say -u");
+	is_s(said_err, "kvgate: option -u: started as root it must be given; -u nobody, or -u root to stay root\n", "so");
+	c = load("-u no-such-user", &code);
+	ok(c == NULL && code == 2, "and it must exist");
+	is_s(said_err, "kvgate: option -u: there is no user \"no-such-user\"; -u nobody, or one that exists\n", "so");
+}
+
+static void
+files(void)
+{
+	int code;
+	struct conf *c;
+
+	c = load_text("-u root -t 3", "threads = 9\nmax_connections = 5\nstore \"a\" { type = memcached servers = h }\n"
+	    "namespace \"x\" { prefix = \"x:\" primary { store = \"a\" } }\n", &code);
+	ok(c != NULL && c->threads == 3 && c->maxconns == 5, "the command line wins: %s", said_err);
+	ok(c->nspaces == 2 && c->spaces[0].primary == &c->stores[0] && c->spaces[1].prefix_len == 0 &&
+	    c->spaces[1].primary == NULL, "a default namespace is added");
+	conf_free(&c);
+	c = load_text("-u root", "\nstore \"a\" { type = memcached servers = h }\n", &code);
+	ok(c != NULL && strstr(said_err, "kvgate: warning: ") == said_err &&
+	    strstr(said_err, "c.conf:2: no namespace uses store \"a\"\n") != NULL, "a store without use is a warning");
+	conf_free(&c);
+	c = load_text("--check", "threads = 2\n", &code);
+	ok(c == NULL && code == 0 && strstr(said_out, "c.conf: good\n") != NULL && said_err[0] == '\0', "--check, good");
+	c = load_text("--check", "threads = two\n", &code);
+	ok(c == NULL && code == 2 && strstr(said_err, "c.conf:1: threads = two") != NULL && said_out[0] == '\0',
+	    "--check, bad");
+	c = load_text("-u root", "", &code);
+	ok(c != NULL && c->nspaces == 1, "an empty file");
+	conf_free(&c);
+}
+
+static void
+a_daemon_needs_whole_paths(void)
+{
+	int code;
+	struct conf *c = load("-u root -d -P pid -s sock", &code);
+	char *cwd = getcwd(NULL, 0);
+
+	ok(c != NULL && c->pidfile[0] == '/' && strncmp(c->pidfile, cwd, strlen(cwd)) == 0 &&
+	    strcmp(c->pidfile + strlen(c->pidfile) - 4, "/pid") == 0 && c->listens[0].path[0] == '/',
+	    "they are made from the working directory");
+	free(cwd);
+	conf_free(&c);
+	c = load("-u root -P pid -s sock", &code);
+	ok(c != NULL && strcmp(c->pidfile, "pid") == 0 && strcmp(c->listens[0].path, "sock") == 0, "in the foreground not");
+	conf_free(&c);
+}
+
+static void
+texts(void)
+{
+	int code;
+
+	ok(load("-V", &code) == NULL && code == 0 && strncmp(said_out, "kvgate ", 7) == 0, "-V");
+	ok(load("-i", &code) == NULL && code == 0 && strstr(said_out, "BSD") != NULL, "-i");
+	ok(load("-h", &code) == NULL && code == 0, "-h");
+	for (unsigned i = 0; i < opt_nrows; i++) {
+		char want[40];
+
+		if (opt_rows[i].letter == 0)
+			continue;
+		snprintf(want, sizeof want, "-%c", opt_rows[i].letter);
+		ok(strstr(said_out, want) != NULL || opt_rows[i].kind == OK_REFUSED, "-h has %s", want);
+	}
+}
+
+static void
+count_setting(void *arg, const char *name, const char *value)
+{
+	unsigned *n = arg;
+
+	if (*name != '\0' && *value != '\0' && strchr(name, ' ') == NULL)
+		(*n)++;
+	if (strcmp(name, "maxbytes") == 0 && strcmp(value, "33554432") == 0)
+		*n += 1000;
+	if (strcmp(name, "tcpport") == 0 && strcmp(value, "5") == 0)
+		*n += 1000;
+	if (strcmp(name, "cas_enabled") == 0 && strcmp(value, "no") == 0)
+		*n += 1000;
+}
+
+static void
+settings(void)
+{
+	unsigned n = 0;
+	int code;
+	struct conf *c = load("-u root -m 32 -p 5 -C", &code);
+
+	conf_each_setting(c, count_setting, &n);
+	ok(n > 3050 && n < 3100, "stats settings: every row has a name and a value, and they are true (%u)", n);
+	conf_free(&c);
+}
+
+int
+main(void)
+{
+	char cmd[64];
+
+	if (mkdtemp(dir) == NULL)
+		abort();
+	defaults();
+	errors();
+	as_root();
+	files();
+	a_daemon_needs_whole_paths();
+	texts();
+	settings();
+	snprintf(cmd, sizeof cmd, "rm -r %s", dir);
+	ok(system(cmd) == 0, "cleaned up");
+	return (done_testing());
+}
