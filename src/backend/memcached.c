@@ -206,7 +206,9 @@ mc_wait_new(struct be_op *op)
 	if (w == NULL)
 		return (NULL);
 	w->op = op;
-	memcpy(w->key, op->op.key.p, op->op.key.len);
+	w->key_len = op->op.key.len;
+	if (w->key_len > 0)
+		memcpy(w->key, op->op.key.p, w->key_len);
 	for (int i = 0; copy && i < op->nbody; i++) {
 		MUST(len + op->body[i].iov_len <= op->op.vlen);
 		memcpy(w->body + len, op->body[i].iov_base, op->body[i].iov_len);
@@ -268,7 +270,7 @@ mc_waiting_put(struct mc *mc)
 		struct mc_conn *c = mc_pick(mc, op->op.hash);
 		struct op o = op->op;
 
-		o.key.p = w->key;
+		o.key = slice_of(w->key, w->key_len);
 		op->priv = NULL;
 		if (c->n >= mc->max_inflight)
 			be_op_end_later(op, ERR_BUSY, mc->why_busy);

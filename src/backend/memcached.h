@@ -74,6 +74,7 @@ struct mc_wait {
 	TAILQ_ENTRY(mc_wait) next;
 	struct be_op	*op;
 	struct iovec	 piece;		/* a short body's copy */
+	size_t		 key_len;
 	char		 key[OP_KEY_MAX];
 	char		 body[];
 };
