@@ -16,7 +16,10 @@ enum upstream_dialect { UPSTREAM_META, UPSTREAM_CLASSIC };
 /* What the next reply must look like; remembered per request in flight. Made by upstream_put(). */
 struct upstream_expect {
 	uint32_t	 opaque;	/* meta */
-	uint32_t	 keyhash;	/* classic get: of the key that VALUE must name */
+	union {
+		uint32_t keyhash;	/* classic get: of the key that VALUE must name */
+		uint32_t vlen;		/* OP_STORE: of the body */
+	};
 	uint16_t	 want;		/* OPW_* that the reply must bring */
 	uint8_t		 verb;		/* enum op_verb */
 	uint8_t		 dialect;	/* enum upstream_dialect */

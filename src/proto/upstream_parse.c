@@ -144,7 +144,7 @@ is_our_opaque(struct slice word, const struct upstream_expect *expect)
 static bool
 take_flags(const char *p, const char *end, const struct upstream_expect *expect, struct op_result *res, bool done)
 {
-	unsigned missing = 0, got;
+	unsigned missing = 0, optional = expect->verb == OP_STORE ? OPW_SIZE : 0, got;
 	bool opaque = false;
 
 	if (done || expect->verb == OP_STORE)
@@ -164,7 +164,7 @@ take_flags(const char *p, const char *end, const struct upstream_expect *expect,
 			return (false);
 		missing &= ~got;
 	}
-	return (!done || (opaque && missing == 0));
+	return (!done || (opaque && (missing & ~optional) == 0));
 }
 
 static enum upstream_rc
@@ -377,10 +377,15 @@ parse_flush(struct slice line, const struct upstream_expect *expect, struct op_r
 	return (UPSTREAM_DONE);
 }
 
-/* One TTL is told: the one asked for. */
+/*
+ * What the reply leaves open. One TTL is told: the one asked for. Before 1.6.20 ms tells no size, but it is that of
+ * the body unless something was joined to it.
+ */
 static void
-settle_ttl(const struct upstream_expect *expect, struct op_result *res)
+settle(const struct upstream_expect *expect, struct op_result *res)
 {
+	if (expect->verb == OP_STORE && res->size == 0)
+		res->size = expect->vlen;
 	res->ttl_before = res->ttl;
 	if ((expect->bits & UB_TTL_BEFORE) != 0)
 		res->ttl = 0;
@@ -408,7 +413,7 @@ upstream_parse(const char *buf, size_t len, const struct upstream_expect *expect
 		rc = parse_meta(line, buf, len, expect, res, used, tail);
 	else
 		rc = parse_classic(line, expect, res, tail);
-	settle_ttl(expect, res);
+	settle(expect, res);
 	return (rc);
 }
 

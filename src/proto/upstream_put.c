@@ -259,11 +259,14 @@ put_classic_store(char *dst, const struct op *op)
 	static const char *const words[] = { [OP_SET] = "set ", [OP_ADD] = "add ", [OP_REPLACE] = "replace ",
 	    [OP_APPEND] = "append ", [OP_PREPEND] = "prepend " };
 	bool cas = (op->opts & OPF_CAS) != 0 && op->mode != OP_ADD;
-	const char *word = cas ? "cas " : words[op->mode];
+	bool joins = op->mode == OP_APPEND || op->mode == OP_PREPEND;
+	const char *word;
 
-	if (op->mode > OP_PREPEND || (cas && op->mode != OP_SET && op->mode != OP_REPLACE) ||
-	    (op->opts & (OPF_NEWCAS | OPF_INVALIDATE | OPF_VIVIFY)) != 0 || op->want != 0)
+	/* No new CAS is told, and of the size only what is known here. */
+	if (op->mode > OP_PREPEND || (joins && (cas || (op->want & OPW_SIZE) != 0)) ||
+	    (op->opts & (OPF_NEWCAS | OPF_INVALIDATE | OPF_VIVIFY)) != 0 || (op->want & OPW_CAS) != 0)
 		return (NULL);
+	word = cas ? "cas " : words[op->mode];
 	dst = put(dst, word, strlen(word));
 	dst = put(dst, op->key.p, op->key.len);
 	dst = put_number(dst, (op->opts & OPF_FLAGS) != 0 ? op->client_flags : 0);
@@ -334,6 +337,8 @@ upstream_put(char *dst, enum upstream_dialect dialect, const struct op *op, uint
 	    .dialect = (uint8_t)dialect, .bits = (op->opts & OPF_CAS) != 0 ? UB_CAS : 0 };
 	if ((op->want & OPW_TTL_BEFORE) != 0)
 		expect->bits |= UB_TTL_BEFORE;
+	if (op->verb == OP_STORE)
+		expect->vlen = op->vlen;
 	if (op->verb == OP_FLUSH)
 		dst = put_flush(dst, op);
 	else if (op->key.len == 0 || op->key.len > OP_KEY_MAX || (raw && !key_is_word(op->key)))
