@@ -15,10 +15,14 @@ import os
 import random
 import re
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
 from kvt import *
+from stream import Stream
 from transcript import *
+
+COMMANDS, CHUNKS = 40, 25       # commands of a chunk, chunks of a stream
 
 # row: what kvgate answers, and why that is not what Debian's memcached answers.
 # kvgate-* rows are kvgate's own; all others are what memcached 1.6.45 does.
@@ -38,6 +42,7 @@ DIFFERENCES = {
 	"ma-quiet": "ma q hides also the HD of an item that N made",
 	"me-exp": "me shows the remaining seconds; 1.6.18 showed them negated",
 	"ms-N": "ms with N creates on append and prepend (since 1.6.20)",
+	"ms-s": "ms s shows the size (since 1.6.20)",
 	"E": "E gives the CAS unique (since 1.6.27)",
 	"md-x": "md x empties the item (since 1.6.27)",
 	"mg-C": "mg C leaves out the value if the CAS unique matches (since 1.6.40)",
@@ -48,27 +53,83 @@ DIFFERENCES = {
 	"kvgate-delete": "delete with many words is ERROR as memcapable wants it and 1.6.18 said; 1.6.45 deletes",
 }
 # With servers behind, these are answered by the servers, which are Debian's.
-BY_SERVERS = {"E", "md-x", "mg-C", "ms-N", "me-exp"}
+BY_SERVERS = {"E", "md-x", "mg-C", "ms-N", "ms-s", "me-exp"}
 
 corpus = load_corpus(os.path.join(os.path.dirname(os.path.realpath(__file__)), "corpus"))
 only = os.environ.get("KVT_ONLY")
 if only:
 	corpus = [t for t in corpus if re.search(only, t.title)]
 seed = int(os.environ.get("KVT_SEED") or random.SystemRandom().randrange(1 << 32))
-diag("KVT_SEED=%d" % seed)
+streams = int(os.environ.get("KVT_COMMANDS") or 20000) // (COMMANDS * CHUNKS)
+diag("KVT_SEED=%d, %d streams of %d commands" % (seed, streams, COMMANDS * CHUNKS))
 
 for t in corpus:
 	if (t.expect is None) != (t.why is None) or t.why and t.why not in DIFFERENCES:
 		ok(False, "%s: an expected reply and a row of the table go together" % t.title)
 
 
-def test(t, kv, mode, want):
+def timed(function, *args):
+	"""function(*args), or the text of a failure to answer; and the slack for a slow run."""
+	begin = time.monotonic()
 	try:
-		got = play(kv.addr, t)
+		got = function(*args)
 	except (TimeoutError, OSError) as e:
 		got = [str(e).encode()]
-	if not ok(same(got, want), "%s, %s" % (mode, t.title)):
+	return got, 2 + int(time.monotonic() - begin)
+
+
+def test(t, kv, mode, want):
+	got, slack = timed(play, kv.addr, t)
+	if not ok(same(got, want, slack), "%s, %s" % (mode, t.title)):
 		diag("%s:%d" % (os.path.basename(t.file), t.line), "want:", show(want), "got:", show(got))
+
+
+def cut_up(transcripts, kv, mode, cut, nudge, how):
+	"""A test point per file of the corpus: its transcripts once more, in pieces."""
+	for file in sorted({t.file for t in transcripts}):
+		bad = []
+		for t in transcripts:
+			if t.file != file or cut is each_byte and t.whole:
+				continue
+			got, slack = timed(play, kv.addr, t, cut, nudge)
+			if not same(got, wanted[t.title], slack):
+				bad.append(t)
+				diag("%s, %s" % (mode, t.title), "want:", show(wanted[t.title]), "got:", show(got))
+		is_([t.name for t in bad], [], "%s, %s: %s" % (mode, os.path.basename(file), how))
+
+
+def record_streams(addr):
+	"""The random streams: per stream a list of (chunk, its answer)."""
+	found = []
+	for n in range(streams):
+		source, uniques = Stream(seed + n), Uniques()
+		flush(addr)
+		found.append([])
+		for _ in range(CHUNKS):
+			chunk = source.chunk(COMMANDS)
+			found[-1].append((chunk, exchange(addr, chunk, uniques)))
+	return found
+
+
+def compare_streams(kv, mode, nudge):
+	for n, stream in enumerate(recorded):
+		rng = random.Random(seed + n)
+		uniques, bad = Uniques(), None
+		flush(kv.addr)
+		slack = 2
+		for number, (chunk, want) in enumerate(stream):
+			cut = whole if number % 3 == 0 else at_random(rng, rng.choice([30, 100, 300]))
+			got, more = timed(exchange, kv.addr, chunk, uniques, cut, nudge)
+			slack += more - 2
+			if not same(got, want, slack):
+				bad = number
+				break
+		if not ok(bad is None, "%s, random stream KVT_SEED=%d" % (mode, seed + n)):
+			at = next((i for i, (a, b) in enumerate(zip(want, got)) if not same([a], [b])),
+			    min(len(want), len(got)))
+			diag("chunk %d of %r" % (bad, chunk), "from answer %d on" % at,
+			    "before:", show(want[max(at - 10, 0):at]), "want:", show(want[at:at + 10]),
+			    "got:", show(got[at:at + 10]))
 
 
 with Memcached(["-t", "1"]) as reference:
@@ -79,11 +140,17 @@ with Memcached(["-t", "1"]) as reference:
 		else:
 			wanted[t.title] = expected(t)
 
+	recorded = [] if only else record_streams(reference.addr)
 	for mode, kv in both_modes(["-t", "1"]):
 		mine = [t for t in corpus if t.only in (None, mode)
 		    and not (mode == "fleet" and t.why in BY_SERVERS)]
+		for t in mine:
+			test(t, kv, mode, wanted[t.title])
 		with kv.client() as nudge:
-			for t in mine:
-				test(t, kv, mode, wanted[t.title])
+			cut_up(mine, kv, mode, each_byte, nudge, "cut at every byte")
+			rng = random.Random(seed)
+			cut_up(mine, kv, mode, at_random(rng), nudge, "cut at random")
+			if not only:
+				compare_streams(kv, mode, nudge)
 
 done_testing()

@@ -466,7 +466,7 @@ class Client:
 			return False
 		self.sock.settimeout(max(seconds, 0.001))
 		try:
-			data = self.sock.recv(1 << 18)
+			data = self.sock.recv(1 << 16)
 		except socket.timeout:
 			if fail:
 				raise TimeoutError("no more bytes; so far: " + _shorten(self.buf)) from None
