@@ -18,7 +18,7 @@
 
 #include "cache/internal.h"
 
-#define GROW_AT		7u		/* items per bucket of 8 */
+#define GROW_AT		66u		/* items per ten buckets of 8 */
 #define LOW15		0x7fff7fff7fff7fffull
 #define ONES16		0x0001000100010001ull
 #define CAP_STEP	256u		/* buckets paid for at once */
@@ -263,37 +263,46 @@ grow(struct cache_shard *s)
 	split_one(s);
 }
 
-/* The other bucket of what lies in b; false where only the item itself could tell. */
+/*
+ * The other bucket of what lies in b. Where b was not split yet and the other one was, only the item itself
+ * can tell which half is meant: it is read if either has room.
+ */
 static bool
-other_bucket(uint32_t n, uint32_t b, uint16_t tag, uint32_t *other)
+other_bucket(const struct cache_shard *s, uint32_t b, unsigned lane, uint32_t *other)
 {
-	uint32_t m = mask_of(n), half = m >> 1, o;
+	uint32_t n = s->nbuckets, m = mask_of(n), half = m >> 1, o, x;
+	uint16_t tag = s->index[b].tag[lane];
 
 	if (b > half || b + half + 1 < n) {	/* all bits of m are known */
 		*other = bucket_no(b ^ spread(tag), n);
 		return (true);
 	}
-	o = (b ^ spread(tag)) & half;
-	if (o + half + 1 < n)
+	*other = o = (b ^ spread(tag)) & half;
+	if (o + half + 1 >= n)
+		return (true);
+	if (free_slots(&s->index[o]) == 0 && free_slots(&s->index[o + half + 1]) == 0)
 		return (false);
-	*other = o;
+	x = (uint32_t)hash_at(s, ref_get(&s->index[b], lane) >> 4);
+	*other = bucket_no(x, n) == b ? bucket_no(x ^ spread(tag), n) : bucket_no(x, n);
 	return (true);
 }
 
-/* Moves one item of the full bucket b to where else it may be; its slot is free then. */
+/* Moves one item of the full bucket b to where else it may be; its slot is free then. deep: having made room there. */
 static bool
-displace(struct cache_shard *s, uint32_t b, struct slot *freed)
+displace(struct cache_shard *s, uint32_t b, bool deep, struct slot *freed)
 {
-	uint32_t n = s->nbuckets, other;
 	struct bucket *from = &s->index[b];
+	uint32_t other;
+	struct slot to;
 
 	for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
-		uint16_t tag = from->tag[i];
-
-		if (!other_bucket(n, b, tag, &other) || other == b ||
-		    free_slots(&s->index[other]) == 0)
+		if (!other_bucket(s, b, i, &other) || other == b)
 			continue;
-		slot_fill(free_slot(&s->index[other]), tag, ref_get(from, i));
+		if (free_slots(&s->index[other]) != 0)
+			to = free_slot(&s->index[other]);
+		else if (!deep || !displace(s, other, false, &to))
+			continue;
+		slot_fill(to, from->tag[i], ref_get(from, i));
 		s->st.displaced++;
 		*freed = (struct slot){ from, i };
 		return (true);
@@ -325,7 +334,7 @@ index_insert(struct cache_shard *s, uint64_t hash, uint64_t addr, unsigned credi
 	unsigned f1, f2;
 	struct slot sl;
 
-	if (s->nitems >= s->nbuckets * GROW_AT)
+	if (s->nitems * 10ull >= s->nbuckets * (uint64_t)GROW_AT)
 		grow(s);
 	n = s->nbuckets;
 	b1 = bucket_no(x, n);
@@ -334,7 +343,8 @@ index_insert(struct cache_shard *s, uint64_t hash, uint64_t addr, unsigned credi
 	f2 = free_slots(&s->index[b2]);
 	if (f1 != 0 || f2 != 0)
 		sl = free_slot(&s->index[f1 >= f2 ? b1 : b2]);
-	else if (!displace(s, b1, &sl) && !displace(s, b2, &sl))
+	else if (!displace(s, b1, false, &sl) && !displace(s, b2, false, &sl) &&
+	    !displace(s, b1, true, &sl) && !displace(s, b2, true, &sl))
 		sl = push_out(s, b1, b2);
 	slot_fill(sl, tag, addr << 4 | credit);
 	s->nitems++;
