@@ -267,27 +267,30 @@ finish_arith(struct op *op, char mode)
 	return ("CLIENT_ERROR invalid mode for ma M token");
 }
 
-/* me takes no flags but b, and minds no others. */
+/*
+ * me minds no flag but a b right behind the key; memcached heeds that one only when yet another word follows, which
+ * surprises whoever types it.
+ */
 static void
 parse_debug(struct meta *m, const char *p, const char *end)
 {
 	struct op *op = &m->cmd->op;
 
 	op->verb = OP_DEBUG;
-	while ((p = token_skip(p, end)) < end) {
+	if (op->key.len > OP_KEY_MAX)
+		m->failed = true;
+	for (unsigned n = 2; (p = token_skip(p, end)) < end && n < TOKEN_MAX; n++) {
 		const char *e = token_end(p, end);
 		unsigned char c = (unsigned char)*p;
 
 		if ((c < 'A' || c > 'z') && (c < '0' || c > '9'))
 			m->failed = true;
-		if (e - p == 1 && c == 'b')
+		if (n == 2 && e - p == 1 && c == 'b') {
 			op->opts |= OPF_BINKEY;
+			take_key64(m);
+		}
 		p = e;
 	}
-	if (op->key.len > OP_KEY_MAX)
-		m->failed = true;
-	else if ((op->opts & OPF_BINKEY) != 0)
-		take_key64(m);
 	if (m->failed)
 		parse_bad(m->cmd, PARSE_BAD_FORMAT, 0);
 }
