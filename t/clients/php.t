@@ -1,0 +1,10 @@
+#!/usr/bin/python3
+"""An application's day with php-memcached, in both modes."""
+import os, sys
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+from kvt import *
+from clients import *
+
+for mode, kv in both_modes(["-t", "2"]):
+	adopt(mode + ", php-memcached", ["php", os.path.join(clients_dir, "php-day.php"), "127.0.0.1", str(kv.port)])
+done_testing()
