@@ -1,8 +1,8 @@
 /*
  * verb.c - get, delete and debug on the local cache; stores are in verb_store.c, arithmetic in verb_arith.c.
  *
- * Each verb takes its shard's lock once. Where two meta flags of one command act on one field, the order is T
- * after R and N, whatever their order on the line.
+ * Each verb takes its shard's lock once. Meta flags act in the order of the line as far as the outcome differs
+ * (OPF_TTL_FIRST).
  */
 #include "config.h"
 
@@ -94,6 +94,8 @@ get_unusual(struct cache_shard *s, const struct op *op, struct item **itp, struc
 {
 	uint32_t exp = item_exptime(*itp);
 
+	if ((op->opts & OPF_TTL_FIRST) != 0)
+		exp = verb_exptime(s->c, op->ttl);
 	if ((op->opts & OPF_RECACHE) != 0)
 		*won = !item_won(*itp) && exp != 0 && exp < verb_exptime(s->c, op->recache_ttl);
 	if ((op->opts & OPF_TTL) != 0)
@@ -137,14 +139,15 @@ verb_get(struct cache *c, const struct op *op, struct op_result *res, struct ite
 		won = true;
 		verb_describe(s, it, res);
 		res->ttl_before = OP_TTL_NONE;
-		if ((op->opts & OPF_TTL) != 0 && !verb_set_ttl(s, &it, verb_exptime(c, op->ttl), res))
+		if ((op->opts & (OPF_TTL | OPF_TTL_FIRST)) == OPF_TTL &&
+		    !verb_set_ttl(s, &it, verb_exptime(c, op->ttl), res))
 			return (get_miss(s, res));
 	} else {
 		verb_describe(s, it, res);
 		if (UNLIKELY((op->opts & UNUSUAL) != 0) && !get_unusual(s, op, &it, res, &won))
 			return (get_miss(s, res));
 	}
-	if (UNLIKELY(won || (it->state & (ITEM_WON | ITEM_STALE)) != 0))
+	if (UNLIKELY(won || (it->state & (ITEM_WON | ITEM_STALE)) != 0) && (op->opts & OPF_CLASSIC) == 0)
 		get_marks(it, res, won);
 	if (LIKELY((op->opts & OPF_NO_BUMP) == 0))
 		cache_hit(s, it);

@@ -14,6 +14,7 @@
 #include "req/parts.h"
 
 #define VERBOSITY_MAX	3
+#define CLASS_MAX	63		/* memcached's highest slab class */
 #define MEMLIMIT_MIN	8		/* MB */
 #define MEMLIMIT_MAX	1000000000	/* MB: more was meant as bytes */
 
@@ -82,7 +83,7 @@ admin_shutdown(struct client *cl, struct command *cmd)
 	struct ctx *ctx = cl->ctx;
 
 	if (!ctx->conf->shutdown_command)
-		return (cmd_say(cl, cmd, "ERROR: shutdown not enabled"));
+		return (cmd_say(cl, cmd, "SERVER_ERROR: shutdown not enabled"));
 	if (cmd->nwords > 1 || (cmd->nwords == 1 &&
 	    !word_is(cmd, 0, "graceful")))
 		return (cmd_say(cl, cmd, "CLIENT_ERROR invalid shutdown mode"));
@@ -111,6 +112,27 @@ admin_cache_memlimit(struct client *cl, struct command *cmd)
 	return (cmd_say(cl, cmd, "OK"));
 }
 
+/* "all", "hash", or numbers of classes with commas between; there is one walk for all of them. */
+static bool
+are_classes(struct slice s)
+{
+	uint32_t n;
+
+	if (slice_eq_str(s, "all") || slice_eq_str(s, "hash"))
+		return (true);
+	while (s.len > 0) {
+		const char *comma = memchr(s.p, ',', s.len);
+		size_t len = comma != NULL ? (size_t)(comma - s.p) : s.len;
+
+		if (!num_get_u32(slice_of(s.p, len), &n) || n < 1 ||
+		    n > CLASS_MAX)
+			return (false);
+		len += comma != NULL;
+		s = slice_of(s.p + len, s.len - len);
+	}
+	return (true);
+}
+
 static bool
 admin_lru_crawler(struct client *cl, struct command *cmd)
 {
@@ -128,10 +150,13 @@ admin_lru_crawler(struct client *cl, struct command *cmd)
 			return (cmd_say(cl, cmd, mg ?
 			    "ERROR key dump not allowed" :
 			    "ERROR metadump not allowed"));
+		if (!are_classes(cmd->words[1]))
+			return (cmd_say(cl, cmd, "BADCLASS invalid class id"));
 		return (cmd_dump(cl, mg));
 	}
 	if (word_is(cmd, 0, "crawl"))
-		return (cmd_say(cl, cmd, "OK"));
+		return (cmd_say(cl, cmd, are_classes(cmd->words[1]) ? "OK" :
+		    "BADCLASS invalid class id"));
 	if (!word_is(cmd, 0, "tocrawl") && !word_is(cmd, 0, "sleep"))
 		return (cmd_say(cl, cmd, "ERROR"));
 	if (!num_get_u32(cmd->words[1], &n))

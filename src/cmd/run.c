@@ -141,7 +141,7 @@ cmd_run(struct client *cl, struct job *job)
 
 	if (cmd->id == CMD_BAD) {
 		METRIC_ADD(&cl->ctx->metrics, bad_commands, 1);
-		good = cmd_say(cl, NULL, cmd->error);
+		good = cmd->quiet || cmd_say(cl, NULL, cmd->error);
 	} else {
 		switch (cmd->shape) {
 		case SHAPE_META:

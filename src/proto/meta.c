@@ -110,6 +110,14 @@ note_ttl_before(struct meta *m, bool is_n)
 	cmd->op.want |= OPW_TTL_BEFORE;
 }
 
+/* mg's T, N and R act in the order in which they stand. */
+static void
+note_ttl_first(struct op *op)
+{
+	if ((op->opts & OPF_TTL) != 0)
+		op->opts |= OPF_TTL_FIRST;
+}
+
 /* The flags with arguments. word: letter and argument. */
 static void
 take_argument(struct meta *m, enum arg kind, struct slice word)
@@ -153,9 +161,11 @@ take_argument(struct meta *m, enum arg kind, struct slice word)
 		break;
 	case ARG_VIVIFY:
 		note_ttl_before(m, true);
+		note_ttl_first(op);
 		take_i32(m, arg, &op->vivify_ttl);
 		break;
 	case ARG_RECACHE:
+		note_ttl_first(op);
 		take_i32(m, arg, &op->recache_ttl);
 		break;
 	case ARG_MODE:

@@ -44,6 +44,7 @@ void
 parse_keys(struct command *cmd, const char *p, const char *end)
 {
 	cmd->op.verb = OP_GET;
+	cmd->op.opts = OPF_CLASSIC;
 	cmd->op.want = OPW_VALUE | OPW_FLAGS | (cmd->id == CMD_GETS ? OPW_CAS : 0);
 	take_keys(cmd, p, end);
 }
@@ -55,7 +56,7 @@ parse_touchkeys(struct command *cmd, const char *p, const char *end)
 
 	cmd->op.verb = OP_GET;
 	cmd->op.want = OPW_VALUE | OPW_FLAGS | (cmd->id == CMD_GATS ? OPW_CAS : 0);
-	cmd->op.opts = OPF_TTL;
+	cmd->op.opts = OPF_TTL | OPF_CLASSIC;
 	if (token_skip(p, end) == end)
 		parse_bad(cmd, PARSE_BAD_FORMAT, 0);
 	else if (!token_i32(exptime, &cmd->op.ttl))
@@ -135,7 +136,7 @@ parse_key(struct command *cmd, const char *p, const char *end)
 	if (op->key.len > OP_KEY_MAX)
 		parse_bad(cmd, PARSE_BAD_FORMAT, 0);
 	else if (cmd->id == CMD_TOUCH) {
-		op->opts = OPF_TTL;
+		op->opts = OPF_TTL | OPF_CLASSIC;
 		if (!token_i32(ts.t[1], &op->ttl))
 			parse_bad(cmd, "CLIENT_ERROR invalid exptime argument", 0);
 	} else if (cmd->id != CMD_DELETE) {

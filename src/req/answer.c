@@ -100,7 +100,7 @@ answer_item(struct ctx *ctx, struct outq *out, const struct command *cmd,
 	const char *val;
 	char *p, *e;
 
-	if ((cmd->op.want & OPW_VALUE) == 0) {
+	if (!reply_sends_value(cmd, res)) {
 		cache_unlock(s);
 		return (answer_line(out, cmd, res));
 	}

@@ -28,6 +28,7 @@ struct command;
 struct ctx;
 struct req;
 struct ring;
+struct totals_base;
 
 /* Counters of one namespace in one worker; metric.h's rule. */
 struct ns_stats {
@@ -62,6 +63,7 @@ struct shared {
 	struct cache		*cache;
 	const struct keymap	*keymap;
 	struct ctx_ops		 ops;
+	struct totals_base	*base;		/* what counters were at the last `stats reset`; admin's */
 	struct ctx		**workers;	/* nworkers; their counters are summed for statistics */
 	unsigned		 nworkers;
 	_Atomic uint32_t	 flushes;	/* moves every fence */

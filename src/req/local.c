@@ -45,10 +45,8 @@ local_get(struct ctx *ctx, struct ns_stats *ns, struct outq *out,
 		METRIC_ADD(m, get_hits, 1);
 	NS_ADD(ns, hits);
 	NS_ADD(ns, local_hits);
-	/* mg C: the client has this version of the value. */
-	if (UNLIKELY((cmd->op.opts & OPF_CAS) != 0) &&
-	    res.cas == cmd->op.cas)
-		cmd->op.want &= (uint16_t)~OPW_VALUE;
+	/* The key is written as the item has it, not as it was asked for. */
+	cmd->op.opts &= (uint16_t)~OPF_BINKEY;
 	return (answer_item(ctx, out, cmd, &res, s, it));
 }
 
@@ -104,6 +102,7 @@ local_run(struct ctx *ctx, struct ns_stats *ns, struct outq *out,
 	default:
 		MUST(cmd->op.verb == OP_DEBUG);
 		verb_debug(ctx->cache, &cmd->op, &res, buf, sizeof buf);
+		cmd->op.opts &= (uint16_t)~OPF_BINKEY;
 		return (answer_line(out, cmd, &res));
 	}
 }
@@ -112,7 +111,8 @@ bool
 local_store_refused(struct ctx *ctx, struct outq *out, struct command *cmd,
     enum cache_err why)
 {
-	verb_store_failed(ctx->cache, &cmd->op);
+	if (cmd->id == CMD_SET || cmd->id == CMD_MS)
+		verb_store_failed(ctx->cache, &cmd->op);
 	if (why == CACHE_TOO_LARGE)
 		METRIC_ADD(&ctx->metrics, store_too_large, 1);
 	else

@@ -92,9 +92,10 @@ req_new(struct ctx *ctx, struct replyq *q, const struct command *cmd)
 		/* What stands behind `nonce` is for the parse alone. */
 		memcpy(&r->cmd, cmd, offsetof(struct command, nonce));
 		p = r->buf;
-		if (cmd->op.key.len <= OP_KEY_MAX && cmd->op.key.len > 0)
+		if (cmd->shape != SHAPE_WORDS)
 			r->cmd.op.key = save(&p, cmd->op.key);
-		if (cmd->opaque.len > 0 && cmd->opaque.len <= COMMAND_OPAQUE_MAX)
+		if ((cmd->shape == SHAPE_META || cmd->shape == SHAPE_MSET) &&
+		    cmd->opaque.len > 0)
 			r->cmd.opaque = save(&p, cmd->opaque);
 	}
 	r->q = q;

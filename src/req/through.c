@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "cache/verb.h"
+#include "proto/reply.h"
 #include "req/answer.h"
 #include "req/fill.h"
 #include "req/parts.h"
@@ -22,7 +23,7 @@
 
 /* What a local copy cannot tell makes a read go to the server; so does anything that changes the item. */
 #define LOCAL_WANTS	(OPW_VALUE | OPW_FLAGS | OPW_SIZE)
-#define LOCAL_OPTS	(OPF_BINKEY | OPF_NO_BUMP)
+#define LOCAL_OPTS	(OPF_BINKEY | OPF_NO_BUMP | OPF_CLASSIC)
 #define READ_OPTS	(LOCAL_OPTS | OPF_CAS)
 
 #define NS_ADD(ns, field)						\
@@ -176,7 +177,7 @@ answer_read(struct req *r, const struct op_result *res)
 
 	if (out == NULL)
 		return (true);
-	if (res->status != OP_OK || (r->cmd.op.want & OPW_VALUE) == 0)
+	if (!reply_sends_value(&r->cmd, res))
 		good = answer_line(out, &r->cmd, res);
 	else if (r->be.data.p != NULL || res->size == 0)
 		good = answer_data(out, &r->cmd, res, r->be.data);
@@ -226,9 +227,6 @@ through_done(struct be_op *be)
 		NS_ADD(ns, errors);
 		answer_failed(r, "", res->error.p, res->error.len);
 	} else if (r->cmd.op.verb == OP_GET && r->cmd.shape != SHAPE_KEY) {
-		/* mg C: the client has this version of the value. */
-		if ((r->cmd.op.opts & OPF_CAS) != 0 && res->cas == r->cmd.op.cas)
-			r->cmd.op.want &= (uint16_t)~OPW_VALUE;
 		count_get(ctx, ns, r, res->status == OP_OK);
 		if (!answer_read(r, res))
 			req_broken(r);
