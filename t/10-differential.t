@@ -89,7 +89,7 @@ def cut_up(transcripts, kv, mode, cut, nudge, how):
 	for file in sorted({t.file for t in transcripts}):
 		bad = []
 		for t in transcripts:
-			if t.file != file or cut is each_byte and t.whole:
+			if t.file != file or t.waits() or cut is each_byte and t.whole:
 				continue
 			got, slack = timed(play, kv.addr, t, cut, nudge)
 			if not same(got, wanted[t.title], slack):

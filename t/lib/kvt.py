@@ -105,6 +105,8 @@ def done_testing():
 	_stop_all()
 	print("1..%d" % _tests, flush=True)
 	if failures:
+		for kv in Kvgate.every:
+			diag("%s said at its end:" % " ".join(kv.argv), kv.stderr()[-3000:])
 		diag("%d of %d failed" % (len(failures), _tests))
 	sys.exit(1 if failures or not _tests else 0)
 
@@ -329,6 +331,7 @@ class Kvgate(Server):
 	sanitizer had anything to say. check=False leaves that to the test.
 	"""
 	name = "kvgate"
+	every = []
 
 	def __init__(self, args=(), conf=None, check=True, env=None):
 		args = [str(a) for a in args]
@@ -343,6 +346,7 @@ class Kvgate(Server):
 			os.chmod(self.conf_path, 0o644)
 			self.write_conf(conf)
 			argv.append(self.conf_path)
+		Kvgate.every.append(self)
 		self.start(argv, addr)
 
 	def write_conf(self, text):

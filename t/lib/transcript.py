@@ -58,8 +58,9 @@ class Transcript:
 	def title(self):
 		return "%s: %s" % (os.path.basename(self.file)[:-4], self.name)
 
-	def size(self):
-		return sum(len(s[1]) for s in self.steps if s[0] == "send")
+	def waits(self):
+		"""Whether it takes seconds."""
+		return any(s[0] == "until" for s in self.steps)
 
 
 _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)")
@@ -237,9 +238,10 @@ def each_byte(data):
 	return [data[i:i + 1] for i in range(len(data))]
 
 
-def at_random(rng, mean=40):
-	"""Cuts into pieces of 1 to 2 * mean bytes."""
+def at_random(rng, least=40):
+	"""Cuts into pieces: a third tiny ones, the others so that some dozens do for large data."""
 	def cut(data):
+		mean = max(least, len(data) // 50)
 		pieces, pos = [], 0
 		while pos < len(data):
 			n = rng.randint(1, 3) if rng.random() < 0.3 else rng.randint(1, 2 * mean)
