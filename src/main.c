@@ -171,9 +171,7 @@ program_open(struct program *p)
 	char why[512];
 
 	p->shared.conf = conf;
-	p->shared.ops.stats = stats_text;
 	p->shared.ops.shutdown = program_on_shutdown;
-	p->shared.ops.watch = stats_watch;
 	if (conf->daemonize && !daemon_fork(&p->ready))
 		return (false);
 	if (!privs_set_limits(conf, program_fds(conf)))
@@ -187,7 +185,7 @@ program_open(struct program *p)
 		privs_lock_memory();
 	p->keymap = keymap_new(conf);
 	p->loop = loop_new();
-	if (p->keymap == NULL || p->loop == NULL)
+	if (p->keymap == NULL || p->loop == NULL || !stats_open(&p->shared))
 		return (refuse("out of memory"));
 	p->shared.keymap = p->keymap;
 	return (program_open_cache(p) && program_open_workers(p));
@@ -219,6 +217,7 @@ program_close(struct program *p)
 		for (unsigned i = 0; i < p->shared.nworkers; i++)
 			if (p->workers[i] != NULL)
 				worker_join(&p->workers[i]);
+	stats_close(&p->shared);
 	free(p->workers);
 	free(p->shared.workers);
 	signals_free(&p->signals);

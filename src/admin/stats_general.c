@@ -37,8 +37,8 @@ row_pid(struct stats_out *o, const char *name, const struct general *g)
 static void
 row_uptime(struct stats_out *o, const char *name, const struct general *g)
 {
-	/* The cache's clock starts at 2. */
-	stats_u64(o, name, cache_now(g->sh->cache) - 2);
+	/* Never 0, which some would divide by: the clock starts at 2, as memcached's does. */
+	stats_u64(o, name, cache_now(g->sh->cache));
 }
 
 static void

@@ -7,7 +7,15 @@
 
 #include "admin/internal.h"
 #include "admin/stats_text.h"
+#include "admin/totals.h"
 #include "base/check.h"
+
+void
+stats_reset(struct stats_out *o, const struct stats_args *a)
+{
+	totals_reset(a->cl->ctx->shared);
+	stats_line(o, "RESET");
+}
 
 static const struct word {
 	const char	*word;
@@ -15,6 +23,15 @@ static const struct word {
 	stats_f		*fn;
 } words[] = {
 	{ "",		false,	stats_general },
+	{ "reset",	true,	stats_reset },
+	{ "settings",	true,	stats_settings },
+	{ "cachedump",	true,	stats_cachedump },
+	{ "items",	false,	stats_items },
+	{ "slabs",	false,	stats_slabs },
+	{ "sizes",	false,	stats_sizes },
+	{ "kvgate",	false,	stats_kvgate },
+	{ "namespaces",	false,	stats_namespaces },
+	{ "servers",	false,	stats_servers },
 };
 
 static stats_f *
@@ -25,7 +42,7 @@ find(unsigned nwords, const struct slice *w)
 	for (size_t i = 0; i < NITEMS(words); i++) {
 		struct slice word = slice_str(words[i].word);
 
-		if (slice_eq(asked, word) || (words[i].shortened &&
+		if (slice_eq(asked, word) || (words[i].shortened && nwords > 0 &&
 		    slice_has_prefix(word, asked)))
 			return (words[i].fn);
 	}
@@ -47,6 +64,21 @@ stats_text(struct client *cl, unsigned nwords, const struct slice *w)
 	if (o.lost)
 		cl->q.broken = true;
 	return (true);
+}
+
+bool
+stats_open(struct shared *sh)
+{
+	sh->base = totals_base_new(sh->conf);
+	sh->ops.stats = stats_text;
+	sh->ops.watch = stats_watch;
+	return (sh->base != NULL);
+}
+
+void
+stats_close(struct shared *sh)
+{
+	totals_base_free(&sh->base);
 }
 
 const char *

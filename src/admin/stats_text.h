@@ -8,6 +8,11 @@
 
 #include "req/ctx.h"
 
+/* Installs the two below in sh->ops. False: out of memory. Main thread, before workers run. */
+bool		 stats_open(struct shared *);
+/* After all workers have ended. */
+void		 stats_close(struct shared *);
+
 /*
  * ctx_ops.stats: the whole answer to `stats <word>...` into the client's queue, at once or later. False: no such
  * word, nothing was answered. Plain `stats` stays below 4,096 bytes, which is what some readers take.

@@ -9,9 +9,13 @@
 
 #include <stdint.h>
 
+#include "backend/backend.h"
 #include "cache/cache.h"
+#include "obs/hist.h"
 #include "obs/metric.h"
 #include "req/ctx.h"
+
+struct totals_base;
 
 struct totals {
 	uint64_t	 metric[METRIC_COUNT];
@@ -19,6 +23,29 @@ struct totals {
 	struct cache_stats cache;
 };
 
+/* One namespace; tbl/ns_stats.h has the rows. */
+struct ns_totals {
+#define NS_STAT(name, prose)	uint64_t name;
+#include "tbl/ns_stats.h"
+#undef NS_STAT
+};
+
+/* One server of a store, all workers' connections to it. */
+struct server_totals {
+	uint64_t	 requests, errors[ERR_COUNT], connects, disconnects, bytes_out, bytes_in;
+	uint64_t	 inflight;
+	enum be_state	 state;		/* the best that any worker has */
+	struct hist	 latency;
+};
+
+/* NULL: out of memory. */
+struct totals_base *totals_base_new(const struct conf *);
+void		 totals_base_free(struct totals_base **);
+/* `stats reset`: from here on all counters count from 0. */
+void		 totals_reset(const struct shared *);
+
 void		 totals_get(const struct shared *, struct totals *);
+void		 totals_get_ns(const struct shared *, unsigned space, struct ns_totals *);
+void		 totals_get_server(const struct shared *, unsigned store, unsigned server, struct server_totals *);
 
 #endif

@@ -1,0 +1,11 @@
+/*
+ * ns_stats.h - NS_STAT(field, prose): one row per counter that each namespace has (struct ns_stats).
+ */
+NS_STAT(gets,		"Keys asked for")
+NS_STAT(hits,		"Keys found, wherever")
+NS_STAT(local_hits,	"Keys found in the local cache")
+NS_STAT(misses,		"Keys found nowhere")
+NS_STAT(sets,		"Storage commands")
+NS_STAT(deletes,	"Deletes")
+NS_STAT(ariths,		"Increments and decrements")
+NS_STAT(errors,		"Commands that ended with an error")
