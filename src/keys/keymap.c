@@ -1,9 +1,9 @@
 /*
  * keymap.c - the prefixes in ascending order, each with the longest other prefix that it begins with.
  *
- * Whatever prefix a key has, the greatest prefix not above the key begins with it too (all that lies between a prefix and a key that
- * begins with it begins with it). So one binary search, kept short by a table of first bytes, and then up from parent to parent
- * until the key fits; the empty prefix always does.
+ * Whatever prefix a key has, the greatest prefix not above the key begins with it too (all that lies
+ * between a prefix and a key that begins with it begins with it). So one binary search, kept short by a
+ * table of first bytes, and then up from parent to parent until the key fits; the empty prefix always does.
  */
 #include "config.h"
 

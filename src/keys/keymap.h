@@ -1,8 +1,8 @@
 /*
  * keymap.h - key -> namespace: the one with the longest prefix that the key begins with.
  *
- * Built once from the configuration, then read-only: any thread. The default namespace has the empty prefix, so a key always
- * has one.
+ * Built once from the configuration, then read-only: any thread. The default namespace has the empty
+ * prefix, so a key always has one.
  */
 #ifndef KEYS_KEYMAP_H
 #define KEYS_KEYMAP_H

@@ -1,9 +1,10 @@
 /*
  * hash.c - hash functions by name.
  *
- * libhashkit has most of them. Debian builds it without hsieh, and it never had crc16 and a full crc32, so those three are
- * here; their tables are two rows of 16 (a CRC's table is linear, entry b is entry b & 0xf0 xor entry b & 0x0f), which stay in
- * two cache lines. Bytes above 127 are signed where the originals take them from a char.
+ * libhashkit has most of them. Debian builds it without hsieh, and it never had crc16 and a full crc32, so
+ * those three are here; their tables are two rows of 16 (a CRC's table is linear, entry b is entry b & 0xf0
+ * xor entry b & 0x0f), which stay in two cache lines. Bytes above 127 are signed where the originals take
+ * them from a char.
  */
 #include "config.h"
 
@@ -88,7 +89,10 @@ little16(const char *p)
 	return ((uint32_t)(unsigned char)p[0] | (uint32_t)(unsigned char)p[1] << 8);
 }
 
-/* Paul Hsieh's SuperFastHash from a start of 0, the third odd byte signed and the single one not, as twemproxy has it. */
+/*
+ * Paul Hsieh's SuperFastHash from a start of 0, the third odd byte signed and the single one not, as
+ * twemproxy has it.
+ */
 static uint64_t
 hash_hsieh(struct slice s)
 {
@@ -134,8 +138,8 @@ static const struct {
 	const char	*name;
 	hash_f		*func;
 } hashes[] = {
-	ROW(xxh3), ROW(md5), ROW(crc16), ROW(crc32), ROW(crc32a), ROW(fnv1_64), ROW(fnv1a_64), ROW(fnv1_32), ROW(fnv1a_32),
-	ROW(hsieh), ROW(murmur), ROW(murmur3), ROW(jenkins), ROW(one_at_a_time),
+	ROW(xxh3), ROW(md5), ROW(crc16), ROW(crc32), ROW(crc32a), ROW(fnv1_64), ROW(fnv1a_64),
+	ROW(fnv1_32), ROW(fnv1a_32), ROW(hsieh), ROW(murmur), ROW(murmur3), ROW(jenkins), ROW(one_at_a_time),
 };
 
 hash_f *

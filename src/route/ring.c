@@ -1,8 +1,9 @@
 /*
- * ring.c - the part of placement that all distributions share: hash tags, the store's hash, the choice of the family.
+ * ring.c - the part of placement that all distributions share: hash tags, the store's hash, the choice of
+ * the family.
  *
- * A ring never changes: a server that is down keeps its place, and its keys walk on by ring_pick_nth(), so that no
- * key of a healthy server moves.
+ * A ring never changes: a server that is down keeps its place, and its keys walk on by ring_pick_nth(), so
+ * that no key of a healthy server moves.
  */
 #include "config.h"
 
@@ -92,7 +93,10 @@ ring_free(struct ring **ringp)
 	r->ops->free(r);
 }
 
-/* What is between the first opening byte and the next closing one, if there is something; else the whole key. */
+/*
+ * What is between the first opening byte and the next closing one, if there is something; else the whole
+ * key.
+ */
 static struct slice
 cut_tag(const struct ring *r, struct slice key)
 {

@@ -1,9 +1,11 @@
 /*
- * ring_buckets.c - jump, modula and random: the servers in a row, each as often as it weighs, and a number that says which.
+ * ring_buckets.c - jump, modula and random: the servers in a row, each as often as it weighs, and a number
+ * that says which.
  *
- * Growth: with jump, a server added at the end of the list (or more weight for the last one) takes its share from all others and
- * moves no other key; a change anywhere before the end shifts the row and moves most. With modula every change moves most keys;
- * twemproxy-modula is the same with the row in twemproxy's order, by name. random chooses anew for each request, by weight.
+ * Growth: with jump, a server added at the end of the list (or more weight for the last one) takes its
+ * share from all others and moves no other key; a change anywhere before the end shifts the row and moves
+ * most. With modula every change moves most keys; twemproxy-modula is the same with the row in twemproxy's
+ * order, by name. random chooses anew for each request, by weight.
  */
 #include "config.h"
 
@@ -23,8 +25,8 @@ struct buckets {
 };
 
 /*
- * Lamping and Veach, "A fast, minimal memory, consistent hash algorithm": the bucket of a key is where its last jump before n
- * landed; jumps are drawn from a generator seeded with the key.
+ * Lamping and Veach, "A fast, minimal memory, consistent hash algorithm": the bucket of a key is where its
+ * last jump before n landed; jumps are drawn from a generator seeded with the key.
  */
 static inline uint32_t
 jump(uint64_t key, uint32_t n)
@@ -34,7 +36,8 @@ jump(uint64_t key, uint32_t n)
 	while (next < n) {
 		landed = next;
 		key = key * 2862933555777941757u + 1;
-		next = (int64_t)((double)(landed + 1) * ((double)((int64_t)1 << 31) / (double)((key >> 33) + 1)));
+		next = (int64_t)((double)(landed + 1) *
+		    ((double)((int64_t)1 << 31) / (double)((key >> 33) + 1)));
 	}
 	return ((uint32_t)landed);
 }
@@ -145,7 +148,8 @@ ring_new_buckets(const struct conf_store *store, const char **why)
 		*why = "out of memory";
 		return (NULL);
 	}
-	b->ring.ops = store->dist == DIST_JUMP ? &ops_jump : store->dist == DIST_RANDOM ? &ops_random : &ops_modula;
+	b->ring.ops = store->dist == DIST_JUMP ? &ops_jump :
+	    store->dist == DIST_RANDOM ? &ops_random : &ops_modula;
 	b->state = (uintptr_t)b;
 	for (unsigned i = 0; i < store->nservers; i++)
 		for (unsigned w = 0; w < store->servers[order[i]].weight; w++)

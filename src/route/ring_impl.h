@@ -11,7 +11,10 @@
 #include "route/hash.h"
 #include "route/ring.h"
 
-/* The key is without what lies outside its hash tag; the hash is the store's hash of that. At least two servers. */
+/*
+ * The key is without what lies outside its hash tag; the hash is the store's hash of that. At least two
+ * servers.
+ */
 struct ring_ops {
 	size_t	(*pick)(struct ring *, struct slice key, uint64_t hash);
 	/* n > 0; the number of servers: no more. */
@@ -38,13 +41,13 @@ struct ring	*ring_new_libmemcached(const struct conf_store *, const char **why);
 /* Longest name of a server, with what comes behind it. */
 #define RING_NAME_MAXLEN	512
 /*
- * The name by which twemproxy knows a server (its alias; a path; the host, and its port unless that is 11211 and hide_port is
- * set), NUL-terminated; its length, 0: too long.
+ * The name by which twemproxy knows a server (its alias; a path; the host, and its port unless that is
+ * 11211 and hide_port is set), NUL-terminated; its length, 0: too long.
  */
 size_t	ring_put_name(char dst[RING_NAME_MAXLEN], const struct conf_server *, bool hide_port);
 /*
- * twemproxy sorts its servers by name, shorter names first. Fills order[] with the indices of the store's servers in that
- * order; false with *why set.
+ * twemproxy sorts its servers by name, shorter names first. Fills order[] with the indices of the store's
+ * servers in that order; false with *why set.
  */
 bool	ring_sort_twemproxy(const struct conf_store *, uint16_t *order, const char **why);
 
@@ -74,8 +77,8 @@ ring_mix(uint64_t x)
 }
 
 /*
- * The n-th distinct server for families without an order of their own: hashes the hash again and asks probe, until n others
- * than first have come up.
+ * The n-th distinct server for families without an order of their own: hashes the hash again and asks
+ * probe, until n others than first have come up.
  */
 size_t	ring_nth_by_rehash(struct ring *, size_t first, uint64_t hash, size_t n,
 	    size_t (*probe)(struct ring *, uint64_t hash));

@@ -1,8 +1,10 @@
 /*
- * ring_libmemcached.c - placement computed by libmemcached itself, so that a fleet filled by its clients stays warm.
+ * ring_libmemcached.c - placement computed by libmemcached itself, so that a fleet filled by its clients
+ * stays warm.
  *
- * The only file that knows memcached_st. It is never connected: servers are added and memcached_generate_hash() is asked.
- * Not shared between threads, since the library does not promise that the call leaves the object alone.
+ * The only file that knows memcached_st. It is never connected: servers are added and
+ * memcached_generate_hash() is asked. Not shared between threads, since the library does not promise that
+ * the call leaves the object alone.
  */
 #include "config.h"
 
@@ -84,7 +86,8 @@ static bool
 add_server(memcached_st *mc, const struct conf_server *s)
 {
 	if (s->path != NULL)
-		return (memcached_server_add_unix_socket_with_weight(mc, s->path, s->weight) == MEMCACHED_SUCCESS);
+		return (memcached_server_add_unix_socket_with_weight(mc, s->path, s->weight) ==
+		    MEMCACHED_SUCCESS);
 	return (memcached_server_add_with_weight(mc, s->host, s->port, s->weight) == MEMCACHED_SUCCESS);
 }
 

@@ -1,7 +1,8 @@
 /*
  * ring_name.c - the names of servers, and the order that twemproxy puts them in.
  *
- * It compares lengths first and bytes then: 10.0.0.10:1 comes after 10.0.0.9:1, and all names of one length are in byte order.
+ * It compares lengths first and bytes then: 10.0.0.10:1 comes after 10.0.0.9:1, and all names of one length
+ * are in byte order.
  */
 #include "config.h"
 

@@ -1,10 +1,12 @@
 /*
- * ring_points.c - consistent hashing: servers are many points on a circle of 2^32, a key belongs to the next one.
+ * ring_points.c - consistent hashing: servers are many points on a circle of 2^32, a key belongs to the
+ * next one.
  *
- * Two ways to make the points: ours (ketama: XXH3 of "host:port" and the point's number, POINTS a unit of weight, so that adding
- * a server or changing a weight moves no key between other servers) and twemproxy's (md5, four points a digest, 160 a server on
- * average whatever the weights). Looked up through a table of the circle in equal parts, at least one for each point: part ->
- * first point in or after it, and then a step or two along the points, which lie in one cache line.
+ * Two ways to make the points: ours (ketama: XXH3 of "host:port" and the point's number, POINTS a unit of
+ * weight, so that adding a server or changing a weight moves no key between other servers) and twemproxy's
+ * (md5, four points a digest, 160 a server on average whatever the weights). Looked up through a table of
+ * the circle in equal parts, at least one for each point: part -> first point in or after it, and then a
+ * step or two along the points, which lie in one cache line.
  */
 #include "config.h"
 
@@ -17,7 +19,7 @@
 #include "base/check.h"
 #include "route/ring_impl.h"
 
-#define POINTS		256		/* a unit of weight; shares of equal servers differ by 1/sqrt(POINTS), 6 % */
+#define POINTS		256		/* a unit of weight; a share is off by 1/sqrt(POINTS), 6 % */
 #define POINTS_MAX	(1 << 22)
 
 struct point {
@@ -185,7 +187,8 @@ drafts_new(size_t n, const char **why)
 	struct draft *drafts = n > POINTS_MAX ? NULL : calloc(n, sizeof(*drafts));
 
 	if (drafts == NULL)
-		*why = n > POINTS_MAX ? "the weights of all servers are more than 16384 together" : "out of memory";
+		*why = n > POINTS_MAX ? "the weights of all servers are more than 16384 together" :
+		    "out of memory";
 	return (drafts);
 }
 
@@ -236,7 +239,8 @@ twemproxy_digests(unsigned weight, uint64_t total, unsigned nservers)
 
 /* The points of one server, from drafts[n] on; returns the new n. Of equal points the earlier one wins. */
 static size_t
-draft_twemproxy(struct draft *drafts, size_t n, size_t max, const struct conf_server *s, uint32_t server, unsigned ndigests)
+draft_twemproxy(struct draft *drafts, size_t n, size_t max, const struct conf_server *s, uint32_t server,
+    unsigned ndigests)
 {
 	char name[RING_NAME_MAXLEN + 16];
 	size_t len = ring_put_name(name, s, true);
@@ -271,7 +275,8 @@ ring_new_twemproxy(const struct conf_store *store, const char **why)
 	for (unsigned i = 0; i < store->nservers; i++) {
 		const struct conf_server *s = &store->servers[order[i]];
 
-		n = draft_twemproxy(drafts, n, max, s, order[i], twemproxy_digests(s->weight, total, store->nservers));
+		n = draft_twemproxy(drafts, n, max, s, order[i],
+		    twemproxy_digests(s->weight, total, store->nservers));
 	}
 	return (points_new(drafts, n, &ops_as_is, why));
 }

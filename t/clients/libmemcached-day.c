@@ -1,8 +1,8 @@
 /*
  * An application's day with libmemcached: libmemcached-day HOST PORT; TAP.
  *
- * Run by t/50-clients.t against kvgate. Every verb of the text protocol that the library has, then the same connection
- * habits that applications choose: buffered requests, no replies, no blocking.
+ * Run by t/50-clients.t against kvgate. Every verb of the text protocol that the library has, then the same
+ * connection habits that applications choose: buffered requests, no replies, no blocking.
  */
 #include <libmemcached/memcached.h>
 #include <stdlib.h>
@@ -54,7 +54,8 @@ has(memcached_st *mc, const char *key, const char *value, size_t len, uint32_t f
 	    (len == 0 || memcmp(got, value, len) == 0);
 
 	if (!same)
-		printf("# get %s: %s, %zu bytes, flags %u\n", key, memcached_strerror(mc, rc), rc ? 0 : got_len, got_flags);
+		printf("# get %s: %s, %zu bytes, flags %u\n", key, memcached_strerror(mc, rc),
+		    rc ? 0 : got_len, got_flags);
 	free(got);
 	return (same);
 }
@@ -97,7 +98,8 @@ storing(memcached_st *mc)
 	is_rc(memcached_add(mc, "lm-b", 4, "two", 3, 0, 7), MEMCACHED_SUCCESS, "add over nothing");
 	ok(has(mc, "lm-b", "two", 3, 7), "with its flags");
 	is_rc(memcached_replace(mc, "lm-none", 7, "x", 1, 0, 0), MEMCACHED_NOTSTORED, "replace of nothing");
-	is_rc(memcached_replace(mc, "lm-b", 4, "three", 5, 0, UINT32_MAX), MEMCACHED_SUCCESS, "replace of something");
+	is_rc(memcached_replace(mc, "lm-b", 4, "three", 5, 0, UINT32_MAX), MEMCACHED_SUCCESS,
+	    "replace of something");
 	ok(has(mc, "lm-b", "three", 5, UINT32_MAX), "with the largest flags");
 	is_rc(memcached_append(mc, "lm-a", 4, "-end", 4, 0, 0), MEMCACHED_SUCCESS, "append");
 	is_rc(memcached_prepend(mc, "lm-a", 4, "start-", 6, 0, 0), MEMCACHED_SUCCESS, "prepend");
@@ -155,10 +157,13 @@ comparing(memcached_st *mc)
 	cas = cas_of(mc, "lm-c");
 	ok(cas != 0, "gets has a CAS unique");
 	is_rc(set(other, "lm-c", "theirs"), MEMCACHED_SUCCESS, "somebody else sets it");
-	is_rc(memcached_cas(mc, "lm-c", 4, "mine", 4, 0, 0, cas), MEMCACHED_DATA_EXISTS, "cas meets the conflict");
+	is_rc(memcached_cas(mc, "lm-c", 4, "mine", 4, 0, 0, cas), MEMCACHED_DATA_EXISTS,
+	    "cas meets the conflict");
 	cas = cas_of(mc, "lm-c");
-	is_rc(memcached_cas(mc, "lm-c", 4, "mine", 4, 0, 0, cas), MEMCACHED_SUCCESS, "cas with the new unique");
-	is_rc(memcached_cas(mc, "lm-c", 4, "again", 5, 0, 0, cas), MEMCACHED_DATA_EXISTS, "a unique serves once");
+	is_rc(memcached_cas(mc, "lm-c", 4, "mine", 4, 0, 0, cas), MEMCACHED_SUCCESS,
+	    "cas with the new unique");
+	is_rc(memcached_cas(mc, "lm-c", 4, "again", 5, 0, 0, cas), MEMCACHED_DATA_EXISTS,
+	    "a unique serves once");
 	ok(is_str(other, "lm-c", "mine"), "the other sees it");
 	is_rc(memcached_cas(mc, "lm-none", 7, "x", 1, 0, 0, cas), MEMCACHED_NOTFOUND, "cas of nothing");
 	memcached_free(other);
@@ -172,7 +177,8 @@ awkward_values(memcached_st *mc)
 
 	memset(key, 'k', 250);
 	key[250] = '\0';
-	is_rc(memcached_set(mc, key, 250, nasty, sizeof(nasty) - 1, 0, 3), MEMCACHED_SUCCESS, "a key of 250, a nasty value");
+	is_rc(memcached_set(mc, key, 250, nasty, sizeof(nasty) - 1, 0, 3), MEMCACHED_SUCCESS,
+	    "a key of 250, a nasty value");
 	ok(has(mc, key, nasty, sizeof(nasty) - 1, 3), "comes back");
 	is_rc(memcached_set(mc, "lm-empty", 8, "", 0, 0, 1), MEMCACHED_SUCCESS, "an empty value");
 	ok(has(mc, "lm-empty", "", 0, 1), "comes back");
@@ -183,7 +189,8 @@ awkward_values(memcached_st *mc)
 	ok(has(mc, "lm-big", big, 1000000, 0), "come back");
 	free(big);
 	big = calloc(1, (1 << 20) + 1);
-	ok(memcached_set(mc, "lm-big", 6, big, (1 << 20) + 1, 0, 0) != MEMCACHED_SUCCESS, "more than a mebibyte is refused");
+	ok(memcached_set(mc, "lm-big", 6, big, (1 << 20) + 1, 0, 0) != MEMCACHED_SUCCESS,
+	    "more than a mebibyte is refused");
 	free(big);
 	memcached_quit(mc);
 	ok(is_gone(mc, "lm-big"), "and the old value is gone with it");
@@ -276,8 +283,8 @@ the_rest(memcached_st *mc)
 	memcached_stat_st *stats = memcached_stat(mc, NULL, &rc);
 
 	is_rc(rc, MEMCACHED_SUCCESS, "stats");
-	ok(stats != NULL && stats->pid > 0 && stats->limit_maxbytes > 0 && stats->cmd_get > 0 && stats->curr_connections > 0,
-	    "with numbers in them");
+	ok(stats != NULL && stats->pid > 0 && stats->limit_maxbytes > 0 && stats->cmd_get > 0 &&
+	    stats->curr_connections > 0, "with numbers in them");
 	memcached_stat_free(mc, stats);
 	is_rc(memcached_version(mc), MEMCACHED_SUCCESS, "version");
 	ok(memcached_server_major_version(memcached_server_instance_by_position(mc, 0)) == 1, "1.something");

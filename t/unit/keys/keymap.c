@@ -37,8 +37,9 @@ static void
 overlapping_prefixes(void)
 {
 	struct conf_ns spaces[] = {
-		SPACE("user", "user:"), SPACE("user-a", "user:a"), SPACE("default", ""), SPACE("user-abc", "user:abc"),
-		SPACE("u", "u"), SPACE("v", "v:"), SPACE("user-ab-deep", "user:abx:y:z"), SPACE("z", "z"),
+		SPACE("user", "user:"), SPACE("user-a", "user:a"), SPACE("default", ""),
+		SPACE("user-abc", "user:abc"), SPACE("u", "u"), SPACE("v", "v:"),
+		SPACE("user-ab-deep", "user:abx:y:z"), SPACE("z", "z"),
 	};
 	struct conf conf = { .spaces = spaces, .nspaces = NITEMS(spaces) };
 	struct keymap *m = keymap_new(&conf);

@@ -1,8 +1,9 @@
 /*
  * Unit tests of src/route/hash.c; the file is included to reach its statics.
  *
- * Expected values: published test vectors, or the definition written down a second time in the plainest way. The hashes that
- * come from libhashkit are compared with it by name, lest a row name the wrong function.
+ * Expected values: published test vectors, or the definition written down a second time in the plainest
+ * way. The hashes that come from libhashkit are compared with it by name, lest a row name the wrong
+ * function.
  */
 #include "route/hash.c"
 #include "tap.h"
@@ -15,7 +16,7 @@ static void
 published_vectors(void)
 {
 	is_u(HASH_OF("xxh3", ""), 0x2d06800538d394c2u, "xxh3 of nothing");
-	is_u(HASH_OF("md5", "abc"), 0x98500190u, "md5: the first four bytes of 900150983cd24fb0..., little endian");
+	is_u(HASH_OF("md5", "abc"), 0x98500190u, "md5: four bytes of 900150983cd24fb0..., little endian");
 	is_u(HASH_OF("crc32a", "123456789"), 0xcbf43926u, "crc32a: the check value of CRC-32");
 	is_u(HASH_OF("crc32", "123456789"), (0xcbf43926u >> 16) & 0x7fff, "crc32: 15 bits of it");
 	is_u(HASH_OF("crc16", "123456789") & 0xffff, 0x31c3u, "crc16: the check value of CRC-16/XMODEM");
@@ -109,8 +110,8 @@ definitions(void)
 		const char	*name;
 		uint32_t	 (*plain)(struct slice);
 	} rows[] = {
-		{ "fnv1a_64", plain_fnv1a_64 }, { "one_at_a_time", plain_one_at_a_time }, { "crc16", plain_crc16 },
-		{ "crc32a", plain_crc32 }, { "murmur", plain_murmur },
+		{ "fnv1a_64", plain_fnv1a_64 }, { "one_at_a_time", plain_one_at_a_time },
+		{ "crc16", plain_crc16 }, { "crc32a", plain_crc32 }, { "murmur", plain_murmur },
 	};
 
 	srandom(20261122);
@@ -138,8 +139,9 @@ libhashkits(void)
 	} rows[] = {
 		{ "md5", libhashkit_md5 }, { "crc32", libhashkit_crc32 }, { "fnv1_64", libhashkit_fnv1_64 },
 		{ "fnv1a_64", libhashkit_fnv1a_64 }, { "fnv1_32", libhashkit_fnv1_32 },
-		{ "fnv1a_32", libhashkit_fnv1a_32 }, { "murmur", libhashkit_murmur }, { "murmur3", libhashkit_murmur3 },
-		{ "jenkins", libhashkit_jenkins }, { "one_at_a_time", libhashkit_one_at_a_time },
+		{ "fnv1a_32", libhashkit_fnv1a_32 }, { "murmur", libhashkit_murmur },
+		{ "murmur3", libhashkit_murmur3 }, { "jenkins", libhashkit_jenkins },
+		{ "one_at_a_time", libhashkit_one_at_a_time },
 	};
 	static const char keys[][8] = { "a", "ab", "abc", "abcd", "abcdefg", "user:42" };
 
@@ -147,12 +149,15 @@ libhashkits(void)
 		unsigned wrong = 0;
 
 		for (size_t k = 0; k < NITEMS(keys); k++)
-			wrong += hash_find(rows[r].name)(slice_str(keys[k])) != rows[r].theirs(keys[k], strlen(keys[k]));
+			wrong += hash_find(rows[r].name)(slice_str(keys[k])) !=
+			    rows[r].theirs(keys[k], strlen(keys[k]));
 		is_u(wrong, 0, "%s is libhashkit's", rows[r].name);
 	}
 }
 
-/* Taken from a running twemproxy's function; all four lengths of the rest, and a high bit in the odd place. */
+/*
+ * Taken from a running twemproxy's function; all four lengths of the rest, and a high bit in the odd place.
+ */
 static void
 hsieh_vectors(void)
 {

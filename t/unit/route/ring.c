@@ -7,6 +7,8 @@
 #include "store.h"
 #include "tap.h"
 
+#include <math.h>
+
 #define KEYS	20000
 
 static const char *const three[] = { "10.0.0.1:11211 1", "10.0.0.2:11211 1", "10.0.0.3:11212 1" };
@@ -15,7 +17,7 @@ static const struct {
 	const char	*name;
 	enum conf_dist	 dist;
 	const char	*hash;
-	double		 spread;	/* how far a server's share may be from what its weight promises, relatively */
+	double		 spread;	/* how far a share may be from what the weight promises */
 	bool		 weights;
 } dists[] = {
 	{ "ketama",			DIST_KETAMA, NULL, 0.25, true },
@@ -80,7 +82,7 @@ shares_follow_weights(void)
 			for (unsigned s = 0; s < 3; s++) {
 				double off = got[s] / (double)KEYS - want[s];
 
-				worst = off / want[s] > worst ? off / want[s] : -off / want[s] > worst ? -off / want[s] : worst;
+				worst = fmax(worst, fabs(off) / want[s]);
 				chi += off * off / want[s] * KEYS;
 			}
 			ok(worst < dists[d].spread, "%s, %s weights: %u %u %u", dists[d].name,
@@ -130,20 +132,25 @@ nth_are_distinct(void)
 
 			for (size_t n = 0; n < 4; n++)
 				at[n] = ring_pick_nth(r, key, h, n);
-			wrong += at[0] == at[1] || at[1] == at[2] || at[0] == at[2] || at[3] != 3 || at[0] > 2 ||
-			    at[1] > 2 || at[2] > 2;
+			wrong += at[0] == at[1] || at[1] == at[2] || at[0] == at[2] ||
+			    at[0] > 2 || at[1] > 2 || at[2] > 2 || at[3] != 3;
 			if (dists[d].dist != DIST_RANDOM)
-				again += at[0] != ring_pick(r, key, h) || at[1] != ring_pick_nth(r, key, h, 1);
+				again += at[0] != ring_pick(r, key, h) ||
+				    at[1] != ring_pick_nth(r, key, h, 1);
 			second[at[1]]++;
 		}
 		is_u(wrong, 0, "%s: three choices, three servers, no fourth", dists[d].name);
 		is_u(again, 0, "%s: the same choices again", dists[d].name);
-		ok(second[0] > 0 && second[1] > 0 && second[2] > 0, "%s: every server is somebody's second", dists[d].name);
+		ok(second[0] > 0 && second[1] > 0 && second[2] > 0, "%s: every server is somebody's second",
+		    dists[d].name);
 		ring_free(&r);
 	}
 }
 
-/* The second choice is where the key goes when its server is taken off the list: failover needs no other ring. */
+/*
+ * The second choice is where the key goes when its server is taken off the list: failover needs no other
+ * ring.
+ */
 static void
 removing_a_server_moves_only_its_keys(void)
 {
@@ -208,7 +215,8 @@ growth(enum conf_dist dist, const char *name, const char *const *more, unsigned 
 static void
 adding_a_server_takes_only_its_share(void)
 {
-	static const char *const four[] = { "10.0.0.1:11211 1", "10.0.0.2:11211 1", "10.0.0.3:11212 1", "/run/four 1" };
+	static const char *const four[] = { "10.0.0.1:11211 1", "10.0.0.2:11211 1", "10.0.0.3:11212 1",
+	    "/run/four 1" };
 	static const char *const heavier[] = { "10.0.0.1:11211 1", "10.0.0.2:11211 1", "10.0.0.3:11212 2" };
 
 	growth(DIST_KETAMA, "ketama", four, 4);
@@ -230,6 +238,7 @@ hash_tags(void)
 		struct ring *r = ring_of(dists[d].dist, dists[d].hash, "{}", three, 3);
 		struct ring *plain = ring_of(dists[d].dist, dists[d].hash, NULL, three, 3);
 		unsigned split = 0, whole = 0;
+		struct slice tag;
 		char key[64];
 
 		if (dists[d].dist == DIST_RANDOM) {
@@ -239,9 +248,10 @@ hash_tags(void)
 		}
 		for (int i = 0; i < 500; i++) {
 			snprintf(key, sizeof(key), "{user:%d}:%d", i / 50, i);
-			split += pick(r, slice_str(key)) != pick(r, slice_of(key + 1, strcspn(key, "}") - 1));
+			tag = slice_of(key + 1, strcspn(key, "}") - 1);
+			split += pick(r, slice_str(key)) != pick(r, tag);
 			/* the tag must not be cut for those who did not ask */
-			whole += pick(plain, slice_str(key)) != pick(plain, slice_of(key + 1, strcspn(key, "}") - 1));
+			whole += pick(plain, slice_str(key)) != pick(plain, tag);
 		}
 		is_u(split, 0, "%s: keys of one tag are together", dists[d].name);
 		ok(whole > 100, "%s: without hash_tag they are not", dists[d].name);
@@ -288,8 +298,8 @@ one_server(void)
 static void
 modula_by_name(void)
 {
-	static const char *const listed[] = { "cache-b:11211 1", "cache-aa:11211 1", "/run/m 1", "cache-a:1 1 zzzzzzzz",
-	    "10.0.0.1:9 1" };
+	static const char *const listed[] = { "cache-b:11211 1", "cache-aa:11211 1", "/run/m 1",
+	    "cache-a:1 1 zzzzzzzz", "10.0.0.1:9 1" };
 	static const size_t row[] = { 2, 0, 1, 3, 4 };
 	struct ring *r = ring_of(DIST_TWEMPROXY_MODULA, "fnv1a_64", NULL, listed, 5);
 	struct ring *plain = ring_of(DIST_MODULA, "fnv1a_64", NULL, listed, 5);
@@ -309,7 +319,8 @@ extreme_hashes(void)
 
 	ok(ring_pick(r, SLICE_LIT("k"), 0) < 3, "the lowest place on the circle");
 	ok(ring_pick(r, SLICE_LIT("k"), UINT64_MAX) < 3, "the highest place on the circle");
-	is_u(ring_pick(r, SLICE_LIT("k"), UINT64_MAX), ring_pick(r, SLICE_LIT("k"), 0), "which goes round to the lowest");
+	is_u(ring_pick(r, SLICE_LIT("k"), UINT64_MAX), ring_pick(r, SLICE_LIT("k"), 0),
+	    "which goes round to the lowest");
 	ring_free(&r);
 }
 
@@ -331,7 +342,8 @@ static void
 refusals(void)
 {
 	is_s(refusal(DIST_KETAMA, "sha1", 1), "unknown hash", "an unknown hash");
-	is_s(refusal(DIST_LIBMEMCACHED, "crc16", 1), "libmemcached does not have that hash", "a hash libmemcached lacks");
+	is_s(refusal(DIST_LIBMEMCACHED, "crc16", 1), "libmemcached does not have that hash",
+	    "a hash libmemcached lacks");
 	ok(strstr(refusal(DIST_KETAMA, NULL, 1u << 30), "16384") != NULL, "a weight no ring can have");
 	ok(strstr(refusal(DIST_JUMP, NULL, UINT32_MAX), "1048576") != NULL, "a weight no row can have");
 }
@@ -343,7 +355,7 @@ sharing(void)
 		struct ring *r = ring_of(dists[d].dist, dists[d].hash, NULL, three, 3);
 		bool own = dists[d].dist == DIST_RANDOM || dists[d].dist >= DIST_LIBMEMCACHED;
 
-		ok(ring_shared(r) == !own, "%s %s", dists[d].name, own ? "is one thread's" : "is everybody's");
+		ok(ring_shared(r) == !own, "%s is %s", dists[d].name, own ? "one thread's" : "everybody's");
 		ring_free(&r);
 	}
 }
