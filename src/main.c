@@ -234,12 +234,13 @@ int
 main(int argc, char **argv)
 {
 	struct program *p = &prog;
-	int rc = 0;
+	int rc;
 
 	p->ready = -1;
 	p->conf = conf_load(argc, argv, &rc);
 	if (p->conf == NULL)
 		return (rc);
+	rc = 0;
 	log_set_verbosity(p->conf->verbose);
 	if (program_open(p) && program_start(p))
 		loop_run(p->loop);
