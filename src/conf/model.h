@@ -22,12 +22,12 @@ enum conf_dist { DIST_KETAMA, DIST_JUMP, DIST_MODULA, DIST_RANDOM, DIST_TWEMPROX
 	DIST_TWEMPROXY_MODULA, DIST_LIBMEMCACHED, DIST_LIBMEMCACHED_KETAMA, DIST_LIBMEMCACHED_KETAMA_WEIGHTED };
 
 struct conf_server {
-	char		*name;		/* as written: "host:port" or "/path"; twemproxy hashes its alias if given ("host:port weight alias") */
+	char		*name;		/* "host:port", "[v6]:port" or "/path" */
 	char		*host;
 	uint16_t	 port;
 	char		*path;		/* unix socket */
 	unsigned	 weight;	/* >= 1 */
-	char		*alias;		/* NULL: none */
+	char		*alias;		/* NULL: none; twemproxy's distributions hash it instead of the name */
 	const char	*file;		/* where it was written */
 	int		 line;
 };
@@ -56,7 +56,7 @@ struct conf_ns {
 	size_t		 prefix_len;
 	const struct conf_store *primary;	/* NULL: the local cache is all there is */
 	uint64_t	 local_ttl;	/* microseconds a local copy may live; 0: no local copies, or no primary */
-	bool		 local;		/* false: local { ttl = 0 }; true and local_ttl 0: no primary, the cache is the store */
+	bool		 local;		/* false: local { ttl = 0 }; without primary true: the cache is the store */
 	bool		 flush;		/* flush_all reaches it; the default namespace always */
 	const char	*file;
 	int		 line;

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 
 /*
- * Warns when the file names a process that runs. False: it cannot be written, reported; memcached serves on without it, and so
- * may the caller. A NULL path is fine.
+ * Warns when the file names another process. False: it cannot be written, reported; memcached serves on without it,
+ * and so may the caller. A NULL path is fine.
  */
 bool	pidfile_write(const char *path);
 /* Removes it if it still holds our id. */

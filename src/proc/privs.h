@@ -12,8 +12,8 @@
 struct conf;
 
 /*
- * Core files (-r) and descriptors: for the clients of -c and for nfds more that the caller knows of. Never lowers a limit. False:
- * not to be had, reported.
+ * Core files (-r) and descriptors: for the clients of -c and for nfds more that the caller knows of. Never lowers a
+ * limit. False: not to be had, reported.
  */
 bool	privs_set_limits(const struct conf *, size_t nfds);
 /* -u, if this is root; otherwise nothing happens, as in memcached. False: reported. */
