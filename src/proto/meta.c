@@ -214,10 +214,11 @@ take_flag(struct meta *m, struct slice word, unsigned who)
 static bool
 take_flags(struct meta *m, const char *p, const char *end, unsigned first, unsigned who)
 {
+	const char *line = m->cmd->line.p;
 	unsigned n = first;
 
 	while ((p = token_skip(p, end)) < end && n < TOKEN_MAX) {
-		const char *e = p + 1 == end || p[1] == ' ' ? p + 1 : token_end(p, end);
+		const char *e = p + 1 == end || p[1] == ' ' ? p + 1 : token_end(line, p, end);
 		unsigned char c = (unsigned char)*p;
 
 		if (UNLIKELY(c < 'A' || c > 'z')) {
@@ -290,7 +291,7 @@ parse_debug(struct meta *m, const char *p, const char *end)
 	if (op->key.len > OP_KEY_MAX)
 		m->failed = true;
 	for (unsigned n = 2; (p = token_skip(p, end)) < end && n < TOKEN_MAX; n++) {
-		const char *e = token_end(p, end);
+		const char *e = token_end(m->cmd->line.p, p, end);
 		unsigned char c = (unsigned char)*p;
 
 		if ((c < 'A' || c > 'z') && (c < '0' || c > '9'))
@@ -331,57 +332,49 @@ finish(struct meta *m, size_t keylen)
 	}
 }
 
+/* ms: the length. False: unreadable, so the body is not to be swallowed. */
+static bool
+take_length(struct command *cmd, const char **p, const char *end)
+{
+	struct slice len = token_next(cmd->line.p, p, end);
+	int32_t vlen;
+
+	if (len.len == 0 || !token_i32(len, &vlen) || vlen < 0 || vlen > PARSE_VLEN_MAX)
+		return (false);
+	cmd->op.vlen = (uint32_t)vlen;
+	cmd->has_body = true;
+	return (true);
+}
+
 /* <cm> <key> <flag>*, and ms with its length before the flags. */
 void
 parse_meta(struct command *cmd, char *p, const char *end)
 {
+	static const struct { uint8_t verb, who; } kinds[CMD_COUNT] = {
+		[CMD_MG] = { OP_GET, G }, [CMD_MS] = { OP_STORE, S }, [CMD_MD] = { OP_DELETE, D },
+		[CMD_MA] = { OP_ARITH, A }, [CMD_ME] = { OP_DEBUG, 0 },
+	};
 	struct meta m = { .cmd = cmd, .error = PARSE_BAD_FORMAT };
 	struct op *op = &cmd->op;
 	const char *q = p;
-	struct slice key = parse_word(&q, end);
-	unsigned who = G, first = 2;
+	struct slice key = token_next(cmd->line.p, &q, end);
+	unsigned who = kinds[cmd->id].who;
 
 	cmd->nrflags = 0;
 	cmd->opaque = cmd->nonce = cmd->space = SLICE_NULL;
 	m.key = p + (key.p - p);
 	op->key = key;
-	if (UNLIKELY(key.len == 0)) {
+	op->verb = kinds[cmd->id].verb;
+	if (UNLIKELY(key.len == 0 || (who == S && !take_length(cmd, &q, end)))) {
 		parse_bad(cmd, PARSE_BAD_FORMAT, 0);
 		return;
 	}
-	switch (cmd->id) {
-	case CMD_MG:
-		op->verb = OP_GET;
-		break;
-	case CMD_MS: {
-		struct slice len = parse_word(&q, end);
-		int32_t vlen;
-
-		if (len.len == 0 || !token_i32(len, &vlen) || vlen < 0 || vlen > PARSE_VLEN_MAX) {
-			parse_bad(cmd, PARSE_BAD_FORMAT, 0);
-			return;
-		}
-		op->verb = OP_STORE;
-		op->vlen = (uint32_t)vlen;
-		cmd->has_body = true;
-		who = S;
-		first = 3;
-		break;
-	}
-	case CMD_MD:
-		op->verb = OP_DELETE;
-		who = D;
-		break;
-	case CMD_MA:
-		op->verb = OP_ARITH;
-		op->delta = 1;
-		who = A;
-		break;
-	default:
+	if (who == 0) {
 		parse_debug(&m, q, end);
 		return;
 	}
-	if (UNLIKELY(!take_flags(&m, q, end, first, who))) {
+	op->delta = who == A;	/* ma's default */
+	if (UNLIKELY(!take_flags(&m, q, end, who == S ? 3 : 2, who))) {
 		cmd->quiet = false;
 		parse_bad(cmd, PARSE_BAD_FORMAT, 0);
 		return;

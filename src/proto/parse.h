@@ -27,16 +27,6 @@ parse_bad(struct command *cmd, const char *error, uint64_t swallow)
 	cmd->swallow = swallow;
 }
 
-/* The next word of [*p, end); empty at the end. */
-static inline struct slice
-parse_word(const char **p, const char *end)
-{
-	const char *s = token_skip(*p, end);
-
-	*p = token_end(s, end);
-	return (slice_of(s, (size_t)(*p - s)));
-}
-
 /* SHAPE_KEYS, SHAPE_TOUCHKEYS, SHAPE_STORE, SHAPE_KEY. */
 void	 parse_keys(struct command *, const char *p, const char *end);
 void	 parse_touchkeys(struct command *, const char *p, const char *end);

@@ -13,7 +13,7 @@ command_next_key(struct slice *keys, struct slice *key)
 {
 	const char *p = keys->p, *end = p + keys->len;
 
-	*key = parse_word(&p, end);
+	*key = token_next(keys->p, &p, end);
 	*keys = slice_of(p, (size_t)(end - p));
 	return (key->len > 0);
 }
@@ -22,21 +22,22 @@ command_next_key(struct slice *keys, struct slice *key)
 static void
 take_keys(struct command *cmd, const char *p, const char *end)
 {
+	const char *line = cmd->line.p, *e;
+	unsigned n = 0;
+
 	p = token_skip(p, end);
 	cmd->keys = slice_of(p, (size_t)(end - p));
-	cmd->nkeys = 0;
-	while (p < end) {
-		const char *e = token_end(p, end);
-
+	for (; p < end; p = token_skip(e, end)) {
+		e = token_end(line, p, end);
 		if (UNLIKELY(e - p > OP_KEY_MAX)) {
 			parse_bad(cmd, PARSE_BAD_FORMAT, 0);
 			return;
 		}
-		if (cmd->nkeys++ == 0)
+		if (n++ == 0)
 			cmd->op.key = slice_of(p, (size_t)(e - p));
-		p = token_skip(e, end);
 	}
-	if (cmd->nkeys == 0)
+	cmd->nkeys = n;
+	if (UNLIKELY(n == 0))
 		parse_bad(cmd, PARSE_BAD_FORMAT, 0);
 }
 
@@ -52,7 +53,7 @@ parse_keys(struct command *cmd, const char *p, const char *end)
 void
 parse_touchkeys(struct command *cmd, const char *p, const char *end)
 {
-	struct slice exptime = parse_word(&p, end);
+	struct slice exptime = token_next(cmd->line.p, &p, end);
 
 	cmd->op.verb = OP_GET;
 	cmd->op.want = OPW_VALUE | OPW_FLAGS | (cmd->id == CMD_GATS ? OPW_CAS : 0);
@@ -86,26 +87,32 @@ store_mode(enum cmd_id id)
 void
 parse_store(struct command *cmd, const char *p, const char *end)
 {
+	const char *line = cmd->line.p;
 	struct op *op = &cmd->op;
-	struct tokens ts;
+	struct slice flags, exptime, bytes;
+	struct tokens rest = { .n = 0 };
 	int32_t vlen;
 
 	op->verb = OP_STORE;
 	op->mode = (uint8_t)store_mode(cmd->id);
-	tokens_split(&ts, p, end, TOKEN_MAX - 1);
-	if (ts.n < 4 || !token_i32(ts.t[3], &vlen) || vlen < 0 || vlen > PARSE_VLEN_MAX) {
+	op->key = token_next(line, &p, end);
+	flags = token_next(line, &p, end);
+	exptime = token_next(line, &p, end);
+	bytes = token_next(line, &p, end);
+	if (bytes.len == 0 || !token_i32(bytes, &vlen) || vlen < 0 || vlen > PARSE_VLEN_MAX) {
 		parse_bad(cmd, PARSE_BAD_FORMAT, 0);
 		return;
 	}
-	cmd->quiet = ts.n > 4 && tokens_noreply(&ts);
+	if (UNLIKELY(p < end)) {
+		tokens_split(&rest, p, end, TOKEN_MAX - 5);
+		cmd->quiet = tokens_noreply(&rest);
+	}
 	op->opts = OPF_TTL | OPF_FLAGS;
-	op->key = ts.t[0];
 	op->vlen = (uint32_t)vlen;
 	cmd->has_body = true;
-	if (op->key.len > OP_KEY_MAX ||
-	    !token_loose_u32(ts.t[1].p, end, &op->client_flags) ||
-	    !token_loose_i32(ts.t[2].p, end, &op->ttl) ||
-	    (cmd->id == CMD_CAS && (ts.n < 5 || !token_u64(ts.t[4], &op->cas)))) {
+	if (op->key.len > OP_KEY_MAX || !token_loose_u32(flags, end, &op->client_flags) ||
+	    !token_loose_i32(exptime, end, &op->ttl) ||
+	    (cmd->id == CMD_CAS && (rest.n == 0 || !token_u64(rest.t[0], &op->cas)))) {
 		parse_bad(cmd, PARSE_BAD_FORMAT, (uint64_t)vlen + 2);
 		return;
 	}
@@ -117,32 +124,37 @@ parse_store(struct command *cmd, const char *p, const char *end)
 void
 parse_key(struct command *cmd, const char *p, const char *end)
 {
+	const char *line = cmd->line.p;
 	struct op *op = &cmd->op;
-	struct tokens ts;
+	bool del = cmd->id == CMD_DELETE;
+	struct tokens rest = { .n = 0 };
+	struct slice arg;
 
-	op->verb = cmd->id == CMD_DELETE ? OP_DELETE : cmd->id == CMD_TOUCH ? OP_GET : OP_ARITH;
-	tokens_split(&ts, p, end, TOKEN_MAX - 1);
-	if (ts.n < (cmd->id == CMD_DELETE ? 1 : 2)) {
+	op->verb = del ? OP_DELETE : cmd->id == CMD_TOUCH ? OP_GET : OP_ARITH;
+	op->key = token_next(line, &p, end);
+	arg = token_next(line, &p, end);
+	if (del ? op->key.len == 0 : arg.len == 0) {
 		parse_bad(cmd, PARSE_BAD_FORMAT, 0);
 		return;
 	}
+	if (UNLIKELY(p < end))
+		tokens_split(&rest, p, end, TOKEN_MAX - 3);
 	/* `delete key b c d`: memcached once refused it, and memcapable holds servers to that. */
-	if (cmd->id == CMD_DELETE && ts.n > 3) {
+	if (del && rest.n > 1) {
 		parse_bad(cmd, "ERROR", 0);
 		return;
 	}
-	cmd->quiet = tokens_noreply(&ts);
-	op->key = ts.t[0];
+	cmd->quiet = rest.n > 0 ? tokens_noreply(&rest) : token_is_noreply(arg.len > 0 ? arg : op->key);
 	if (op->key.len > OP_KEY_MAX)
 		parse_bad(cmd, PARSE_BAD_FORMAT, 0);
 	else if (cmd->id == CMD_TOUCH) {
-		op->opts = OPF_TTL | OPF_CLASSIC;
-		if (!token_i32(ts.t[1], &op->ttl))
+		op->opts = OPF_TTL;
+		if (!token_i32(arg, &op->ttl))
 			parse_bad(cmd, "CLIENT_ERROR invalid exptime argument", 0);
-	} else if (cmd->id != CMD_DELETE) {
+	} else if (!del) {
 		op->mode = cmd->id == CMD_DECR ? OP_DECR : OP_INCR;
 		op->want = OPW_VALUE;
-		if (!token_u64(ts.t[1], &op->delta))
+		if (!token_u64(arg, &op->delta))
 			parse_bad(cmd, "CLIENT_ERROR invalid numeric delta argument", 0);
 	}
 }

@@ -11,37 +11,51 @@
 void
 tokens_split(struct tokens *ts, const char *p, const char *end, unsigned max)
 {
-	ts->n = 0;
-	while ((p = token_skip(p, end)) < end && ts->n < max) {
-		const char *e = token_end(p, end);
+	const char *line = p;
 
-		ts->t[ts->n++] = slice_of(p, (size_t)(e - p));
-		p = e;
-	}
+	ts->n = 0;
+	while ((p = token_skip(p, end)) < end && ts->n < max)
+		ts->t[ts->n++] = token_next(line, &p, end);
 }
 
 bool
 tokens_noreply(const struct tokens *ts)
 {
-	return (ts->n > 0 && ts->t[ts->n - 1].len == 7 && memcmp(ts->t[ts->n - 1].p, "noreply", 7) == 0);
+	return (ts->n > 0 && token_is_noreply(ts->t[ts->n - 1]));
+}
+
+/* Digits until the end or 19 of them, which always fit. *p is left behind them; false at anything else. */
+static inline bool
+first_digits(const char **p, const char *end, uint64_t *out)
+{
+	uint64_t v = 0;
+	const char *q = *p, *stop = end - q > 19 ? q + 19 : end;
+
+	for (; q < stop; q++) {
+		unsigned d = (unsigned char)*q - (unsigned)'0';
+
+		if (d > 9)
+			return (false);
+		v = v * 10 + d;
+	}
+	*p = q;
+	*out = v;
+	return (true);
 }
 
 bool
 token_u64(struct slice s, uint64_t *out)
 {
-	uint64_t v = 0;
+	const char *p = s.p, *end = p + s.len;
+	uint64_t v;
 
-	if (s.len > 22)
+	if (s.len > 22 || !first_digits(&p, end, &v))
 		return (false);
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned d = (unsigned char)s.p[i] - (unsigned)'0';
+	for (; p < end; p++) {
+		unsigned d = (unsigned char)*p - (unsigned)'0';
 
-		if (d > 9)
+		if (d > 9 || __builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, d, &v))
 			return (false);
-		/* 19 digits always fit. */
-		if (i >= 19 && (v > UINT64_MAX / 10 || (v == UINT64_MAX / 10 && d > UINT64_MAX % 10)))
-			return (false);
-		v = v * 10 + d;
 	}
 	*out = v;
 	return (true);
@@ -50,9 +64,10 @@ token_u64(struct slice s, uint64_t *out)
 bool
 token_u32(struct slice s, uint32_t *out)
 {
+	const char *p = s.p;
 	uint64_t v;
 
-	if (s.len > 11 || !token_u64(s, &v) || v > UINT32_MAX)
+	if (s.len > 11 || !first_digits(&p, p + s.len, &v) || v > UINT32_MAX)
 		return (false);
 	*out = (uint32_t)v;
 	return (true);
@@ -62,9 +77,10 @@ bool
 token_i32(struct slice s, int32_t *out)
 {
 	bool neg = s.len > 0 && s.p[0] == '-';
+	const char *p = s.p + neg;
 	uint64_t v;
 
-	if (s.len > 11 || !token_u64(slice_of(s.p + neg, s.len - neg), &v) || v > (uint64_t)INT32_MAX + neg)
+	if (s.len > 11 || !first_digits(&p, s.p + s.len, &v) || v > (uint64_t)INT32_MAX + neg)
 		return (false);
 	*out = neg ? (int32_t)-(int64_t)v : (int32_t)v;
 	return (true);
@@ -101,11 +117,16 @@ loose_number(const char *p, const char *end, bool *neg, uint64_t *out)
 }
 
 bool
-token_loose_u32(const char *p, const char *line_end, uint32_t *out)
+token_loose_u32(struct slice s, const char *line_end, uint32_t *out)
 {
+	const char *p = s.p;
 	bool neg;
 	uint64_t v;
 
+	if (s.len <= 10 && first_digits(&p, p + s.len, &v)) {
+		*out = (uint32_t)v;
+		return (v <= UINT32_MAX);
+	}
 	if (!loose_number(p, line_end, &neg, &v) || v > UINT32_MAX || (neg && v != 0))
 		return (false);
 	*out = (uint32_t)v;
@@ -113,11 +134,16 @@ token_loose_u32(const char *p, const char *line_end, uint32_t *out)
 }
 
 bool
-token_loose_i32(const char *p, const char *line_end, int32_t *out)
+token_loose_i32(struct slice s, const char *line_end, int32_t *out)
 {
+	const char *p = s.p;
 	bool neg;
 	uint64_t v;
 
+	if (s.len <= 10 && first_digits(&p, p + s.len, &v)) {
+		*out = (int32_t)(uint32_t)v;
+		return (true);
+	}
 	if (!loose_number(p, line_end, &neg, &v) || v > (uint64_t)INT64_MAX + neg)
 		return (false);
 	*out = (int32_t)(uint32_t)(neg ? (uint64_t)0 - v : v);

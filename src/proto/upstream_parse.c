@@ -15,15 +15,16 @@
 /* "XY" as a number, for switches over two-letter words. */
 #define PAIR(a, b)	((unsigned)(a) << 8 | (unsigned)(b))
 
-static struct slice
-next_word(const char **p, const char *end)
+/* The word behind the one space at *p; empty where that is not what stands there. line: where the line begins. */
+static inline struct slice
+next_word(const char *line, const char **p, const char *end)
 {
 	const char *s = *p;
 
 	if (s == end || *s != ' ')
 		return (slice_of(s, 0));
 	s++;
-	*p = token_end(s, end);
+	*p = token_end(line, s, end);
 	return (slice_of(s, (size_t)(*p - s)));
 }
 
@@ -138,19 +139,20 @@ is_our_opaque(struct slice word, const struct upstream_expect *expect)
 }
 
 /*
- * All flags in [p, end). done: a success, which must bring all that was asked for, and the opaque; failures have but
+ * All flags from p on. done: a success, which must bring all that was asked for, and the opaque; failures have but
  * the opaque (some versions leave even that out), except that stores answer as if they had succeeded.
  */
 static bool
-take_flags(const char *p, const char *end, const struct upstream_expect *expect, struct op_result *res, bool done)
+take_flags(struct slice line, const char *p, const struct upstream_expect *expect, struct op_result *res, bool done)
 {
+	const char *end = line.p + line.len;
 	unsigned missing = 0, optional = expect->verb == OP_STORE ? OPW_SIZE : 0, got;
 	bool opaque = false;
 
 	if (done || expect->verb == OP_STORE)
 		missing = expect->want & (OPW_CAS | OPW_FLAGS | OPW_HIT | OPW_LA | OPW_SIZE | OPW_TTL);
 	while (p < end) {
-		struct slice word = next_word(&p, end);
+		struct slice word = next_word(line.p, &p, end);
 
 		if (word.len == 0)
 			return (false);
@@ -171,7 +173,7 @@ static enum upstream_rc
 flags_only(enum op_status status, struct slice line, const struct upstream_expect *expect, struct op_result *res)
 {
 	res->status = (uint8_t)status;
-	if (!take_flags(line.p + 2, line.p + line.len, expect, res, status == OP_OK))
+	if (!take_flags(line, line.p + 2, expect, res, status == OP_OK))
 		return (UPSTREAM_BAD);
 	return (UPSTREAM_DONE);
 }
@@ -185,7 +187,7 @@ parse_va(struct slice line, const char *buf, size_t len, const struct upstream_e
 	uint64_t size;
 
 	res->status = OP_OK;
-	if (!number(next_word(&p, end), UPSTREAM_VALUE_MAX, &size) || !take_flags(p, end, expect, res, true))
+	if (!number(next_word(line.p, &p, end), UPSTREAM_VALUE_MAX, &size) || !take_flags(line, p, expect, res, true))
 		return (UPSTREAM_BAD);
 	if (expect->verb == OP_GET) {
 		res->size = (uint32_t)size;
@@ -208,7 +210,7 @@ parse_me(struct slice line, struct op_result *res)
 {
 	const char *p = line.p + 2, *end = line.p + line.len;
 
-	if (next_word(&p, end).len == 0 || p == end)
+	if (next_word(line.p, &p, end).len == 0 || p == end)
 		return (UPSTREAM_BAD);
 	res->status = OP_OK;
 	res->error = slice_of(p + 1, (size_t)(end - p - 1));
@@ -267,14 +269,14 @@ static enum upstream_rc
 parse_value(struct slice line, const struct upstream_expect *expect, struct op_result *res, size_t *tail)
 {
 	const char *p = line.p + 5, *end = line.p + line.len;
-	struct slice key = next_word(&p, end);
+	struct slice key = next_word(line.p, &p, end);
 	uint64_t flags, size;
 
 	if (key.len == 0 || upstream_keyhash(key.p, key.len) != expect->keyhash ||
-	    !number(next_word(&p, end), UINT32_MAX, &flags) ||
-	    !number(next_word(&p, end), UPSTREAM_VALUE_MAX, &size))
+	    !number(next_word(line.p, &p, end), UINT32_MAX, &flags) ||
+	    !number(next_word(line.p, &p, end), UPSTREAM_VALUE_MAX, &size))
 		return (UPSTREAM_BAD);
-	if ((expect->want & OPW_CAS) != 0 && !number(next_word(&p, end), UINT64_MAX, &res->cas))
+	if ((expect->want & OPW_CAS) != 0 && !number(next_word(line.p, &p, end), UINT64_MAX, &res->cas))
 		return (UPSTREAM_BAD);
 	if (p != end)
 		return (UPSTREAM_BAD);

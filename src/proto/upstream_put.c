@@ -79,6 +79,22 @@ put_meta_key(char *dst, const struct op *op)
 	return (base64_put(dst, op->key.p, op->key.len));
 }
 
+/* T, N and R act in the order in which they stand. */
+static char *
+put_ttls(char *dst, const struct op *op)
+{
+	bool ttl = (op->opts & OPF_TTL) != 0 && (op->verb != OP_STORE || op->ttl != 0);
+	bool first = (op->opts & OPF_TTL_FIRST) != 0;
+
+	if (ttl && first)
+		dst = put_flag_i32(dst, 'T', op->ttl);
+	if ((op->opts & OPF_VIVIFY) != 0)
+		dst = put_flag_i32(dst, 'N', op->vivify_ttl);
+	if ((op->opts & OPF_RECACHE) != 0 && op->verb == OP_GET)
+		dst = put_flag_i32(dst, 'R', op->recache_ttl);
+	return (ttl && !first ? put_flag_i32(dst, 'T', op->ttl) : dst);
+}
+
 /* What all commands but me have: b, opaque, C, E, T and what is asked for. */
 static char *
 put_meta_common(char *dst, const struct op *op, uint32_t opaque)
@@ -99,10 +115,7 @@ put_meta_common(char *dst, const struct op *op, uint32_t opaque)
 	}
 	if ((op->want & OPW_TTL) != 0 && ttl_first)
 		dst = put_flag(dst, 't');
-	if ((op->opts & OPF_TTL) != 0 && (op->verb != OP_STORE || op->ttl != 0))
-		dst = put_flag_i32(dst, 'T', op->ttl);
-	if ((op->opts & OPF_VIVIFY) != 0)
-		dst = put_flag_i32(dst, 'N', op->vivify_ttl);
+	dst = put_ttls(dst, op);
 	if ((op->want & OPW_TTL) != 0 && !ttl_first)
 		dst = put_flag(dst, 't');
 	if ((op->opts & OPF_CAS) != 0)
@@ -133,8 +146,6 @@ put_meta_get(char *dst, const struct op *op, uint32_t opaque, struct upstream_ex
 	dst = PUT(dst, "mg ");
 	dst = put_meta_key(dst, op);
 	dst = put_meta_common(dst, &asked, opaque);
-	if ((op->opts & OPF_RECACHE) != 0)
-		dst = put_flag_i32(dst, 'R', op->recache_ttl);
 	if ((op->opts & OPF_NO_BUMP) != 0)
 		dst = put_flag(dst, 'u');
 	return (dst);
@@ -331,8 +342,12 @@ char *
 upstream_put(char *dst, enum upstream_dialect dialect, const struct op *op, uint32_t opaque,
     struct upstream_expect *expect)
 {
-	bool raw = dialect == UPSTREAM_CLASSIC || (op->opts & OPF_BINKEY) == 0;
+	bool raw;
 
+	/* An ms that is too large takes the old value with it whatever its mode; add, replace ... do not. */
+	if (op->verb == OP_STORE && (op->opts & OPF_CLASSIC) != 0)
+		dialect = UPSTREAM_CLASSIC;
+	raw = dialect == UPSTREAM_CLASSIC || (op->opts & OPF_BINKEY) == 0;
 	*expect = (struct upstream_expect){ .opaque = opaque, .want = op->want, .verb = op->verb,
 	    .dialect = (uint8_t)dialect, .bits = (op->opts & OPF_CAS) != 0 ? UB_CAS : 0 };
 	if ((op->want & OPW_TTL_BEFORE) != 0)
