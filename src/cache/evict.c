@@ -251,7 +251,7 @@ evict_step(struct cache_shard *s, unsigned records)
 
 	if (s->victim == SLAB_NONE) {
 		/* Room for the items that are kept. */
-		if (s->spare.n == 0 && (no = pool_take(s->c, s, 0)) != SLAB_NONE)
+		if (s->spare.n == 0 && (no = pool_take(s->c, s, true)) != SLAB_NONE)
 			list_push(s->c, &s->spare, no);
 		if (!victim_pick(s))
 			return (STEP_NOTHING);
@@ -265,16 +265,6 @@ evict_step(struct cache_shard *s, unsigned records)
 	if (sl->nlive != 0 && s->cursor < sl->used)
 		return (STEP_ON);
 	return (victim_done(s) ? STEP_GAINED : STEP_ON);
-}
-
-static bool
-pool_has(const struct cache *c)
-{
-	uint64_t used = atomic_load_explicit(&c->pool.used, memory_order_relaxed);
-	uint64_t limit = atomic_load_explicit(&c->pool.limit, memory_order_relaxed);
-	uint64_t room = limit > used ? (limit - used) >> c->slab_shift : 0;
-
-	return (atomic_load_explicit(&c->pool.nwarm, memory_order_relaxed) + room > c->nshards);
 }
 
 /* Whether a store should do part of the work for the slab after this one: memory is full, half of this one too. */
@@ -318,8 +308,11 @@ steal(struct cache_shard *s, struct cache_shard *rich)
 	if (rich == s || !lock_try(&rich->lock))
 		return (false);
 	rich->now = s->now;
-	ok = evict_slab(rich);
-	if (ok && !pool_has(s->c) && (no = rich->spare.head) != SLAB_NONE) {
+	/* Its last spare slab stays its own. */
+	while ((ok = rich->spare.n > 1 || pool_has(s->c)) == false && evict_slab(rich))
+		;
+	if (ok && !pool_has(s->c)) {
+		no = rich->spare.head;
 		list_remove(s->c, &rich->spare, no);
 		pool_give(s->c, no);
 	}
@@ -358,11 +351,11 @@ slab_gain(struct cache_shard *s, uint32_t reserved)
 {
 	uint32_t no, tries = 0;
 
-	while ((no = pool_take(s->c, s, s->c->nshards)) == SLAB_NONE && tries++ < 16) {
+	while ((no = pool_take(s->c, s, false)) == SLAB_NONE && tries++ < 16) {
 		uint32_t held = atomic_load_explicit(&s->nslabs, memory_order_relaxed);
 
 		if (!gain(s, held > reserved ? held - reserved : 0))
-			return (pool_take(s->c, s, 0));
+			return (pool_take(s->c, s, true));
 		if (s->spare.n > 1) {
 			no = s->spare.head;
 			list_remove(s->c, &s->spare, no);
@@ -387,6 +380,42 @@ spare_ensure(struct cache_shard *s, unsigned n)
 	return (true);
 }
 
+/*
+ * A slab that is pinned may come back with a reservation; by then the heads of other values' pieces in it may be
+ * gone, so these are marked while the index still tells linked heads from reserved ones.
+ */
+static void
+kill_pieces(struct cache_shard *s, uint32_t no)
+{
+	struct slab *sl = &s->c->slabs[no];
+
+	if (atomic_load_explicit(&sl->pins, memory_order_relaxed) == 0)
+		return;
+	for (uint32_t off = 0; off < sl->used;) {
+		struct item *rec = (struct item *)(void *)(slab_mem(s->c, no) + off), *head;
+
+		off += item_record_size(rec);
+		if ((rec->shape & ITEM_L_PIECE) == 0 || (rec->state & ITEM_DEAD) != 0)
+			continue;
+		head = item_at(s, rec->cas);
+		if (index_find_addr(s, cache_hash(item_key(head)), rec->cas).b != NULL)
+			rec->state |= ITEM_DEAD;
+	}
+}
+
+static void
+kill_all_pieces(struct cache_shard *s)
+{
+	for (unsigned q = 0; q < NQUEUES; q++) {
+		for (uint32_t no = s->queue[q].head; no != SLAB_NONE; no = s->c->slabs[no].next)
+			kill_pieces(s, no);
+		if (s->open[q] != SLAB_NONE)
+			kill_pieces(s, s->open[q]);
+	}
+	if (s->victim != SLAB_NONE)
+		kill_pieces(s, s->victim);
+}
+
 static void
 retire_all(struct cache_shard *s, struct slab_list *l)
 {
@@ -405,6 +434,7 @@ retire_all(struct cache_shard *s, struct slab_list *l)
 void
 shard_flush(struct cache_shard *s)
 {
+	kill_all_pieces(s);
 	index_clear(s);
 	s->found = NULL;
 	s->st.items = s->st.bytes = s->st.value_bytes = 0;

@@ -91,6 +91,7 @@ struct cache_shard {		/* lock: lock */
 	uint32_t	 cursor;	/* in it: next record */
 	bool		 compacting;	/* the victim's items are kept */
 	bool		 merciless;	/* the victim's items are not */
+	bool		 has_reserve;	/* took its slab of the pool's reserve */
 	bool		 index_hungry;	/* it could not grow: the next slab gained is for it */
 	_Atomic uint32_t nslabs;	/* held, retired ones included */
 	_Atomic uint32_t nretired;
@@ -104,6 +105,7 @@ struct pool {			/* lock: lock; taken last */
 	uint32_t	 fresh;		/* slabs from here on were never used */
 	uint32_t	 nslabs;	/* of address space */
 	_Atomic uint32_t nwarm;
+	_Atomic uint32_t reserve;	/* slabs kept for shards that never had a spare one for moving items */
 	_Atomic uint64_t used;		/* bytes: slabs with memory, index, tables */
 	_Atomic uint64_t limit;
 };
@@ -195,8 +197,10 @@ void		 cache_abandon_locked(struct cache_shard *, struct item *);
 /* slab.c */
 void		 list_push(struct cache *, struct slab_list *, uint32_t no);
 void		 list_remove(struct cache *, struct slab_list *, uint32_t no);
-/* SLAB_NONE: -m is used up. keep: how many slabs others must still be able to get. */
-uint32_t	 pool_take(struct cache *, struct cache_shard *, uint32_t keep);
+/* SLAB_NONE: -m is used up. for_moves: the shard may have its part of the reserve. */
+uint32_t	 pool_take(struct cache *, struct cache_shard *, bool for_moves);
+/* Whether there is more in it than the reserve. No lock needed. */
+bool		 pool_has(const struct cache *);
 /* No lock needed. */
 void		 pool_give(struct cache *, uint32_t no);
 /* Memory for the index, by the byte; false: -m is used up. */

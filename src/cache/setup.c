@@ -147,6 +147,7 @@ cache_new(const struct cache_conf *cf, const char **why)
 	for (unsigned i = 0; i < c->nshards; i++)
 		shard_init(c, i);
 	c->pool.warm = c->pool.cold = SLAB_NONE;
+	atomic_init(&c->pool.reserve, c->nshards);
 	atomic_init(&c->pool.limit, cf->mem);
 	atomic_init(&c->pool.used, cf->mem / c->slab_size * sizeof(struct slab) +
 	    c->nshards * (size_t)INDEX_FIRST * (sizeof(struct bucket) + sizeof(uint64_t)));

@@ -77,13 +77,13 @@ push(struct cache *c, uint32_t *stack, uint32_t no)
 }
 
 static uint32_t
-take_locked(struct cache *c, uint64_t keep)
+take_locked(struct cache *c, bool last)
 {
 	struct pool *p = &c->pool;
 	uint64_t room = pool_limit(p) > pool_used(p) ? pool_limit(p) - pool_used(p) : 0;
 	uint32_t no;
 
-	if (p->nwarm + (room >> c->slab_shift) <= keep)
+	if (p->nwarm + (room >> c->slab_shift) <= (last ? 0 : p->reserve))
 		return (SLAB_NONE);
 	if ((no = pop(c, &p->warm)) != SLAB_NONE) {
 		p->nwarm--;
@@ -98,27 +98,33 @@ take_locked(struct cache *c, uint64_t keep)
 	return (no);
 }
 
-/* Whether there is certainly nothing; keeps the pool's lock out of the way when memory is full. */
-static bool
-pool_dry(const struct cache *c, uint32_t keep)
+bool
+pool_has(const struct cache *c)
 {
 	const struct pool *p = &c->pool;
 	uint64_t used = pool_used(p), limit = pool_limit(p);
 	uint64_t room = limit > used ? (limit - used) >> c->slab_shift : 0;
 
-	return (atomic_load_explicit(&p->nwarm, memory_order_relaxed) + room <= keep);
+	return (atomic_load_explicit(&p->nwarm, memory_order_relaxed) + room >
+	    atomic_load_explicit(&p->reserve, memory_order_relaxed));
 }
 
 uint32_t
-pool_take(struct cache *c, struct cache_shard *s, uint32_t keep)
+pool_take(struct cache *c, struct cache_shard *s, bool for_moves)
 {
+	bool last = for_moves && !s->has_reserve;
 	struct slab *sl;
 	uint32_t no;
 
-	if (pool_dry(c, keep))
+	/* Keeps the pool's lock out of the way when memory is full. */
+	if (!pool_has(c) && !last)
 		return (SLAB_NONE);
 	lock_take(&c->pool.lock);
-	no = take_locked(c, keep);
+	no = take_locked(c, last);
+	if (no != SLAB_NONE && last && !pool_has(c)) {
+		s->has_reserve = true;
+		c->pool.reserve--;
+	}
 	lock_drop(&c->pool.lock);
 	if (no == SLAB_NONE)
 		return (no);
@@ -159,8 +165,9 @@ pool_charge(struct cache *c, size_t bytes)
 	uint32_t no;
 
 	lock_take(&p->lock);
-	while (!(ok = pool_used(p) + bytes <= pool_limit(p)) &&
-	    (no = pop(c, &p->warm)) != SLAB_NONE) {
+	ok = pool_used(p) + bytes + ((uint64_t)p->reserve << c->slab_shift) <=
+	    pool_limit(p) + ((uint64_t)p->nwarm << c->slab_shift);
+	while (ok && pool_used(p) + bytes > pool_limit(p) && (no = pop(c, &p->warm)) != SLAB_NONE) {
 		p->nwarm--;
 		(void)madvise(slab_mem(c, no), c->slab_size, MADV_DONTNEED);
 		p->used -= c->slab_size;
