@@ -16,6 +16,7 @@
 #include "cache/verb.h"
 #include "conf/model.h"
 #include "ev/loop.h"
+#include "net/describe.h"
 #include "net/listener.h"
 #include "net/worker.h"
 #include "obs/log.h"
@@ -172,6 +173,7 @@ program_open(struct program *p)
 
 	p->shared.conf = conf;
 	p->shared.ops.shutdown = program_on_shutdown;
+	p->shared.ops.conns = describe_conns;
 	if (conf->daemonize && !daemon_fork(&p->ready))
 		return (false);
 	if (!privs_set_limits(conf, program_fds(conf)))
@@ -179,6 +181,7 @@ program_open(struct program *p)
 	p->listeners = listeners_new(conf, &p->shared, why, sizeof why);
 	if (p->listeners == NULL)
 		return (refuse(why));
+	p->shared.listeners = p->listeners;
 	if (!privs_drop(conf->user))
 		return (false);
 	if (conf->lock_memory)
@@ -188,6 +191,7 @@ program_open(struct program *p)
 	if (p->keymap == NULL || p->loop == NULL || !stats_open(&p->shared))
 		return (refuse("out of memory"));
 	p->shared.keymap = p->keymap;
+	p->shared.main_loop = p->loop;
 	return (program_open_cache(p) && program_open_workers(p));
 }
 
@@ -213,10 +217,12 @@ static void
 program_close(struct program *p)
 {
 	listeners_free(&p->listeners);
-	if (p->workers != NULL)
-		for (unsigned i = 0; i < p->shared.nworkers; i++)
-			if (p->workers[i] != NULL)
-				worker_join(&p->workers[i]);
+	for (unsigned i = 0; i < p->shared.nworkers; i++)
+		if (p->workers[i] != NULL)
+			worker_wait(p->workers[i]);
+	for (unsigned i = 0; i < p->shared.nworkers; i++)
+		if (p->workers[i] != NULL)
+			worker_join(&p->workers[i]);
 	stats_close(&p->shared);
 	free(p->workers);
 	free(p->shared.workers);

@@ -26,6 +26,7 @@ static const struct word {
 	{ "reset",	true,	stats_reset },
 	{ "settings",	true,	stats_settings },
 	{ "cachedump",	true,	stats_cachedump },
+	{ "conns",	true,	stats_conns },
 	{ "items",	false,	stats_items },
 	{ "slabs",	false,	stats_slabs },
 	{ "sizes",	false,	stats_sizes },

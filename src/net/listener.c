@@ -358,6 +358,12 @@ listeners_port(const struct listeners *ls, unsigned n)
 	return (n < ls->n ? ls->v[n].port : 0);
 }
 
+int
+listeners_fd(const struct listeners *ls, unsigned n)
+{
+	return (ls != NULL && n < ls->n ? ls->v[n].fd : -1);
+}
+
 bool
 listeners_is_tcp(const struct listeners *ls, unsigned n)
 {

@@ -26,6 +26,8 @@ void		 listeners_free(struct listeners **);
 uint16_t	 listeners_port(const struct listeners *, unsigned n);
 /* Writes what was bound to the file that MEMCACHED_PORT_FILENAME names, as memcached does for port -1. */
 void		 listeners_announce(const struct listeners *);
+/* Descriptor of the n-th socket, -1 when there is none. */
+int		 listeners_fd(const struct listeners *, unsigned n);
 /* "NULL" or the address of the first socket, for `stats settings`. */
 bool		 listeners_is_tcp(const struct listeners *, unsigned n);
 

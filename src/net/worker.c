@@ -79,6 +79,7 @@ worker_new(struct shared *sh, unsigned id, const char **why)
 	w->ctx = ctx_new(sh, id, w->loop, why);
 	if (w->ctx == NULL)
 		goto fail;
+	w->ctx->worker = w;
 	/* After the stores' own hooks: what they fail at the end of a turn still goes out with it. */
 	loop_add_hook(w->loop, worker_turn_end, w);
 	timer_init(w->loop, &w->second, worker_second, w);
@@ -173,14 +174,22 @@ worker_drain(struct worker *w)
 }
 
 void
+worker_wait(struct worker *w)
+{
+	CHECK_OBJ_NOTNULL(w, WORKER_MAGIC);
+	if (w->started)
+		pthread_join(w->thread, NULL);
+	w->started = false;
+}
+
+void
 worker_join(struct worker **wp)
 {
 	struct worker *w;
 	struct conn *c;
 
 	TAKE_OBJ_NOTNULL(w, wp, WORKER_MAGIC);
-	if (w->started)
-		pthread_join(w->thread, NULL);
+	worker_wait(w);
 	while ((c = TAILQ_FIRST(&w->conns)) != NULL)
 		conn_close(&c);
 	if (w->ctx != NULL) {

@@ -48,7 +48,9 @@ bool		 worker_start(struct worker *);
 bool		 worker_give(struct worker *, int fd, bool is_unix);
 /* Finishes what is in flight, closes the clients and ends the thread. Any thread; returns at once. */
 void		 worker_drain(struct worker *);
-/* Waits for the thread and frees. */
+/* Waits for the thread. All are waited for before the first is freed: they post to and read counters of each other. */
+void		 worker_wait(struct worker *);
+/* Waits for the thread if need be, and frees. */
 void		 worker_join(struct worker **);
 
 #endif

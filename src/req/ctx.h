@@ -26,9 +26,11 @@ struct be_ops;
 struct client;
 struct command;
 struct ctx;
+struct listeners;
 struct req;
 struct ring;
 struct totals_base;
+struct worker;
 
 /* Counters of one namespace in one worker; metric.h's rule. */
 struct ns_stats {
@@ -44,13 +46,28 @@ struct pool {
 	struct backend		**servers;	/* conf->nservers */
 };
 
+/* A connection, or a socket that listens, as `stats conns` shows it. */
+struct conn_info {
+	int		 fd;
+	const char	*addr;
+	const char	*listen_addr;	/* NULL: it listens itself */
+	const char	*state;
+	unsigned	 waiting;	/* requests under way */
+	uint32_t	 idle;		/* seconds since it sent something */
+};
+typedef void	 conn_f(void *arg, const struct conn_info *);
+
 /* What upper layers install: calls that go up. */
+struct shared;
+
 struct ctx_ops {
 	/*
 	 * The whole answer to `stats <word>...` into the client's queue, at once or later. False: no such word,
 	 * the caller answers ERROR.
 	 */
 	bool	(*stats)(struct client *, unsigned nwords, const struct slice *words);
+	/* Every connection of a worker, on its thread; ctx NULL: the sockets that listen, on the main thread. */
+	void	(*conns)(struct shared *, struct ctx *, conn_f *emit, void *arg);
 	/* Ends the process as SIGINT would (graceful: as SIGUSR1). */
 	void	(*shutdown)(struct ctx *, bool graceful);
 	/* Makes a connection a watcher; the error text, or NULL when it worked. */
@@ -63,6 +80,8 @@ struct shared {
 	struct cache		*cache;
 	const struct keymap	*keymap;
 	struct ctx_ops		 ops;
+	struct loop		*main_loop;
+	struct listeners	*listeners;	/* main thread only; net's */
 	struct totals_base	*base;		/* what counters were at the last `stats reset`; admin's */
 	struct ctx		**workers;	/* nworkers; their counters are summed for statistics */
 	unsigned		 nworkers;
@@ -82,6 +101,7 @@ struct ctx {
 	const struct conf *conf;
 	struct cache	*cache;
 	struct loop	*loop;
+	struct worker	*worker;	/* what the loop belongs to; net's */
 	struct outpool	*outpool;
 	struct pool	*pools;		/* conf->nstores */
 	struct ns_stats	*ns;		/* conf->nspaces */
