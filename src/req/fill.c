@@ -200,6 +200,21 @@ fill_read(struct req *r)
 }
 
 void
+fill_write_begin(struct req *r)
+{
+	struct ctx *ctx = r->ctx;
+	uint64_t hash = r->cmd.op.hash;
+	struct cache_shard *s = cache_lock(ctx->cache, hash);
+	struct item *old = cache_find(s, hash, r->cmd.op.key);
+
+	if (old != NULL)
+		cache_unlink(s, old);
+	(void)cache_fence_bump(ctx->cache, hash);
+	cache_unlock(s);
+	r->fence = route_fence(ctx, hash);
+}
+
+void
 fill_write_end(struct req *r, bool known)
 {
 	struct ctx *ctx = r->ctx;

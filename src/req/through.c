@@ -5,8 +5,9 @@
  *  - a read remembers the key's fence when it is sent; its value enters the cache only if the fence has not
  *    moved, and with an expiry counted from when it was sent, one second short of what the server said,
  *    because the server's second may be nearly over;
- *  - a write moves the fence when it starts and when it ends. At its end it sets the local copy if nothing
- *    else moved the fence meanwhile and the outcome is known, else it removes it.
+ *  - a write moves the fence when it starts and when it ends. At its start it removes the local copy, so that
+ *    a read pipelined behind it follows it to the server. At its end it sets the local copy if nothing else
+ *    moved the fence meanwhile and the outcome is known, else it removes it.
  */
 #include "config.h"
 
@@ -261,10 +262,9 @@ through_begin(struct ctx *ctx, unsigned space, struct replyq *q,
 	r->be.done = through_done;
 	r->asked_at = cache_now(ctx->cache);
 	r->write = ns->local && !is_read(&cmd->op);
-	if (r->write) {
-		(void)cache_fence_bump(ctx->cache, cmd->op.hash);
-		r->fence = route_fence(ctx, cmd->op.hash);
-	} else if (ns->local)
+	if (r->write)
+		fill_write_begin(r);
+	else if (ns->local)
 		r->fence = route_fence(ctx, cmd->op.hash);
 	return (r);
 }
