@@ -158,6 +158,22 @@ mc_flush(struct be_dirty *d)
 
 /* ---- connecting ---- */
 
+/* A connection that ends before it was of any use. */
+static const char *
+mc_attempt_text(enum err err)
+{
+	switch (err) {
+	case ERR_CLOSED:
+		return ("closed at once");
+	case ERR_RESET:
+		return ("reset at once");
+	case ERR_PROTOCOL:
+		return ("no memcached answers there");
+	default:
+		return (err_text(err));
+	}
+}
+
 static void
 mc_conn_attempt_failed(struct mc_conn *c, const char *detail)
 {
@@ -301,12 +317,13 @@ mc_conn_lost(struct mc_conn *c, enum err err, const char *detail)
 	bool quick, replay;
 	char text[256];
 
-	if (detail == NULL)
-		detail = err_text(err);
 	if (c->state != MC_READY) {
-		mc_conn_attempt_failed(c, detail);
+		mc_conn_attempt_failed(c, detail != NULL ? detail :
+		    mc_attempt_text(err));
 		return;
 	}
+	if (detail == NULL)
+		detail = err_text(err);
 	quick = err != ERR_TIMEOUT && (c->quick_at == 0 ||
 	    now - c->quick_at >= mc->store->retry_min);
 	replay = quick && mc_may_replay(c, err);
