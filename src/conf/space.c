@@ -92,6 +92,10 @@ read_local(struct conf_ctx *x, cfg_t *sec, struct conf_ns *ns)
 		return (conf_fail_at(x, file_line(local), "local without primary: there is nothing to copy; leave it out"));
 	if (local != NULL && !file_get_time(x, local, "ttl", 0, 30ull * 86400 * 1000000, &ns->local_ttl))
 		return (false);
+	/* The cache's clock counts seconds. */
+	if (ns->local_ttl % 1000000 != 0)
+		return (conf_fail_at(x, file_value(local, "ttl")->line, "ttl = %.60s is no whole number of seconds; "
+		    "1s or more, or 0 for no copies", file_value(local, "ttl")->text));
 	ns->local = ns->primary == NULL || ns->local_ttl > 0;
 	return (true);
 }

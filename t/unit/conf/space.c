@@ -62,6 +62,8 @@ refusals(void)
 		    "f:3: ttl = long is not a time; a number with us, ms, s, m, h or d, like 500ms" },
 		{ STORE "namespace \"a\" { prefix = \"p\" primary { store = s }\n local { ttl = 31d } }",
 		    "f:3: ttl = 31d is out of bounds; 0ms to 2592000s" },
+		{ STORE "namespace \"a\" { prefix = \"p\" primary { store = s }\n local { ttl = 1500ms } }",
+		    "f:3: ttl = 1500ms is no whole number of seconds; 1s or more, or 0 for no copies" },
 		{ "namespace \"default\" {\n flush = no }",
 		    "f:2: flush_all always empties the namespace without a prefix; -F refuses it altogether" },
 		{ "namespace \"a\" { prefix = \"p\"\n ttl = 5s }",
