@@ -293,6 +293,50 @@ def memcached_tool(kv, mode):
 		like(text, rb"key=mt-49 exp=-1 ", t("keys"))
 
 
+# ---------------------------------------------------------------- pipelines
+
+def pipelines(kv, mode):
+	"""What a client sends without waiting is done in its order, local copies or not."""
+	send, want = [], []
+
+	def add(request, reply=b""):
+		send.append(request)
+		want.append(reply)
+
+	def get(key, value):
+		add(b"get %s\r\n" % key, b"VALUE %s 0 %d\r\n%s\r\nEND\r\n" % (key, len(value), value) if value is not None else b"END\r\n")
+
+	for i in range(200):
+		key, value = b"pp-%d" % (i % 7), b"%d" % (1000 + i)
+		add(b"set %s 0 0 4 noreply\r\n%s\r\n" % (key, value))
+		get(key, value)
+		get(key, value)
+		add(b"append %s 0 0 1 noreply\r\n0\r\n" % key)
+		get(key, value + b"0")
+		add(b"incr %s 1 noreply\r\n" % key)
+		get(key, value + b"1")
+		add(b"decr %s 1\r\n" % key, value + b"0\r\n")
+		add(b"touch %s 1000 noreply\r\n" % key)
+		get(key, value + b"0")
+		add(b"add %s 0 0 1 noreply\r\nx\r\n" % key)
+		add(b"replace %s 0 0 3\r\nnew\r\n" % key, b"STORED\r\n")
+		get(key, b"new")
+		if i % 3 == 0:
+			add(b"delete %s noreply\r\n" % key)
+			get(key, None)
+	with kv.client() as c:
+		c.send_and_read(b"".join(send))
+		got = c.recv(len(b"".join(want)))
+		is_(got, b"".join(want), "%s: a pipeline of %d commands, every get sees the write before it" % (mode, len(send)))
+		wrong = 0
+		for i in range(50):
+			wrong += c.call(b"set pp 0 0 3\r\nold\r\n") != b"STORED\r\n"
+			wrong += c.call(b"get pp\r\n", b"END\r\n") != b"VALUE pp 0 3\r\nold\r\nEND\r\n"
+			wrong += c.call(b"set pp 0 0 3 noreply\r\nnew\r\nget pp\r\n", b"END\r\n") != b"VALUE pp 0 3\r\nnew\r\nEND\r\n"
+			wrong += c.call(b"delete pp noreply\r\nget pp\r\n", b"END\r\n") != b"END\r\n"
+		is_(wrong, 0, "%s: nor does a get see what was there before the write ahead of it" % mode)
+
+
 day = compile_c("libmemcached-day", "-lmemcached")
 for mode, kv in both_modes(["-t", "2"]):
 	pymemcache_day(kv, mode)
@@ -300,6 +344,7 @@ for mode, kv in both_modes(["-t", "2"]):
 	adopt(mode + ", Cache::Memcached::Fast", ["perl", os.path.join(clients_dir, "perl-day.pl"), "127.0.0.1:%d" % kv.port])
 	if day:
 		adopt(mode + ", libmemcached", [day, "127.0.0.1", str(kv.port)])
+	pipelines(kv, mode)
 	tools_day(kv, mode)
 	memcached_tool(kv, mode)
 	memcapable(kv, mode)
