@@ -17,11 +17,13 @@
 #include "admin/internal.h"
 #include "admin/totals.h"
 #include "base/check.h"
+#include "req/watch.h"
 
 struct general {
 	const struct shared *sh;
 	const struct totals *t;
 	struct rusage	 ru;
+	struct watch_stats watch;
 };
 
 typedef void row_f(struct stats_out *, const char *name,
@@ -158,6 +160,33 @@ row_hash_power(struct stats_out *o, const char *name,
 }
 
 static void
+row_log_written(struct stats_out *o, const char *name,
+    const struct general *g)
+{
+	stats_u64(o, name, g->watch.written);
+}
+
+static void
+row_log_skipped(struct stats_out *o, const char *name,
+    const struct general *g)
+{
+	stats_u64(o, name, g->watch.skipped);
+}
+
+static void
+row_log_sent(struct stats_out *o, const char *name, const struct general *g)
+{
+	stats_u64(o, name, g->watch.sent);
+}
+
+static void
+row_log_watchers(struct stats_out *o, const char *name,
+    const struct general *g)
+{
+	stats_u64(o, name, g->watch.watchers);
+}
+
+static void
 row_none(struct stats_out *o, const char *name, const struct general *g)
 {
 	(void)g;
@@ -214,6 +243,7 @@ stats_general(struct stats_out *o, const struct stats_args *a)
 
 	totals_get(g.sh, &t);
 	getrusage(RUSAGE_SELF, &g.ru);
+	watch_get_stats(a->cl->ctx->shared, &g.watch);
 	for (size_t i = 0; i < NITEMS(rows); i++)
 		put_row(o, &rows[i], &g);
 	stats_end(o);

@@ -7,6 +7,7 @@
 #include "admin/internal.h"
 #include "conf/model.h"
 #include "obs/log.h"
+#include "req/observe.h"
 
 struct settings {
 	struct stats_out *o;
@@ -31,6 +32,9 @@ put_setting(void *arg, const char *name, const char *value)
 		stats_u64(s->o, name, st.mem_limit);
 	} else if (is(name, "verbosity"))
 		stats_u64(s->o, name, log_verbosity());
+	else if (is(name, "detail_enabled"))
+		stats_str(s->o, name, (atomic_load(&s->sh->observe) &
+		    OBSERVE_DETAIL) != 0 ? "yes" : "no");
 	else
 		stats_str(s->o, name, value);
 }

@@ -9,11 +9,17 @@
 #include "admin/stats_text.h"
 #include "admin/totals.h"
 #include "base/check.h"
+#include "req/observe.h"
+#include "req/prefix.h"
+#include "req/watch.h"
 
 void
 stats_reset(struct stats_out *o, const struct stats_args *a)
 {
-	totals_reset(a->cl->ctx->shared);
+	struct shared *sh = a->cl->ctx->shared;
+
+	totals_reset(sh);
+	prefixes_clear(sh->prefixes);
 	stats_line(o, "RESET");
 }
 
@@ -24,6 +30,7 @@ static const struct word {
 } words[] = {
 	{ "",		false,	stats_general },
 	{ "reset",	true,	stats_reset },
+	{ "detail",	true,	stats_detail },
 	{ "settings",	true,	stats_settings },
 	{ "cachedump",	true,	stats_cachedump },
 	{ "conns",	true,	stats_conns },
@@ -71,14 +78,21 @@ bool
 stats_open(struct shared *sh)
 {
 	sh->base = totals_base_new(sh->conf);
+	sh->prefixes = prefixes_new(sh->conf->stat_prefix);
+	sh->watch = watch_new();
 	sh->ops.stats = stats_text;
 	sh->ops.watch = stats_watch;
-	return (sh->base != NULL);
+	if (sh->base == NULL || sh->prefixes == NULL || sh->watch == NULL)
+		return (false);
+	watch_set_detail(sh, sh->conf->stat_detail);
+	return (true);
 }
 
 void
 stats_close(struct shared *sh)
 {
+	watch_free(&sh->watch);
+	prefixes_free(&sh->prefixes);
 	totals_base_free(&sh->base);
 }
 
@@ -86,9 +100,33 @@ const char *
 stats_watch(struct ctx *ctx, struct client *cl, unsigned nwords,
     const struct slice *w)
 {
+	static const struct {
+		const char	*word;
+		unsigned	 what;
+	} kinds[] = {
+		/* In this order abbreviations are tried. 0: nothing of the kind happens here. */
+		{ "rawcmds",	OBSERVE_RAWCMDS },
+		{ "evictions",	OBSERVE_EVICTIONS },
+		{ "fetchers",	OBSERVE_FETCHERS },
+		{ "mutations",	OBSERVE_MUTATIONS },
+		{ "sysevents",	OBSERVE_SYSEVENTS },
+		{ "connevents",	OBSERVE_CONNEVENTS },
+		{ "proxyreqs",	0 },
+		{ "proxyevents", 0 },
+		{ "proxyuser",	0 },
+		{ "deletions",	OBSERVE_DELETIONS },
+	};
+	unsigned what = nwords == 0 ? OBSERVE_FETCHERS : 0;
+	size_t k;
+
 	(void)ctx;
-	(void)cl;
-	(void)nwords;
-	(void)w;
-	return ("ERROR");
+	for (unsigned i = 0; i < nwords; i++) {
+		for (k = 0; k < NITEMS(kinds); k++)
+			if (slice_has_prefix(slice_str(kinds[k].word), w[i]))
+				break;
+		if (k == NITEMS(kinds))
+			return ("ERROR");
+		what |= kinds[k].what;
+	}
+	return (watch_add(cl, what));
 }

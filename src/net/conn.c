@@ -16,9 +16,11 @@
 
 #include "base/check.h"
 #include "net/conn.h"
+#include "net/describe.h"
 #include "net/input.h"
 #include "net/worker.h"
 #include "obs/log.h"
+#include "req/observe.h"
 
 #define BODY_IOVS	8
 #define WAITING_MAX	4096	/* requests of one client under way */
@@ -75,6 +77,8 @@ conn_new(struct worker *w, int fd, bool is_unix)
 	METRIC_ADD(&ctx->metrics, curr_connections, 1);
 	METRIC_ADD(&ctx->metrics, total_connections, 1);
 	log_debug("<%d new client connection", fd);
+	if (UNLIKELY((observed(ctx) & OBSERVE_CONNEVENTS) != 0))
+		describe_opened(c);
 	return (c);
 }
 
@@ -85,6 +89,8 @@ conn_close(struct conn **cp)
 
 	TAKE_OBJ_NOTNULL(c, cp, CONN_MAGIC);
 	log_debug("<%d connection closed", c->fd);
+	if (UNLIKELY((observed(c->cl.ctx) & OBSERVE_CONNEVENTS) != 0))
+		describe_closed(c);
 	io_clear(&c->io);
 	close(c->fd);
 	if (c->is_dirty) {
@@ -141,20 +147,21 @@ conn_is_over(const struct conn *c)
 		return (true);
 	if (!TAILQ_EMPTY(&c->cl.q.waiting) || outq_len(&c->cl.out) > 0)
 		return (false);
-	return (c->cl.close || (c->eof && !c->held && c->cl.produce == NULL));
+	return (c->cl.close || (c->eof && !c->held &&
+	    (c->cl.produce == NULL || c->cl.watching)));
 }
 
-/* Runs a dump as far as there is room. */
-static void
+/* Runs a dump as far as there is room. False: there is nothing to send now. */
+static bool
 conn_produce(struct conn *c)
 {
-	if (c->cl.produce == NULL || !TAILQ_EMPTY(&c->cl.q.waiting) ||
-	    outq_len(&c->cl.out) > 0)
-		return;
-	if (!c->cl.produce(&c->cl, c->cl.produce_state)) {
+	if (c->cl.produce != NULL && TAILQ_EMPTY(&c->cl.q.waiting) &&
+	    outq_len(&c->cl.out) == 0 &&
+	    !c->cl.produce(&c->cl, c->cl.produce_state)) {
 		c->cl.produce = NULL;
 		c->cl.produce_state = NULL;
 	}
+	return (outq_len(&c->cl.out) > 0);
 }
 
 /* What the connection waits for from here on. False: it could not be had. */
@@ -165,8 +172,8 @@ conn_watch(struct conn *c)
 
 	if (outq_len(&c->cl.out) > 0)
 		want |= EV_WRITE;
-	if (!c->stalled && !c->held && !c->cl.close && !c->eof &&
-	    c->cl.produce == NULL)
+	if (!c->eof && (c->cl.watching || (!c->stalled && !c->held &&
+	    !c->cl.close && c->cl.produce == NULL)))
 		want |= EV_READ;
 	return (io_want(&c->io, want));
 }
@@ -176,13 +183,14 @@ static void
 conn_settle(struct conn *c)
 {
 	for (;;) {
-		conn_produce(c);
+		bool more = conn_produce(c);
+
 		if (!conn_flush(c) || conn_is_over(c)) {
 			conn_close(&c);
 			return;
 		}
 		if (c->cl.produce != NULL) {
-			if (outq_len(&c->cl.out) == 0 &&
+			if (more && outq_len(&c->cl.out) == 0 &&
 			    TAILQ_EMPTY(&c->cl.q.waiting))
 				continue;
 			break;

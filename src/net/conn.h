@@ -29,6 +29,7 @@ struct conn {
 	TAILQ_ENTRY(conn) next_dirty;
 	bool		 is_dirty;
 	bool		 is_unix;
+	bool		 idled;		/* closed for sending nothing */
 	bool		 eof;		/* the client will send no more */
 	bool		 stalled;	/* its answers pile up: not read from */
 	bool		 held;		/* rbuf has commands that could be taken if it were their turn */

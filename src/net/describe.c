@@ -11,6 +11,8 @@
 #include "net/describe.h"
 #include "net/listener.h"
 #include "net/worker.h"
+#include "req/observe.h"
+#include "req/watch.h"
 
 union any_addr {
 	struct sockaddr		 sa;
@@ -92,4 +94,55 @@ describe_conns(struct shared *sh, struct ctx *ctx, conn_f *emit, void *arg)
 		describe_end(c->fd, false, listen, sizeof listen);
 		emit(arg, &ci);
 	}
+}
+
+/* "rip=<address> rport=<port> transport=<tcp|local>" */
+static void
+put_peer(const struct conn *c, char *buf, size_t size)
+{
+	char text[INET6_ADDRSTRLEN] = "unknown";
+	union any_addr a = { .sa.sa_family = AF_UNSPEC };
+	socklen_t len = sizeof a;
+	unsigned port = 0;
+
+	if (c->is_unix)
+		snprintf(text, sizeof text, "unix");
+	else if (getpeername(c->fd, &a.sa, &len) != 0)
+		len = 0;
+	if (a.sa.sa_family == AF_INET) {
+		inet_ntop(AF_INET, &a.in.sin_addr, text, sizeof text);
+		port = ntohs(a.in.sin_port);
+	} else if (a.sa.sa_family == AF_INET6) {
+		inet_ntop(AF_INET6, &a.in6.sin6_addr, text, sizeof text);
+		port = ntohs(a.in6.sin6_port);
+	}
+	snprintf(buf, size, "rip=%s rport=%u transport=%s", text, port,
+	    c->is_unix ? "local" : "tcp");
+}
+
+void
+describe_opened(const struct conn *c)
+{
+	char peer[DESCRIBE_MAX];
+
+	put_peer(c, peer, sizeof peer);
+	watch_line(c->cl.ctx->shared, OBSERVE_CONNEVENTS,
+	    "type=conn_new %s cfd=%d", peer, c->fd);
+}
+
+void
+describe_closed(const struct conn *c)
+{
+	const char *why = "error";
+	char peer[DESCRIBE_MAX];
+
+	if (c->worker->draining)
+		why = "shutdown";
+	else if (c->idled)
+		why = "idle_timeout";
+	else if (c->eof || c->cl.close)
+		why = "normal";
+	put_peer(c, peer, sizeof peer);
+	watch_line(c->cl.ctx->shared, OBSERVE_CONNEVENTS,
+	    "type=conn_close %s reason=%s cfd=%d", peer, why, c->fd);
 }

@@ -6,6 +6,7 @@
 
 #include "req/ctx.h"
 
+struct conn;
 struct listeners;
 
 /*
@@ -17,5 +18,9 @@ void		 describe_conns(struct shared *, struct ctx *, conn_f *emit, void *arg);
 #define DESCRIBE_MAX	160
 /* "tcp:127.0.0.1:11211", "tcp6:[::1]:11211", "unix:/path": the near end of a socket, or the far one. */
 void		 describe_end(int fd, bool far, char *buf, size_t size);
+
+/* conn_new and conn_close, for those who watch connections. Worker's thread, while the socket is open. */
+void		 describe_opened(const struct conn *);
+void		 describe_closed(const struct conn *);
 
 #endif

@@ -162,6 +162,7 @@ static void input_take(struct conn *, char *buf, size_t len);
 void
 input_body_read(struct conn *c, size_t n, size_t extra)
 {
+	c->worker->ctx->cfd = c->fd;
 	input_body_got(c, n);
 	if (extra > 0)
 		input_take(c, c->worker->buf, extra);
@@ -315,6 +316,7 @@ input_feed(struct conn *c, char *buf, size_t len)
 	bool more = false;
 	struct batch b;
 
+	c->worker->ctx->cfd = c->fd;
 	c->yielded = false;
 	while (off < len && !more && !c->yielded && input_may_go_on(c)) {
 		if (c->swallow > 0) {
@@ -339,7 +341,7 @@ input_feed(struct conn *c, char *buf, size_t len)
 		if (conn_is_full(c))
 			c->stalled = true;
 	}
-	if (c->cl.close || c->cl.q.broken)
+	if (c->cl.close || c->cl.q.broken || c->cl.watching)
 		off = len;
 	c->held = off < len && !more;
 	return (off);

@@ -38,9 +38,10 @@ worker_kick_idle(struct worker *w)
 	for (c = TAILQ_FIRST(&w->conns); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, next);
 		if (w->now - c->last_active <= max ||
-		    !TAILQ_EMPTY(&c->cl.q.waiting))
+		    !TAILQ_EMPTY(&c->cl.q.waiting) || c->cl.watching)
 			continue;
 		METRIC_ADD(&w->ctx->metrics, idle_kicks, 1);
+		c->idled = true;
 		conn_close(&c);
 	}
 }

@@ -28,8 +28,10 @@ struct command;
 struct ctx;
 struct listeners;
 struct req;
+struct prefixes;
 struct ring;
 struct totals_base;
+struct watch;
 struct worker;
 
 /* Counters of one namespace in one worker; metric.h's rule. */
@@ -85,6 +87,9 @@ struct shared {
 	struct totals_base	*base;		/* what counters were at the last `stats reset`; admin's */
 	struct ctx		**workers;	/* nworkers; their counters are summed for statistics */
 	unsigned		 nworkers;
+	_Atomic unsigned	 observe;	/* OBSERVE_* (req/observe.h): what somebody wants to see of single commands */
+	struct prefixes		*prefixes;	/* `stats detail` */
+	struct watch		*watch;		/* `watch` */
 	_Atomic uint32_t	 flushes;	/* moves every fence */
 	time_t			 started;	/* unix time at which the cache's clock was 0 */
 	/* Connections: main thread writes, all read. */
@@ -108,6 +113,7 @@ struct ctx {
 	struct metrics	 metrics;
 	SLIST_HEAD(, req) free_reqs;
 	unsigned	 nfree_reqs;
+	int		 cfd;		/* descriptor of the client whose input is being carried out, for watchers */
 	size_t		 held;		/* bytes of bodies and large values that requests hold outside the cache */
 };
 

@@ -9,6 +9,7 @@
 #include "cache/verb.h"
 #include "req/answer.h"
 #include "req/local.h"
+#include "req/observe.h"
 
 #define NS_ADD(ns, field)						\
 	atomic_store_explicit(&(ns)->field,				\
@@ -31,6 +32,8 @@ local_get(struct ctx *ctx, struct ns_stats *ns, struct outq *out,
 	else
 		METRIC_ADD(m, cmd_get, 1);
 	NS_ADD(ns, gets);
+	if (UNLIKELY(observed(ctx) != 0))
+		observe_get(ctx, ctx->cfd, cmd, s != NULL, res.size);
 	if (s == NULL) {
 		if (touch)
 			METRIC_ADD(m, touch_misses, 1);
@@ -58,6 +61,8 @@ local_delete(struct ctx *ctx, struct ns_stats *ns, struct outq *out,
 
 	verb_delete(ctx->cache, &cmd->op, &res);
 	NS_ADD(ns, deletes);
+	if (UNLIKELY(observed(ctx) != 0))
+		observe_delete(ctx, ctx->cfd, cmd, res.status == OP_OK);
 	if (res.status == OP_OK)
 		METRIC_ADD(&ctx->metrics, delete_hits, 1);
 	else
@@ -74,6 +79,8 @@ local_arith(struct ctx *ctx, struct ns_stats *ns, struct outq *out,
 
 	verb_arith(ctx->cache, &cmd->op, &res);
 	NS_ADD(ns, ariths);
+	if (UNLIKELY(observed(ctx) != 0))
+		observe_store(ctx, ctx->cfd, cmd, res.status);
 	if (res.status == OP_OK && incr)
 		METRIC_ADD(&ctx->metrics, incr_hits, 1);
 	else if (res.status == OP_OK)
@@ -117,6 +124,8 @@ local_store_refused(struct ctx *ctx, struct outq *out, struct command *cmd,
 		METRIC_ADD(&ctx->metrics, store_too_large, 1);
 	else
 		METRIC_ADD(&ctx->metrics, store_no_memory, 1);
+	if (UNLIKELY(observed(ctx) != 0))
+		observe_refused(ctx, ctx->cfd, cmd, why == CACHE_TOO_LARGE);
 	/* noreply hides it; a meta command's q does not. */
 	if (cmd->quiet && cmd->shape == SHAPE_STORE)
 		return (true);
@@ -134,6 +143,8 @@ local_store_item(struct ctx *ctx, struct ns_stats *ns, struct outq *out,
 	verb_store(ctx->cache, &cmd->op, it, &res);
 	METRIC_ADD(m, cmd_set, 1);
 	NS_ADD(ns, sets);
+	if (UNLIKELY(observed(ctx) != 0))
+		observe_store(ctx, ctx->cfd, cmd, res.status);
 	if ((cmd->op.opts & OPF_CAS) != 0) {
 		if (res.status == OP_OK)
 			METRIC_ADD(m, cas_hits, 1);

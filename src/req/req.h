@@ -42,9 +42,11 @@ struct client {
 	struct ctx	*ctx;
 	uint64_t	 id;		/* for logs and watchers */
 	bool		 close;		/* after what is queued has been sent */
+	bool		 watching;	/* takes no more commands: what it sends is thrown away */
 	/*
-	 * A command that answers more than fits in memory (metadump) installs this: called whenever out is nearly empty until it
-	 * returns false; no further command is looked at before. With cl NULL it frees its state.
+	 * A command that answers more than fits in memory (metadump, watch) installs this: called whenever out is empty until it
+	 * returns false; no further command is looked at before. When it has nothing to add it is called again after
+	 * q.advanced(). With cl NULL it frees its state.
 	 */
 	bool		(*produce)(struct client *, void *state);
 	void		*produce_state;
@@ -65,6 +67,7 @@ struct req {
 	uint16_t	 space;		/* index of the namespace */
 	uint32_t	 fence;
 	uint32_t	 asked_at;	/* the cache's clock */
+	int		 cfd;		/* the client's descriptor, for watchers */
 	struct req	*parent;	/* command that this is a part of */
 	struct item	*item;		/* reserved: a small body that enters the local cache if the store takes it */
 	struct value	*value;		/* a large value that arrives, or a large body that leaves */

@@ -18,6 +18,7 @@
 #include "proto/reply.h"
 #include "req/answer.h"
 #include "req/fill.h"
+#include "req/observe.h"
 #include "req/parts.h"
 #include "req/route.h"
 #include "req/through.h"
@@ -77,7 +78,30 @@ through_local(struct ctx *ctx, unsigned space, struct outq *out,
 	NS_ADD(&ctx->ns[space], gets);
 	NS_ADD(&ctx->ns[space], hits);
 	NS_ADD(&ctx->ns[space], local_hits);
+	if (UNLIKELY(observed(ctx) != 0))
+		observe_get(ctx, ctx->cfd, cmd, true, res.size);
 	return (answer_item(ctx, out, cmd, &res, s, it));
+}
+
+static void
+observe_done(const struct req *r, const struct op_result *res)
+{
+	bool ok = res->status == OP_OK;
+
+	switch (r->cmd.op.verb) {
+	case OP_GET:
+		observe_get(r->ctx, r->cfd, &r->cmd, ok, res->size);
+		break;
+	case OP_DELETE:
+		observe_delete(r->ctx, r->cfd, &r->cmd, ok);
+		break;
+	case OP_STORE:
+	case OP_ARITH:
+		observe_store(r->ctx, r->cfd, &r->cmd, res->status);
+		break;
+	default:
+		break;
+	}
 }
 
 static void
@@ -220,6 +244,8 @@ through_done(struct be_op *be)
 		fill_write_end(r, known);
 	else if (known && r->fills && res->status == OP_OK)
 		fill_read(r);
+	if (UNLIKELY(observed(ctx) != 0) && known)
+		observe_done(r, res);
 	if (be->err != ERR_NONE) {
 		NS_ADD(ns, errors);
 		METRIC_ADD(&ctx->metrics, store_errors, 1);
@@ -261,6 +287,7 @@ through_begin(struct ctx *ctx, unsigned space, struct replyq *q,
 	r->be.timeout = 0;
 	r->be.done = through_done;
 	r->asked_at = cache_now(ctx->cache);
+	r->cfd = ctx->cfd;
 	r->write = ns->local && !is_read(&cmd->op);
 	if (r->write)
 		fill_write_begin(r);
