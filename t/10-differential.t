@@ -49,6 +49,9 @@ DIFFERENCES = {
 	"kvgate-long-key": "one error for the whole get line; 1.6.45 doubles the CRLF, which puts every later "
 	    "answer off by one, and 1.6.18 does so for gat",
 	"kvgate-me": "me decodes a base64 key if b is there; 1.6.45 only if another flag is there too",
+	"kvgate-binary-key": "a key that came as base64 is shown so; memcached forgets that on append and where N "
+	    "made the item, and then prints bytes that no line may hold",
+	"kvgate-detail": "statistics by prefix are those by namespace here: no stats detail",
 	"kvgate-flags": "client flags beyond 32 bits are refused; memcached cuts them silently",
 	"kvgate-delete": "delete with many words is ERROR as memcapable wants it and 1.6.18 said; 1.6.45 deletes",
 }

@@ -634,7 +634,7 @@ class Talk:
 			return reply
 		self.answered += 1
 		program.counted["replies"] += 1
-		if mode in ("none", "late", "drip") or self.answered <= program.n or self.struck:
+		if mode in ("none", "refuse", "late", "drip") or self.answered <= program.n or self.struck:
 			if mode == "unasked" and self.answered == program.n:
 				return reply + b"HD\r\nHD\r\n"
 			return reply

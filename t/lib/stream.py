@@ -35,7 +35,7 @@ TOKENS = {
     b"T": lambda s: s.ttl(), b"N": lambda s: s.ttl(), b"R": lambda s: s.rng.choice(NEARS),
     b"O": lambda s: s.pick(b"1", b"opaque", b"o" * 31), b"C": lambda s: s.cas(),
     b"D": lambda s: s.number(), b"J": lambda s: s.number(),
-    b"F": lambda s: s.pick(b"0", b"7", b"4294967295"), b"L": lambda s: b"ab", b"P": lambda s: b"cd",
+    b"F": lambda s: s.pick(b"0", b"7", b"4294967295"), b"L": lambda s: b"default", b"P": lambda s: b"cd",
 }
 
 
@@ -119,9 +119,6 @@ class Stream:
 			words.append(b"M" + self.pick(b"I", b"i", b"+"))
 		if self.chance(0.5):
 			words.append(b"D" + delta)
-		if self.chance(0.1):
-			words.append(b"b")
-			key = base64.b64encode(key)
 		self.rng.shuffle(words)
 		return b" ".join([b"ma", key] + words) + b"\r\n"
 
@@ -133,7 +130,7 @@ class Stream:
 		return [letter + TOKENS[letter](self) if letter in TOKENS else letter for letter in some]
 
 	def meta_key(self, words):
-		if self.chance(0.15):
+		if self.chance(0.15) and not any(w[:1] == b"N" for w in words):
 			words.append(b"b")
 			key = self.key()
 			return base64.b64encode(key if len(key) < 180 else key[:100])
@@ -153,10 +150,9 @@ class Stream:
 		words = self.flags([b"k", b"q", b"c", b"s", b"C", b"F", b"I", b"T", b"O", b"P"], 5)
 		if self.chance(0.4):
 			words.append(b"M" + self.pick(b"E", b"A", b"P", b"R", b"S", b"e", b"a", b"p", b"r", b"s"))
-		key = self.meta_key(words)
 		self.rng.shuffle(words)
 		value = self.value()
-		return b" ".join([verb, key, b"%d" % len(value)] + words) + b"\r\n" + value + b"\r\n"
+		return b" ".join([verb, self.key(), b"%d" % len(value)] + words) + b"\r\n" + value + b"\r\n"
 
 	def other(self):
 		return self.pick(b"mn\r\n", b"version\r\n", b"verbosity 0\r\n",
@@ -328,7 +324,11 @@ def _agreed_meta(verb, words, n):
 		if letter == b"F" and not _number(token, 32) or letter == b"M" and len(token) != 1:
 			return None
 	unsound = len(set(letters)) < len(letters) or not all(f in b"bckqtvfhlsuOCNJDTMIFPLR" for f in letters)
+	if b"L" in letters and b"Ldefault" not in flags:
+		return None     # a namespace
 	if b"b" in letters:
+		if verb == b"ms" or b"N" in letters:
+			return None     # memcached shows some of these keys plainly later
 		if verb != b"mg" and not BASE64.fullmatch(words[1]):
 			return None
 	if verb == b"md" and unsound or verb == b"ms" and (unsound and b"q" in letters or b"s" in letters or b"N" in letters):
