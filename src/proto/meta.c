@@ -35,33 +35,55 @@ enum arg {
 	ARG_VIVIFY,
 };
 
-/* Columns of the table: commands, as bits. */
-enum { G = 1, S = 2, D = 4, A = 8 };
-
+/* What a letter is to one command. */
 struct flag_row {
 	uint8_t		 arg;		/* enum arg */
-	uint8_t		 heeded;
-	uint8_t		 echoed;
+	bool		 echoed;
 	uint16_t	 opt;		/* OPF_* */
 	uint16_t	 want;		/* OPW_* */
 };
 
-static const struct flag_row rows['z' + 1 - 'A'] = {
-#define MFLAG(letter, arg, opt, want, heeded, echoed)	[(letter) - 'A'] = { ARG_##arg, heeded, echoed, opt, want },
+/* The commands, as bits for the table's columns and as its indices. */
+enum { G = 1, S = 2, D = 4, A = 8 };
+enum who { WHO_G, WHO_S, WHO_D, WHO_A, WHO_COUNT, WHO_DEBUG = WHO_COUNT };
+
+#define LETTERS		('z' + 1 - 'A')
+
+static const struct flag_row rows[WHO_COUNT][LETTERS] = {
+#define ROW(who, letter, arg, opt, want, heeded, echoed)						\
+	[letter - 'A'] = { ARG_##arg, ((echoed) & (who)) != 0, ((heeded) & (who)) != 0 ? (opt) : 0,	\
+	    ((heeded) & (who)) != 0 ? (want) : 0 },
+	[WHO_G] = {
+#define MFLAG(...)	ROW(G, __VA_ARGS__)
 #include "tbl/meta_flags.h"
 #undef MFLAG
+	},
+	[WHO_S] = {
+#define MFLAG(...)	ROW(S, __VA_ARGS__)
+#include "tbl/meta_flags.h"
+#undef MFLAG
+	},
+	[WHO_D] = {
+#define MFLAG(...)	ROW(D, __VA_ARGS__)
+#include "tbl/meta_flags.h"
+#undef MFLAG
+	},
+	[WHO_A] = {
+#define MFLAG(...)	ROW(A, __VA_ARGS__)
+#include "tbl/meta_flags.h"
+#undef MFLAG
+	},
+#undef ROW
 };
 
 /* A line while it is read. */
 struct meta {
 	struct command	*cmd;
-	char		*key;		/* as it stands in the line */
-	const char	*error;		/* of the pass that checks; its last one counts, unless it stopped */
+	const char	*error;		/* the last one counts */
 	bool		 failed;
-	bool		 stopped;	/* the checking pass ended at an error */
+	bool		 ttl_set;	/* T was seen */
 	char		 mode;		/* M's letter; '\0': none */
-	uint64_t	 seen;		/* letters, by bit */
-	unsigned	 ttl_at;	/* where t stands in rflags, + 1 */
+	uint8_t		 ttl_at;	/* where t stands in rflags, + 1 */
 };
 
 static void
@@ -93,7 +115,8 @@ take_key64(struct meta *m)
 
 	if (key->len > OP_KEY_MAX)
 		return;		/* an error of its own */
-	key->len = base64_get(m->key, key->p, key->len);
+	/* In place: proto_parse() was given the bytes to write to. */
+	key->len = base64_get((char *)(uintptr_t)key->p, key->p, key->len);
 	if (key->len == 0)
 		fail(m, "CLIENT_ERROR error decoding key");
 }
@@ -104,7 +127,7 @@ note_ttl_before(struct meta *m, bool is_n)
 {
 	struct command *cmd = m->cmd;
 
-	if (m->ttl_at == 0 || (is_n && (cmd->op.opts & OPF_TTL) != 0))
+	if (m->ttl_at == 0 || (is_n && m->ttl_set))
 		return;
 	cmd->rflags[m->ttl_at - 1] = 'T';
 	cmd->op.want |= OPW_TTL_BEFORE;
@@ -112,14 +135,14 @@ note_ttl_before(struct meta *m, bool is_n)
 
 /* mg's T, N and R act in the order in which they stand. */
 static void
-note_ttl_first(struct op *op)
+note_ttl_first(struct meta *m)
 {
-	if ((op->opts & OPF_TTL) != 0)
-		op->opts |= OPF_TTL_FIRST;
+	if (m->ttl_set)
+		m->cmd->op.opts |= OPF_TTL_FIRST;
 }
 
 /* The flags with arguments. word: letter and argument. */
-static void
+static void __attribute__((noinline))
 take_argument(struct meta *m, enum arg kind, struct slice word)
 {
 	struct command *cmd = m->cmd;
@@ -157,15 +180,16 @@ take_argument(struct meta *m, enum arg kind, struct slice word)
 		break;
 	case ARG_SETTTL:
 		note_ttl_before(m, false);
+		m->ttl_set = true;
 		take_i32(m, arg, &op->ttl);
 		break;
 	case ARG_VIVIFY:
 		note_ttl_before(m, true);
-		note_ttl_first(op);
+		note_ttl_first(m);
 		take_i32(m, arg, &op->vivify_ttl);
 		break;
 	case ARG_RECACHE:
-		note_ttl_first(op);
+		note_ttl_first(m);
 		take_i32(m, arg, &op->recache_ttl);
 		break;
 	case ARG_MODE:
@@ -183,59 +207,57 @@ take_argument(struct meta *m, enum arg kind, struct slice word)
 	}
 }
 
-/* One flag. Its first byte is known to be a letter, or one of the few signs between the two alphabets. */
-static inline void
-take_flag(struct meta *m, struct slice word, unsigned who)
+/*
+ * The checking pass ended before p, of which n words came before, with an error; what is left to find is what
+ * memcached's splitting of the line would have found first. False as in take_flags().
+ */
+static bool __attribute__((noinline, cold))
+take_rest(struct meta *m, const char *p, const char *end, unsigned n, const char *error)
 {
-	struct command *cmd = m->cmd;
-	unsigned at = (unsigned char)word.p[0] - (unsigned)'A';
-	const struct flag_row *row = &rows[at];
-
-	if (UNLIKELY((m->seen >> at & 1) != 0 || row->arg == ARG_UNKNOWN)) {
-		fail(m, (m->seen >> at & 1) != 0 ? "CLIENT_ERROR duplicate flag" : "CLIENT_ERROR invalid flag");
-		m->stopped = true;
-		return;
+	fail(m, error);
+	for (; (p = token_skip(p, end)) < end && n < TOKEN_MAX; n++) {
+		if ((*p < 'A' || *p > 'z') && (*p < '0' || *p > '9'))
+			return (false);
+		p = token_end(m->cmd->line.p, p, end);
 	}
-	m->seen |= (uint64_t)1 << at;
-	if ((row->echoed & who) != 0)
-		cmd->rflags[cmd->nrflags++] = word.p[0];
-	if (row->arg != ARG_NONE)
-		take_argument(m, (enum arg)row->arg, word);
-	if ((row->heeded & who) != 0) {
-		cmd->op.opts |= row->opt;
-		cmd->op.want |= row->want;
-	}
+	if (n > FLAGS_MAX)
+		fail(m, "CLIENT_ERROR options flags are too long");
+	return (true);
 }
 
 /*
- * All flags in [p, end); first: how many words came before. False when a word begins with what no flag can:
- * then nothing of the line counts.
+ * All flags in [p, end); n: how many words came before. False when a word begins with what no flag can: then
+ * nothing of the line counts.
  */
-static bool
-take_flags(struct meta *m, const char *p, const char *end, unsigned first, unsigned who)
+static inline bool
+take_flags(struct meta *m, const char *p, const char *end, unsigned n, enum who who)
 {
-	const char *line = m->cmd->line.p;
-	unsigned n = first;
+	const struct flag_row *const mine = rows[who];
+	struct command *cmd = m->cmd;
+	const char *e;
+	unsigned opts = 0, want = 0;
+	uint64_t seen = 0;
 
-	while ((p = token_skip(p, end)) < end && n < TOKEN_MAX) {
-		const char *e = p + 1 == end || p[1] == ' ' ? p + 1 : token_end(line, p, end);
-		unsigned char c = (unsigned char)*p;
+	for (; (p = token_skip(p, end)) < end; p = e) {
+		unsigned at = (unsigned char)*p - (unsigned)'A';
 
-		if (UNLIKELY(c < 'A' || c > 'z')) {
-			if (c < '0' || c > '9')
-				return (false);
-			if (!m->stopped)
-				fail(m, "CLIENT_ERROR invalid flag");
-			m->stopped = true;
-		}
-		if (UNLIKELY(++n > FLAGS_MAX)) {
-			m->stopped = m->failed = true;
-			m->error = "CLIENT_ERROR options flags are too long";
-		}
-		if (LIKELY(!m->stopped))
-			take_flag(m, slice_of(p, (size_t)(e - p)), who);
-		p = e;
+		if (UNLIKELY(at >= LETTERS || n++ == FLAGS_MAX))
+			return (take_rest(m, p, end, n - (at < LETTERS), "CLIENT_ERROR invalid flag"));
+		if (UNLIKELY((seen >> at & 1) != 0))
+			return (take_rest(m, p, end, n - 1, "CLIENT_ERROR duplicate flag"));
+		if (UNLIKELY(mine[at].arg == ARG_UNKNOWN))
+			return (take_rest(m, p, end, n - 1, "CLIENT_ERROR invalid flag"));
+		e = p + 1 == end || p[1] == ' ' ? p + 1 : token_end(cmd->line.p, p, end);
+		seen |= (uint64_t)1 << at;
+		opts |= mine[at].opt;
+		want |= mine[at].want;
+		if (mine[at].echoed)
+			cmd->rflags[cmd->nrflags++] = *p;
+		if (mine[at].arg != ARG_NONE)
+			take_argument(m, (enum arg)mine[at].arg, slice_of(p, (size_t)(e - p)));
 	}
+	cmd->op.opts |= (uint16_t)opts;
+	cmd->op.want |= (uint16_t)want;
 	return (true);
 }
 
@@ -282,7 +304,7 @@ finish_arith(struct op *op, char mode)
  * me minds no flag but a b right behind the key; memcached heeds that one only when yet another word follows, which
  * surprises whoever types it.
  */
-static void
+static void __attribute__((noinline, cold))
 parse_debug(struct meta *m, const char *p, const char *end)
 {
 	struct op *op = &m->cmd->op;
@@ -307,7 +329,7 @@ parse_debug(struct meta *m, const char *p, const char *end)
 }
 
 /* The errors of the checking pass and of the later ones, in the order in which memcached meets them. */
-static void
+static void __attribute__((noinline))
 finish(struct meta *m, size_t keylen)
 {
 	struct command *cmd = m->cmd;
@@ -333,7 +355,7 @@ finish(struct meta *m, size_t keylen)
 }
 
 /* ms: the length. False: unreadable, so the body is not to be swallowed. */
-static bool
+static bool __attribute__((noinline))
 take_length(struct command *cmd, const char **p, const char *end)
 {
 	struct slice len = token_next(cmd->line.p, p, end);
@@ -348,36 +370,37 @@ take_length(struct command *cmd, const char **p, const char *end)
 
 /* <cm> <key> <flag>*, and ms with its length before the flags. */
 void
-parse_meta(struct command *cmd, char *p, const char *end)
+parse_meta(struct command *cmd, const char *p, const char *end)
 {
 	static const struct { uint8_t verb, who; } kinds[CMD_COUNT] = {
-		[CMD_MG] = { OP_GET, G }, [CMD_MS] = { OP_STORE, S }, [CMD_MD] = { OP_DELETE, D },
-		[CMD_MA] = { OP_ARITH, A }, [CMD_ME] = { OP_DEBUG, 0 },
+		[CMD_MG] = { OP_GET, WHO_G }, [CMD_MS] = { OP_STORE, WHO_S }, [CMD_MD] = { OP_DELETE, WHO_D },
+		[CMD_MA] = { OP_ARITH, WHO_A }, [CMD_ME] = { OP_DEBUG, WHO_DEBUG },
 	};
+	enum who who = (enum who)kinds[cmd->id].who;
+	struct slice key = token_next(cmd->line.p, &p, end);
 	struct meta m = { .cmd = cmd, .error = PARSE_BAD_FORMAT };
 	struct op *op = &cmd->op;
-	const char *q = p;
-	struct slice key = token_next(cmd->line.p, &q, end);
-	unsigned who = kinds[cmd->id].who;
 
 	cmd->nrflags = 0;
-	cmd->opaque = cmd->nonce = cmd->space = SLICE_NULL;
-	m.key = p + (key.p - p);
+	cmd->opaque.len = cmd->nonce.len = cmd->space.len = 0;
 	op->key = key;
 	op->verb = kinds[cmd->id].verb;
-	if (UNLIKELY(key.len == 0 || (who == S && !take_length(cmd, &q, end)))) {
+	if (UNLIKELY(key.len == 0 || (who == WHO_S && !take_length(cmd, &p, end)))) {
 		parse_bad(cmd, PARSE_BAD_FORMAT, 0);
 		return;
 	}
-	if (who == 0) {
-		parse_debug(&m, q, end);
+	if (UNLIKELY(who == WHO_DEBUG)) {
+		parse_debug(&m, p, end);
 		return;
 	}
-	op->delta = who == A;	/* ma's default */
-	if (UNLIKELY(!take_flags(&m, q, end, who == S ? 3 : 2, who))) {
+	if (who == WHO_A)
+		op->delta = 1;
+	if (UNLIKELY(!take_flags(&m, p, end, who == WHO_S ? 3 : 2, who))) {
 		cmd->quiet = false;
 		parse_bad(cmd, PARSE_BAD_FORMAT, 0);
 		return;
 	}
-	finish(&m, key.len);
+	/* mg has no later errors but the opaque's. */
+	if (who != WHO_G || UNLIKELY(m.failed || key.len > OP_KEY_MAX || cmd->opaque.len > COMMAND_OPAQUE_MAX))
+		finish(&m, key.len);
 }

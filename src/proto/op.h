@@ -48,9 +48,9 @@ enum op_mode {			/* OP_STORE; OP_ARITH */
 #define OPF_REMOVE_VAL	(1u << 6)	/* x */
 #define OPF_NO_BUMP	(1u << 7)	/* u */
 #define OPF_BINKEY	(1u << 8)	/* b: the key was base64 on the wire */
-#define OPF_CLASSIC	(1u << 10)	/* get, gat, touch: win and stale marks are neither shown nor changed */
-#define OPF_TTL_FIRST	(1u << 11)	/* T stood before N or R and acts first */
 #define OPF_FLAGS	(1u << 9)	/* F (and classic flags): op.client_flags */
+#define OPF_CLASSIC	(1u << 10)	/* of a classic command: win and stale marks are neither shown nor changed */
+#define OPF_TTL_FIRST	(1u << 11)	/* T stood before N or R and acts first */
 
 /* What is asked for. */
 #define OPW_VALUE	(1u << 0)	/* v */

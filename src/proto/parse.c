@@ -206,12 +206,13 @@ parse_words(struct command *cmd, const char *line, const char *end, enum parse_c
 
 /* Shorter than any command could be; told apart from unknown words as memcached does it. */
 static enum parse_rc
-parse_short(const char *buf, struct command *cmd, enum parse_close *why)
+parse_short(const char *buf, const char *nl, struct command *cmd, enum parse_close *why)
 {
 	if (is_binary(buf)) {
 		*why = PARSE_CLOSE_BINARY;
 		return (PARSE_CLOSE);
 	}
+	cmd->line = slice_of(buf, (size_t)(nl - buf) - (nl > buf && nl[-1] == '\r'));
 	cmd->shape = SHAPE_WORDS;
 	parse_bad(cmd, PARSE_BAD_FORMAT, 0);
 	return (PARSE_DONE);
@@ -261,17 +262,17 @@ proto_parse(char *buf, size_t len, const struct parse_limits *limits, struct com
 	enum cmd_id id;
 	const char *end;
 	size_t wlen;
-	char *nl;
+	const char *nl;
 
 	*why = PARSE_CLOSE_NONE;
 	if (UNLIKELY((nl = memchr(buf, '\n', len)) == NULL))
 		return (parse_partial(buf, len, limits, why));
-	end = nl > buf && nl[-1] == '\r' ? nl - 1 : nl;
 	clear_command(cmd);
 	*used = (size_t)(nl + 1 - buf);
+	if (UNLIKELY(nl - buf < 3))
+		return (parse_short(buf, nl, cmd, why));
+	end = nl - (nl[-1] == '\r');
 	cmd->line = slice_of(buf, (size_t)(end - buf));
-	if (UNLIKELY(*used < 4))
-		return (parse_short(buf, cmd, why));
 	id = hot_word(buf, &wlen);
 	if (id == CMD_BAD) {
 		wlen = (size_t)(token_end(buf, buf, end) - buf);

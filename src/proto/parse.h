@@ -33,6 +33,6 @@ void	 parse_touchkeys(struct command *, const char *p, const char *end);
 void	 parse_store(struct command *, const char *p, const char *end);
 void	 parse_key(struct command *, const char *p, const char *end);
 /* SHAPE_META and SHAPE_MSET. May write to the line: see proto_parse(). */
-void	 parse_meta(struct command *, char *p, const char *end);
+void	 parse_meta(struct command *, const char *p, const char *end);
 
 #endif

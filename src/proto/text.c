@@ -107,7 +107,7 @@ parse_store(struct command *cmd, const char *p, const char *end)
 		tokens_split(&rest, p, end, TOKEN_MAX - 5);
 		cmd->quiet = tokens_noreply(&rest);
 	}
-	op->opts = OPF_TTL | OPF_FLAGS;
+	op->opts = OPF_TTL | OPF_FLAGS | OPF_CLASSIC;
 	op->vlen = (uint32_t)vlen;
 	cmd->has_body = true;
 	if (op->key.len > OP_KEY_MAX || !token_loose_u32(flags, end, &op->client_flags) ||
@@ -148,7 +148,7 @@ parse_key(struct command *cmd, const char *p, const char *end)
 	if (op->key.len > OP_KEY_MAX)
 		parse_bad(cmd, PARSE_BAD_FORMAT, 0);
 	else if (cmd->id == CMD_TOUCH) {
-		op->opts = OPF_TTL;
+		op->opts = OPF_TTL | OPF_CLASSIC;
 		if (!token_i32(arg, &op->ttl))
 			parse_bad(cmd, "CLIENT_ERROR invalid exptime argument", 0);
 	} else if (!del) {

@@ -65,11 +65,13 @@ token_end(const char *line, const char *p, const char *end)
 	return (token_end_bytes(p, end));
 }
 
+/* Behind the spaces at p. Nearly always there is one. */
 static inline const char *
 token_skip(const char *p, const char *end)
 {
-	while (p < end && *p == ' ')
-		p++;
+	if (p < end && *p == ' ')
+		for (p++; __builtin_expect(p < end && *p == ' ', 0);)
+			p++;
 	return (p);
 }
 

@@ -7,6 +7,7 @@
  */
 #include "config.h"
 
+#include "base/check.h"
 #include "base/num.h"
 #include "proto/base64.h"
 #include "proto/token.h"
@@ -95,28 +96,16 @@ put_ttls(char *dst, const struct op *op)
 	return (ttl && !first ? put_flag_i32(dst, 'T', op->ttl) : dst);
 }
 
-/* What all commands but me have: b, opaque, C, E, T and what is asked for. */
-static char *
-put_meta_common(char *dst, const struct op *op, uint32_t opaque)
+/* What is rare: all options with their arguments, and t on the right side of T. */
+static char * __attribute__((noinline))
+put_meta_options(char *dst, const struct op *op, unsigned want)
 {
-	static const struct { uint16_t want; char letter; } wants[] = {
-		{ OPW_VALUE, 'v' }, { OPW_CAS, 'c' }, { OPW_FLAGS, 'f' }, { OPW_HIT, 'h' }, { OPW_LA, 'l' },
-		{ OPW_SIZE, 's' },
-	};
-	bool ttl_first = (op->want & OPW_TTL_BEFORE) != 0;
+	bool ttl_first = (want & OPW_TTL_BEFORE) != 0;
 
-	if ((op->opts & OPF_BINKEY) != 0)
-		dst = put_flag(dst, 'b');
-	dst = put_flag_u64(dst, 'O', opaque);
-	for (unsigned i = 0, left = op->want; left != 0 && i < sizeof wants / sizeof wants[0]; i++) {
-		if ((left & wants[i].want) != 0)
-			dst = put_flag(dst, wants[i].letter);
-		left &= ~(unsigned)wants[i].want;
-	}
-	if ((op->want & OPW_TTL) != 0 && ttl_first)
+	if ((want & OPW_TTL) != 0 && ttl_first)
 		dst = put_flag(dst, 't');
 	dst = put_ttls(dst, op);
-	if ((op->want & OPW_TTL) != 0 && !ttl_first)
+	if ((want & OPW_TTL) != 0 && !ttl_first)
 		dst = put_flag(dst, 't');
 	if ((op->opts & OPF_CAS) != 0)
 		dst = put_flag_u64(dst, 'C', op->cas);
@@ -129,23 +118,43 @@ put_meta_common(char *dst, const struct op *op, uint32_t opaque)
 	return (dst);
 }
 
+/* What all commands but me have: b, opaque, what is asked for, options. */
+static inline char *
+put_meta_common(char *dst, const struct op *op, unsigned want, uint32_t opaque)
+{
+	static const struct { uint16_t want; char letter; } wants[] = {
+		{ OPW_VALUE, 'v' }, { OPW_CAS, 'c' }, { OPW_FLAGS, 'f' }, { OPW_HIT, 'h' }, { OPW_LA, 'l' },
+		{ OPW_SIZE, 's' },
+	};
+
+	if (UNLIKELY((op->opts & OPF_BINKEY) != 0))
+		dst = put_flag(dst, 'b');
+	dst = put_flag_u64(dst, 'O', opaque);
+	for (unsigned i = 0, left = want; left != 0 && i < NITEMS(wants); i++) {
+		if ((left & wants[i].want) != 0)
+			dst = put_flag(dst, wants[i].letter);
+		left &= ~(unsigned)wants[i].want;
+	}
+	if (op->opts != 0 || (want & OPW_TTL) != 0)
+		dst = put_meta_options(dst, op, want);
+	return (dst);
+}
+
 /* mg. A value is left out by C only if the reply says which version that was: so c is asked as well. */
 static char *
 put_meta_get(char *dst, const struct op *op, uint32_t opaque, struct upstream_expect *expect)
 {
-	struct op asked = *op;
+	unsigned want = op->want;
 
-	if ((op->opts & OPF_CAS) != 0) {
-		asked.want |= OPW_CAS;
+	if (UNLIKELY((op->opts & OPF_CAS) != 0)) {
+		want |= OPW_CAS;
 		expect->bits |= UB_MAY_OMIT;
-	}
-	/* VA tells the size, but C may make it HD. */
-	if ((op->want & OPW_VALUE) != 0 && (op->opts & OPF_CAS) == 0)
-		asked.want &= (uint16_t)~OPW_SIZE;
-	expect->want = asked.want;
+	} else if ((want & OPW_VALUE) != 0)
+		want &= ~OPW_SIZE;	/* VA tells it */
+	expect->want = (uint16_t)want;
 	dst = PUT(dst, "mg ");
 	dst = put_meta_key(dst, op);
-	dst = put_meta_common(dst, &asked, opaque);
+	dst = put_meta_common(dst, op, want, opaque);
 	if ((op->opts & OPF_NO_BUMP) != 0)
 		dst = put_flag(dst, 'u');
 	return (dst);
@@ -162,7 +171,7 @@ put_meta_store(char *dst, const struct op *op, uint32_t opaque)
 	dst = PUT(dst, "ms ");
 	dst = put_meta_key(dst, op);
 	dst = put_number(dst, op->vlen);
-	dst = put_meta_common(dst, op, opaque);
+	dst = put_meta_common(dst, op, op->want, opaque);
 	if (modes[op->mode] != '\0') {
 		dst = put_flag(dst, 'M');
 		*dst++ = modes[op->mode];
@@ -175,7 +184,7 @@ put_meta_delete(char *dst, const struct op *op, uint32_t opaque)
 {
 	dst = PUT(dst, "md ");
 	dst = put_meta_key(dst, op);
-	dst = put_meta_common(dst, op, opaque);
+	dst = put_meta_common(dst, op, op->want, opaque);
 	if ((op->opts & OPF_REMOVE_VAL) != 0)
 		dst = put_flag(dst, 'x');
 	return (dst);
@@ -185,14 +194,12 @@ put_meta_delete(char *dst, const struct op *op, uint32_t opaque)
 static char *
 put_meta_arith(char *dst, const struct op *op, uint32_t opaque, struct upstream_expect *expect)
 {
-	struct op asked = *op;
-
 	if (op->mode != OP_INCR && op->mode != OP_DECR)
 		return (NULL);
-	expect->want = asked.want |= OPW_VALUE;
+	expect->want |= OPW_VALUE;
 	dst = PUT(dst, "ma ");
 	dst = put_meta_key(dst, op);
-	dst = put_meta_common(dst, &asked, opaque);
+	dst = put_meta_common(dst, op, op->want | OPW_VALUE, opaque);
 	if (op->delta != 1)
 		dst = put_flag_u64(dst, 'D', op->delta);
 	if (op->initial != 0)
@@ -344,8 +351,9 @@ upstream_put(char *dst, enum upstream_dialect dialect, const struct op *op, uint
 {
 	bool raw;
 
-	/* An ms that is too large takes the old value with it whatever its mode; add, replace ... do not. */
-	if (op->verb == OP_STORE && (op->opts & OPF_CLASSIC) != 0)
+	/* An ms that is too large takes the old value with it whatever its mode; of the classic verbs only set does. */
+	if (op->verb == OP_STORE && (op->opts & OPF_CLASSIC) != 0 &&
+	    (op->mode != OP_SET || (op->opts & OPF_CAS) != 0))
 		dialect = UPSTREAM_CLASSIC;
 	raw = dialect == UPSTREAM_CLASSIC || (op->opts & OPF_BINKEY) == 0;
 	*expect = (struct upstream_expect){ .opaque = opaque, .want = op->want, .verb = op->verb,
