@@ -55,7 +55,8 @@ class Load:
 		keys = [self.key(n, k) for n in range(CLIENTS) for k in range(KEYS)]
 		with self.kv.client() as c:
 			for key in keys:
-				c.call(b"set %s 0 0 1\r\nx\r\n" % key)
+				# A worker may not know yet that the server is well again.
+				wait_for(lambda: c.call(b"set %s 0 0 1\r\nx\r\n" % key) == b"STORED\r\n", 30, "all servers")
 		with servers[0].client() as c:
 			here = {key for key in keys if c.call(b"mg %s\r\n" % key) == b"HD\r\n"}
 		with self.kv.client() as c:
@@ -182,7 +183,7 @@ with Memcached() as victim, Memcached() as b, Memcached() as c3:
 		load.goes_on()
 		before = server_stats(kv, name)
 		victim.kill()
-		wait_for(lambda: any(b"is down" in t for t in list(load.trouble)), 30, "the server to be down")
+		wait_for(lambda: load.wrong or any(b"is down" in t for t in list(load.trouble)), 30, "the server to be down")
 		load.goes_on(500, here=False)
 		down = server_stats(kv, name)
 		is_(down.get("state"), "down", "killed: stats servers say so")
