@@ -87,7 +87,7 @@ struct shared {
 	struct totals_base	*base;		/* what counters were at the last `stats reset`; admin's */
 	struct ctx		**workers;	/* nworkers; their counters are summed for statistics */
 	unsigned		 nworkers;
-	_Atomic unsigned	 observe;	/* OBSERVE_* (req/observe.h): what somebody wants to see of single commands */
+	_Atomic unsigned	 observe;	/* OBSERVE_*: what somebody wants to see of single commands */
 	struct prefixes		*prefixes;	/* `stats detail` */
 	struct watch		*watch;		/* `watch` */
 	_Atomic uint32_t	 flushes;	/* moves every fence */

@@ -44,9 +44,9 @@ struct client {
 	bool		 close;		/* after what is queued has been sent */
 	bool		 watching;	/* takes no more commands: what it sends is thrown away */
 	/*
-	 * A command that answers more than fits in memory (metadump, watch) installs this: called whenever out is empty until it
-	 * returns false; no further command is looked at before. When it has nothing to add it is called again after
-	 * q.advanced(). With cl NULL it frees its state.
+	 * A command that answers more than fits in memory (metadump, watch) installs this: called whenever out is
+	 * empty until it returns false; no further command is looked at before. When it has nothing to add it is
+	 * called again after q.advanced(). With cl NULL it frees its state.
 	 */
 	bool		(*produce)(struct client *, void *state);
 	void		*produce_state;
