@@ -57,7 +57,8 @@ input_space(struct conn *c, size_t *room)
 	struct worker *w = c->worker;
 
 	if (c->rlen <= WORKER_BUF / 2) {
-		memcpy(w->buf, c->rbuf, c->rlen);
+		if (c->rlen > 0)
+			memcpy(w->buf, c->rbuf, c->rlen);
 		*room = WORKER_BUF - c->rlen;
 		return (w->buf + c->rlen);
 	}
