@@ -125,4 +125,12 @@ for path in tracked(".t", ".py"):
 		wrong.append("%s: blanks at the end of a line" % path)
 	if not ok(not wrong, path):
 		diag(*wrong)
+for page in sorted(os.listdir(os.path.join(top_srcdir, "man"))):
+	p = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", os.path.join(top_srcdir, "man", page)],
+	    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+	if not ok(p.returncode == 0, "man/" + page):
+		diag(p.stdout)
+
+for script in ("bootstrap", ".ci/run", "t/run"):
+	ok(subprocess.run(["sh", "-n", os.path.join(top_srcdir, script)]).returncode == 0, script + " is a shell script")
 done_testing()
