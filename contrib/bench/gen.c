@@ -41,7 +41,7 @@ gen_random_unit(uint64_t *state)
 	return (double)(gen_random(state) >> 11) * 0x1.0p-53;
 }
 
-/* A decimal number in [1, SIZE_LIMIT], or in [0, …] where zero may be. */
+/* A decimal number from lowest to SIZE_LIMIT; moves *text behind it. */
 static bool
 size_number(const char **text, uint32_t lowest, uint32_t *out)
 {
