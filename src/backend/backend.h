@@ -23,8 +23,8 @@ struct conf_server;
 struct conf_store;
 
 /*
- * Where a value goes while it arrives. One that fits in the receive buffer comes whole as be_value.data; for a larger one
- * `sink` is asked for memory of its size first, so that no second copy is made.
+ * Where a value goes while it arrives. One that fits in the receive buffer comes whole as be_value.data; for a
+ * larger one `sink` is asked for memory of its size first, so that no second copy is made.
  */
 struct be_sink {
 	/*
@@ -88,8 +88,12 @@ struct be_stats {
 struct be_ops {
 	const char	*name;		/* `type` in the configuration */
 	unsigned	 caps;		/* BE_CAP_* */
-	/* One per server and loop; connects in the background. NULL with *why set: refuse to start. Keeps the conf pointers: they outlive it. */
-	struct backend	*(*open)(struct loop *, const struct conf_store *, const struct conf_server *, const char **why);
+	/*
+	 * One per server and loop; connects in the background. NULL with *why set: refuse to start. Keeps the
+	 * conf pointers: they outlive it.
+	 */
+	struct backend	*(*open)(struct loop *, const struct conf_store *, const struct conf_server *,
+			    const char **why);
 	/* Fails what is in flight with ERR_CANCELLED (done() is called), then frees and NULLs. */
 	void		 (*close)(struct backend **);
 	/* Never blocks. Copies what it needs of the op's line; output leaves at the end of the turn. */

@@ -36,7 +36,8 @@ bool		 resolve_unix(const char *path, struct resolve_list *);
 /* Starts a look-up. NULL: no memory or threads. */
 struct resolve_job *resolve_start(const char *host, uint16_t port);
 /*
- * False: still at it. True: the job is gone, *jobp NULL; *list holds the addresses, or is untouched when the name was not found.
+ * False: still at it. True: the job is gone, *jobp NULL; *list holds the addresses, or is untouched when the name
+ * was not found.
  */
 bool		 resolve_poll(struct resolve_job **jobp, struct resolve_list *);
 /* Loses interest. NULL is fine. */

@@ -96,8 +96,8 @@ void		 cache_unpin(struct cache *, struct item *);
 int		 cache_value_iov(const struct cache *, const struct item *, uint32_t off, struct iovec *, int max);
 
 /*
- * Reading fields: item_key, _vlen, _value, _cas, _exptime, _client_flags, _size, _fetched, _stale, _won, _binkey in cache/item.h.
- * Lock held; key, value and length also when pinned.
+ * Reading fields: item_key, _vlen, _value, _cas, _exptime, _client_flags, _size, _fetched, _stale, _won, _binkey in
+ * cache/item.h. Lock held; key, value and length also when pinned.
  */
 /* Lock held: seconds since the last access (modulo 194 days). */
 uint32_t	 item_idle(const struct cache_shard *, const struct item *);
@@ -135,7 +135,8 @@ void		 cache_stats(struct cache *, struct cache_stats *);
 
 /*
  * Walks all live items, a bounded number of them per call, taking one lock at a time. visit() sees each with its
- * lock held and returns false when it has no room for more (that item comes again). *cursor starts at 0; returns false at the end.
+ * lock held and returns false when it has no room for more (that item comes again). *cursor starts at 0; returns
+ * false at the end.
  * Items that move or change during a walk may be seen twice or, if linked after its start, not at all.
  */
 bool		 cache_walk(struct cache *, uint64_t *cursor, unsigned max_items,

@@ -206,7 +206,7 @@ void		 pool_give(struct cache *, uint32_t no);
 /* Memory for the index, by the byte; false: -m is used up. */
 bool		 pool_charge(struct cache *, size_t bytes);
 bool		 pool_over(const struct cache *);
-/* Lock held, slab on no list: nothing in it can be found any more. True: it is in the pool; false: when it is unpinned. */
+/* Lock held, slab on no list: nothing in it can be found any more. True: it is in the pool; false: once unpinned. */
 bool		 slab_retire(struct cache_shard *, uint32_t no);
 void		 slab_pin(struct slab *);
 void		 slab_unpin(struct cache *, struct slab *);

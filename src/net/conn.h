@@ -49,7 +49,7 @@ struct conn	*conn_new(struct worker *, int fd, bool is_unix);
 void		 conn_close(struct conn **);
 /* End of the turn: sends what piled up, goes on with input that had to wait. May free it. */
 void		 conn_turn_end(struct conn *);
-/* The server stops: no new commands are taken; the connection closes when what is under way is answered. May free it. */
+/* The server stops: no new commands; the connection closes when what is under way is answered. May free it. */
 void		 conn_drain(struct conn *);
 
 #endif

@@ -10,7 +10,10 @@
 
 struct conn;
 
-/* Where the next read goes: the worker's buffer behind a copy of what is left over, or a long line's own. NULL: out of memory. */
+/*
+ * Where the next read goes: the worker's buffer behind a copy of what is left over, or a long line's own. NULL: out of
+ * memory.
+ */
 char	*input_space(struct conn *, size_t *room);
 /* n bytes were read there. */
 void	 input_read(struct conn *, size_t n);

@@ -22,7 +22,7 @@
 #include "proto/op.h"
 
 enum cmd_id {
-	CMD_BAD,		/* could not be parsed: command.error is the answer, unless quiet (see reply_bad_line()) */
+	CMD_BAD,		/* could not be parsed: command.error is the answer, see reply_bad_line() */
 #define CMD(id, word, shape, flags)	CMD_##id,
 #include "tbl/commands.h"
 #undef CMD
@@ -50,16 +50,16 @@ struct command {
 	bool		 quiet;		/* noreply, or meta q */
 	bool		 close;		/* close the connection after (or, with no error text, instead of) answering */
 	bool		 has_body;	/* op.vlen bytes and CRLF follow the line */
-	uint8_t		 nrflags;	/* meta: letters to answer, in the order asked (O and k among them; T: t as it was before) */
+	uint8_t		 nrflags;	/* meta: letters to answer, in the order asked (O, k too; T: t as it was) */
 	uint8_t		 nwords;	/* SHAPE_WORDS: words after the command, a last "noreply" included */
 	char		 rflags[COMMAND_RFLAGS_MAX];
 	struct op	 op;
-	struct slice	 keys;		/* SHAPE_KEYS, SHAPE_TOUCHKEYS: first key to end of line; see command_next_key() */
+	struct slice	 keys;		/* SHAPE_KEYS, SHAPE_TOUCHKEYS: first key to end of line */
 	unsigned	 nkeys;
 	struct slice	 opaque;	/* meta O with its letter; len 0: none */
 	struct slice	 nonce;		/* meta P, without the letter */
 	struct slice	 space;		/* meta L, without the letter: "<namespace>/" */
-	struct slice	 words[COMMAND_WORDS_MAX];	/* SHAPE_WORDS; more words than fit are in nwords only, capped at 22 */
+	struct slice	 words[COMMAND_WORDS_MAX];	/* SHAPE_WORDS; nwords may be more, up to 22 */
 	struct slice	 line;		/* without its end */
 	const char	*error;		/* CMD_BAD: the answer without CRLF */
 	uint64_t	 swallow;	/* CMD_BAD: bytes to throw away after the line */

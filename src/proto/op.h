@@ -60,7 +60,7 @@ enum op_mode {			/* OP_STORE; OP_ARITH */
 #define OPW_LA		(1u << 4)	/* l */
 #define OPW_SIZE	(1u << 5)	/* s */
 #define OPW_TTL		(1u << 6)	/* t */
-#define OPW_TTL_BEFORE	(1u << 7)	/* with OPW_TTL: t stood before the T or N that sets it, so the old one is asked for */
+#define OPW_TTL_BEFORE	(1u << 7)	/* with OPW_TTL: t stood before the T or N that sets it: the old one */
 
 struct op {
 	uint8_t		 verb;		/* enum op_verb */
