@@ -35,6 +35,15 @@ verb_set_start(struct cache *c, int64_t unix_time_at_clock_zero)
 	c->start = unix_time_at_clock_zero;
 }
 
+/* Remaining seconds; what is over must not look like what never ends. */
+static int32_t
+ttl_left(const struct cache_shard *s, uint32_t exp)
+{
+	if (exp == 0)
+		return (OP_TTL_NONE);
+	return (exp > s->now ? (int32_t)(exp - s->now) : 0);
+}
+
 void
 verb_describe(const struct cache_shard *s, const struct item *it, struct op_result *res)
 {
@@ -43,7 +52,7 @@ verb_describe(const struct cache_shard *s, const struct item *it, struct op_resu
 	res->status = OP_OK;
 	res->bits = (item_fetched(it) ? OPR_FETCHED : 0) | (item_binkey(it) ? OPR_BINKEY : 0);
 	res->client_flags = item_client_flags(it);
-	res->ttl = res->ttl_before = exp == 0 ? OP_TTL_NONE : (int32_t)(exp - s->now);
+	res->ttl = res->ttl_before = ttl_left(s, exp);
 	res->la = item_idle(s, it);
 	res->size = item_vlen(it);
 	res->cas = item_cas(it);
@@ -59,7 +68,7 @@ verb_set_ttl(struct cache_shard *s, struct item **itp, uint32_t exp, struct op_r
 		cache_unlink(s, *itp);
 		return (false);
 	}
-	res->ttl = exp == 0 ? OP_TTL_NONE : (int32_t)(exp - s->now);
+	res->ttl = ttl_left(s, exp);
 	return (true);
 }
 
