@@ -138,8 +138,9 @@ cache_writable(const struct cache_shard *s, const struct item *it)
 unsigned
 cache_size_class(size_t size)
 {
-	unsigned log2 = 63 - (unsigned)__builtin_clzll(size | 64), eighth = (size >> (log2 - 2)) & 3;
-	unsigned cls = (log2 - 6) * 4 + eighth + 1;
+	size_t n = size < 64 ? 64 : size;
+	unsigned log2 = 63 - (unsigned)__builtin_clzll(n);
+	unsigned cls = (log2 - 6) * 4 + (unsigned)(n >> (log2 - 2) & 3) + 1;
 
 	return (cls < 63 ? cls : 63);
 }

@@ -90,8 +90,12 @@ consider(struct cache_shard *s, struct item *it, uint64_t hash, struct slot at, 
 		return;
 	}
 	if (s->compacting) {
-		if (item_move(s, at, it, q, credit) || !s->c->conf.evict)
+		if (item_move(s, at, it, q, credit))
 			return;
+		if (!s->c->conf.evict) {	/* it stays, and so does its slab */
+			s->cursor = UINT32_MAX;
+			return;
+		}
 	} else if (!s->merciless) {
 		if (q == Q_SMALL ? credit > 1 : credit > 0)
 			if (item_move(s, at, it, Q_MAIN, q == Q_SMALL ? 0 : credit - 1))
@@ -243,16 +247,23 @@ victim_done(struct cache_shard *s)
 	return (slab_retire(s, no));
 }
 
+/* Room for the items that are kept. */
+static void
+take_reserve(struct cache_shard *s)
+{
+	uint32_t no;
+
+	if (s->spare.n == 0 && (no = pool_take(s->c, s, true)) != SLAB_NONE)
+		list_push(s->c, &s->spare, no);
+}
+
 enum step
 evict_step(struct cache_shard *s, unsigned records)
 {
 	struct slab *sl;
-	uint32_t no;
 
 	if (s->victim == SLAB_NONE) {
-		/* Room for the items that are kept. */
-		if (s->spare.n == 0 && (no = pool_take(s->c, s, true)) != SLAB_NONE)
-			list_push(s->c, &s->spare, no);
+		take_reserve(s);
 		if (!victim_pick(s))
 			return (STEP_NOTHING);
 	}
@@ -281,8 +292,10 @@ evict_due(const struct cache_shard *s)
 bool
 evict_slab(struct cache_shard *s)
 {
-	uint32_t spares = s->spare.n, left = s->queue[Q_SMALL].n + s->queue[Q_MAIN].n + 4;
+	uint32_t spares, left = s->queue[Q_SMALL].n + s->queue[Q_MAIN].n + 4;
 
+	take_reserve(s);
+	spares = s->spare.n;
 	for (unsigned victims = 0; victims <= left;) {
 		s->merciless = victims >= MERCIFUL && s->c->conf.evict;
 		if (evict_step(s, 1) == STEP_NOTHING)
@@ -372,12 +385,13 @@ spare_ensure(struct cache_shard *s, unsigned n)
 
 	if (UNLIKELY(pool_over(s->c)))
 		(void)evict_slab(s);
-	for (unsigned tries = 0; s->spare.n < n; tries++) {
-		if (tries == 16 || (no = slab_gain(s, 0)) == SLAB_NONE)
-			return (false);
+	/* Once memory is full, one more: what is kept of the next victim needs a place. */
+	for (unsigned tries = 0; s->spare.n < n + s->has_reserve && tries < 16; tries++) {
+		if ((no = slab_gain(s, 0)) == SLAB_NONE)
+			break;
 		list_push(s->c, &s->spare, no);
 	}
-	return (true);
+	return (s->spare.n >= n + (s->has_reserve && !s->c->conf.evict));
 }
 
 /*
