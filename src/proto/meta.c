@@ -2,9 +2,9 @@
  * meta.c - lines of the meta commands: a key and single-letter flags, some with an argument.
  *
  * What a letter means is a row of tbl/meta_flags.h, read through a table indexed by the letter; a line is read in one
- * pass. memcached looks at such a line three times (split, check, answer) and each pass has its own errors, so the first error found
- * here is not always the one to tell: after an error the rest is only split, and whatever an earlier pass would
- * have found wins.
+ * pass. memcached looks at such a line three times (split, check, answer) and each pass has its own errors, so the
+ * first error found here is not always the one to tell: after an error the rest is only split, and whatever an earlier
+ * pass would have found wins.
  */
 #include "config.h"
 

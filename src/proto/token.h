@@ -111,8 +111,9 @@ bool	 token_u64(struct slice, uint64_t *out);
 
 /*
  * Flags and expiry times (words that are not empty) of the classic storage commands, which memcached reads with
- * strtol(): white space and a sign may lead, white space of any kind ends. An expiry is cut to 32 bits; flags beyond 32 bits are refused, since
- * what memcached does, to store other flags than those sent, helps nobody. line_end: where reading stops at the latest.
+ * strtol(): white space and a sign may lead, white space of any kind ends. An expiry is cut to 32 bits; flags beyond
+ * 32 bits are refused, since what memcached does, to store other flags than those sent, helps nobody. line_end: where
+ * reading stops at the latest.
  */
 bool	 token_loose_i32(struct slice, const char *line_end, int32_t *out);
 bool	 token_loose_u32(struct slice, const char *line_end, uint32_t *out);
