@@ -371,7 +371,8 @@ input_resume(struct conn *c)
 
 	if (c->rlen <= WORKER_BUF) {
 		buf = c->worker->buf;
-		memcpy(buf, c->rbuf, c->rlen);
+		if (c->rlen > 0)
+			memcpy(buf, c->rbuf, c->rlen);
 	}
 	input_take(c, buf, c->rlen);
 }
