@@ -26,9 +26,10 @@ cmd_prepare(struct ctx *ctx, struct job *jobs, unsigned njobs)
 		if (jobs[i].cmd.shape == SHAPE_WORDS)
 			continue;
 		op->hash = cache_hash(op->key);
-		cache_prefetch_bucket(c, op->hash);
+		if (ctx->looks_up)
+			cache_prefetch_bucket(c, op->hash);
 	}
-	if (njobs < 2)
+	if (njobs < 2 || !ctx->looks_up)
 		return;
 	for (unsigned i = 0; i < njobs; i++)
 		if (jobs[i].cmd.shape != SHAPE_WORDS)

@@ -12,7 +12,7 @@
 #include "route/ring.h"
 
 /* Output blocks a worker keeps for reuse; more are given back to the system. */
-#define OUT_KEEP	(1024 * 1024)
+#define OUT_KEEP	(4 * 1024 * 1024)
 
 static bool
 pool_open(struct ctx *ctx, struct pool *p, const struct conf_store *st,
@@ -73,6 +73,9 @@ ctx_new(struct shared *sh, unsigned id, struct loop *loop, const char **why)
 	ctx->pools = calloc(conf->nstores + 1, sizeof *ctx->pools);
 	if (ctx->outpool == NULL || ctx->ns == NULL || ctx->pools == NULL)
 		goto fail;
+	for (unsigned i = 0; i < conf->nspaces; i++)
+		ctx->looks_up |= conf->spaces[i].primary == NULL ||
+		    conf->spaces[i].local;
 	for (unsigned i = 0; i < conf->nstores; i++)
 		if (!pool_open(ctx, &ctx->pools[i], &conf->stores[i], why))
 			goto fail;

@@ -114,6 +114,7 @@ struct ctx {
 	SLIST_HEAD(, req) free_reqs;
 	unsigned	 nfree_reqs;
 	int		 cfd;		/* descriptor of the client whose input is being carried out, for watchers */
+	bool		 looks_up;	/* some namespace keeps something in the local cache */
 	size_t		 held;		/* bytes of bodies and large values that requests hold outside the cache */
 };
 

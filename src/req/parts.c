@@ -101,6 +101,7 @@ static bool
 parts_ask(struct req *p, struct command *cmd, struct slice *keys)
 {
 	struct cache *c = p->ctx->cache;
+	bool looks_up = p->ctx->looks_up;
 	struct slice ahead[PARTS_AHEAD];
 	uint64_t hash[PARTS_AHEAD];
 	unsigned n;
@@ -109,11 +110,12 @@ parts_ask(struct req *p, struct command *cmd, struct slice *keys)
 		for (n = 0; n < PARTS_AHEAD &&
 		    command_next_key(keys, &ahead[n]); n++) {
 			hash[n] = cache_hash(ahead[n]);
-			cache_prefetch_bucket(c, hash[n]);
+			if (looks_up)
+				cache_prefetch_bucket(c, hash[n]);
 		}
 		if (n == 0)
 			return (true);
-		for (unsigned i = 0; i < n; i++)
+		for (unsigned i = 0; looks_up && i < n; i++)
 			cache_prefetch_item(c, hash[i]);
 		for (unsigned i = 0; i < n; i++) {
 			uint16_t want = cmd->op.want;

@@ -60,7 +60,7 @@ req_get(struct ctx *ctx)
 	}
 	outq_init(&r->out, ctx->outpool, true);
 	r->done = r->filler = r->write = r->fills = false;
-	r->asking = r->failed = r->flush = false;
+	r->asking = r->failed = r->flush = r->hold = false;
 	r->parent = NULL;
 	r->item = NULL;
 	r->value = NULL;
@@ -129,7 +129,7 @@ req_out(struct req *r)
 {
 	if (r->q == NULL)
 		return (NULL);
-	if (TAILQ_FIRST(&r->q->waiting) == r)
+	if (TAILQ_FIRST(&r->q->waiting) == r && !r->hold)
 		return (r->q->out);
 	return (&r->out);
 }

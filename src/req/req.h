@@ -64,6 +64,10 @@ struct req {
 	bool		 filler;	/* only bytes of answers that were ready at once */
 	bool		 write;		/* changes the key: its end is fenced */
 	bool		 fills;		/* what is read or written may enter the local cache */
+	bool		 hold;		/* the answer must not leave yet, although it is written */
+	bool		 asking;	/* parts are still being added */
+	bool		 failed;
+	bool		 flush;
 	uint16_t	 space;		/* index of the namespace */
 	uint32_t	 fence;
 	uint32_t	 asked_at;	/* the cache's clock */
@@ -74,17 +78,20 @@ struct req {
 	struct iovec	*body;		/* pieces of a large body; heap */
 	struct iovec	 body_one;
 
+	struct be_op	 be;
+	union {
+		struct command	 cmd;	/* up to nonce; key and opaque point into buf */
+		struct {
+			char	 cmd_head[offsetof(struct command, nonce)];
+			/* In the place of what is for the parse alone: the fewer cache lines, the cheaper the reply. */
+			char	 buf[OP_KEY_MAX + COMMAND_OPAQUE_MAX + 2];
+		};
+	};
+
 	/* A command made of several: multi-key read, flush_all. Its answer is parts', or the error in buf. */
 	struct replyq	 parts;
 	char		*rest;		/* keys not asked for yet; heap */
 	struct slice	 rest_keys;
-	bool		 asking;	/* parts are still being added */
-	bool		 failed;
-	bool		 flush;
-
-	struct be_op	 be;
-	struct command	 cmd;		/* key and opaque point into buf */
-	char		 buf[OP_KEY_MAX + COMMAND_OPAQUE_MAX + 2];
 };
 
 void		 replyq_init(struct replyq *, struct outq *, void (*advanced)(struct replyq *));

@@ -27,6 +27,8 @@
 #define LOCAL_WANTS	(OPW_VALUE | OPW_FLAGS | OPW_SIZE)
 #define LOCAL_OPTS	(OPF_BINKEY | OPF_NO_BUMP | OPF_CLASSIC)
 #define READ_OPTS	(LOCAL_OPTS | OPF_CAS)
+/* Values that may be too large for a server: there add, replace ... behave unlike any ms. */
+#define OVERSIZE_MIN	(256 * 1024)
 
 #define NS_ADD(ns, field)						\
 	atomic_store_explicit(&(ns)->field,				\
@@ -229,6 +231,64 @@ through_end(struct req *r)
 	req_done(r);
 }
 
+static void
+through_submit(struct req *r)
+{
+	struct pool *p = route_pool(r->ctx, r->space);
+
+	METRIC_ADD(&r->ctx->metrics, store_requests, 1);
+	p->ops->submit(route_pick(p, r->be.op.key, r->be.op.hash), &r->be);
+}
+
+/*
+ * A classic read knows nothing of wins, but it is sent as mg, which takes the win of a stale item. It is given
+ * back before the client hears: the item's unique is asked for, then the item is marked again.
+ */
+static void
+give_back_done(struct be_op *be)
+{
+	struct req *r = CONTAINER_OF(be, struct req, be);
+
+	if (be->err == ERR_NONE && be->res.status == OP_ERROR &&
+	    (be->op.opts & OPF_NEWCAS) != 0) {
+		/* Before 1.6.27 there is no E: the unique changes. */
+		be->op.opts &= (uint16_t)~OPF_NEWCAS;
+		through_submit(r);
+		return;
+	}
+	through_end(r);
+}
+
+static void
+give_back_asked(struct be_op *be)
+{
+	struct req *r = CONTAINER_OF(be, struct req, be);
+	const struct op_result *res = &be->res;
+
+	if (be->err != ERR_NONE || res->status != OP_OK ||
+	    (res->bits & OPR_STALE) == 0) {
+		through_end(r);
+		return;
+	}
+	be->op.verb = OP_DELETE;
+	be->op.opts = OPF_INVALIDATE | OPF_CAS | OPF_NEWCAS;
+	be->op.want = 0;
+	be->op.cas = be->op.newcas = res->cas;
+	be->done = give_back_done;
+	through_submit(r);
+}
+
+static void
+give_back(struct req *r)
+{
+	struct op *op = &r->be.op;
+
+	op->opts = 0;
+	op->want = OPW_CAS;
+	r->be.done = give_back_asked;
+	through_submit(r);
+}
+
 /* be.done of everything that goes to a store. */
 static void
 through_done(struct be_op *be)
@@ -240,6 +300,9 @@ through_done(struct be_op *be)
 	bool known = be->err == ERR_NONE && res->status != OP_ERROR;
 
 	CHECK_OBJ(r, REQ_MAGIC);
+	r->hold = known && r->cmd.op.verb == OP_GET &&
+	    (r->cmd.op.opts & OPF_CLASSIC) != 0 &&
+	    (res->bits & OPR_WON) != 0;
 	if (r->write)
 		fill_write_end(r, known);
 	else if (known && r->fills && res->status == OP_OK)
@@ -267,7 +330,10 @@ through_done(struct be_op *be)
 		if (out != NULL && !answer_line(out, &r->cmd, res))
 			req_broken(r);
 	}
-	through_end(r);
+	if (UNLIKELY(r->hold))
+		give_back(r);
+	else
+		through_end(r);
 }
 
 static struct req *
@@ -279,8 +345,11 @@ through_begin(struct ctx *ctx, unsigned space, struct replyq *q,
 
 	if (r == NULL)
 		return (NULL);
+	METRIC_ADD(&ctx->metrics, requests_inflight, 1);
 	r->space = (uint16_t)space;
 	r->be.op = r->cmd.op;
+	if (cmd->id == CMD_SET || cmd->op.vlen < OVERSIZE_MIN)
+		r->be.op.opts &= (uint16_t)~OPF_CLASSIC;
 	r->be.body = NULL;
 	r->be.nbody = 0;
 	r->be.sink = &fill_sink;
@@ -294,16 +363,6 @@ through_begin(struct ctx *ctx, unsigned space, struct replyq *q,
 	else if (ns->local)
 		r->fence = route_fence(ctx, cmd->op.hash);
 	return (r);
-}
-
-static void
-through_submit(struct req *r)
-{
-	struct pool *p = route_pool(r->ctx, r->space);
-
-	METRIC_ADD(&r->ctx->metrics, store_requests, 1);
-	METRIC_ADD(&r->ctx->metrics, requests_inflight, 1);
-	p->ops->submit(route_pick(p, r->be.op.key, r->be.op.hash), &r->be);
 }
 
 bool
@@ -425,7 +484,6 @@ through_store_value(struct ctx *ctx, unsigned space, struct replyq *q,
 	r->body = value_pieces(v, &r->be.nbody);
 	if (r->body == NULL) {
 		answer_failed(r, "SERVER_ERROR ", "out of memory", 13);
-		METRIC_ADD(&ctx->metrics, requests_inflight, 1);
 		if (r->write)
 			fill_write_end(r, false);
 		through_end(r);
