@@ -48,7 +48,7 @@ struct be_op {
 	enum err	 err;		/* ERR_NONE: res holds */
 	struct op_result res;
 	struct slice	 data;		/* the value when it came whole; p NULL when it went to the sink */
-	const char	*why;		/* err != ERR_NONE: text for the client without "SERVER_ERROR ", server named */
+	const char	*why;		/* err != ERR_NONE: what follows SERVER_ERROR; names the server */
 
 	/* The backend's own. */
 	struct backend	*be;

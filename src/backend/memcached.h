@@ -16,7 +16,8 @@
 #include "conf/model.h"
 #include "proto/upstream.h"
 
-#define MC_HOLD		(16 * 1024)	/* incomplete replies up to here wait whole, larger values go to the sink */
+/* Incomplete replies up to here wait whole, larger values go to the sink. */
+#define MC_HOLD		(16 * 1024)
 #define MC_REPLAY	4096		/* bytes of requests remembered for one more try */
 #define MC_RING_MIN	64
 #define MC_LINE_FLAGS	256		/* a request line without its key is shorter */
@@ -40,7 +41,7 @@ struct mc_conn {
 	uint8_t		 state;		/* enum mc_state */
 	uint8_t		 dialect;	/* enum upstream_dialect; MC_READY */
 	bool		 broken;	/* memory ran out in the middle of a request */
-	bool		 burst;		/* all in flight are plain reads, no byte of reply yet, replay has them */
+	bool		 burst;		/* all in flight are plain reads in `replay`, no byte of reply yet */
 	bool		 replaying;	/* reconnecting for what is in the ring */
 	int		 fd;
 	struct io	 io;

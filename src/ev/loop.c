@@ -3,7 +3,9 @@
  *
  * The base is created without locks and without per-event clock reads: only its own thread touches it, other
  * threads reach it through a list under a mutex and an eventfd. loop_run() drives EVLOOP_ONCE turns
- * itself because libevent has no place to hang "after all ready descriptors were handled".
+ * itself because libevent has no place to hang "after all ready descriptors were handled". Changes go to epoll at
+ * once: batched ones (libevent's changelist) would name descriptors that are closed by then and may be another
+ * thread's.
  */
 #include "config.h"
 
@@ -82,7 +84,6 @@ loop_new(void)
 	if (cfg == NULL || l == NULL)
 		goto fail;
 	event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);
-	event_config_set_flag(cfg, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
 	l->magic = LOOP_MAGIC;
 	STAILQ_INIT(&l->msgs);
 	l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
