@@ -124,8 +124,10 @@ token_loose_u32(struct slice s, const char *line_end, uint32_t *out)
 	uint64_t v;
 
 	if (s.len <= 10 && first_digits(&p, p + s.len, &v)) {
+		if (v > UINT32_MAX)
+			return (false);
 		*out = (uint32_t)v;
-		return (v <= UINT32_MAX);
+		return (true);
 	}
 	if (!loose_number(p, line_end, &neg, &v) || v > UINT32_MAX || (neg && v != 0))
 		return (false);
