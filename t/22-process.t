@@ -126,7 +126,8 @@ def signals():
 
 def stale_pid_file():
 	path = write_file("stale.pid", "999999999\n")
-	with Kvgate(["-P", path]) as kv:
+	with Kvgate(["-P", path]) as kv, kv.client() as c:
+		c.ask(b"mn\r\n", b"MN\r\n", "it runs")
 		wait_for(lambda: "left behind" in kv.stderr() and os.path.getsize(path) < 10, what="the warning")
 		with open(path) as f:
 			is_(int(f.read()), kv.pid, "a stale pid file is warned of and replaced")
