@@ -19,7 +19,7 @@ def keys(seed, count=COUNT, utf8=True):
 	printable = bytes(range(0x21, 0x7f))
 
 	def noise(n):
-		return bytes(rng.choice(printable) for _ in range(n))
+		return bytes(rng.choices(printable, k=n))
 
 	made = []
 	for i in range(count):
