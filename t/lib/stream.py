@@ -202,7 +202,7 @@ class Stream:
 		return self.mutate(one) if self.chance(0.08) else one
 
 	def chunk(self, commands=40, limit=8000):
-		"""The bytes of the next chunk: so many commands, or fewer in so many bytes."""
+		"""The next chunk as a list: so many commands, or fewer in so many bytes."""
 		out, frame = [], Frame()
 		while len(out) < commands and limit > 0:
 			one = self.command()
@@ -211,7 +211,9 @@ class Stream:
 				frame = after
 				out.append(one)
 				limit -= len(one)
-		return b"".join(out) + (b"x" * frame.swallow + b"\r\n")[-frame.swallow:] * (frame.swallow > 0)
+		if frame.swallow:
+			out.append((b"x" * frame.swallow + b"\r\n")[-frame.swallow:])
+		return out
 
 
 class Frame:
@@ -259,7 +261,7 @@ def agreed(line):
 	and kvgate agree; None for other lines. (10-differential.t has the table of reasons.)
 	"""
 	words = line.split()
-	if len(line) < 3 or line[:1] == b" " or re.search(rb"[\0\t\r\v\f]", line) or len(line) > 1900:
+	if len(line) < 3 or line[:1] in b" \x80" or re.search(rb"[\0\t\r\v\f]", line) or len(line) > 1900:
 		return None
 	verb, n = words[0], len(words)
 	hushed = words[-1] == b"noreply"
@@ -324,6 +326,8 @@ def _agreed_meta(verb, words, n):
 		if letter == b"F" and not _number(token, 32) or letter == b"M" and len(token) != 1:
 			return None
 	unsound = len(set(letters)) < len(letters) or not all(f in b"bckqtvfhlsuOCNJDTMIFPLR" for f in letters)
+	if {b"T", b"N", b"t"} <= set(letters):
+		return None     # memcached's t shows whichever of the two came before it
 	if b"L" in letters and b"Ldefault" not in flags:
 		return None     # a namespace
 	if b"b" in letters:
