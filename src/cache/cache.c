@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "cache/internal.h"
+#include "cache/bucket.h"
 
 #define STEP_RECORDS	4u	/* walked per store, once memory is full */
 #define LINK_CREDIT	0u
@@ -111,7 +111,7 @@ hit(struct cache_shard *s, struct item *it, uint32_t bits)
 		return;
 	credit = slot_credit(at);
 	if (credit < 3)
-		slot_set(at, addr_of(s->c, it), credit + 1);
+		slot_credit_set(at, credit + 1);
 	if (it->state != state)
 		it->state = state;
 }
@@ -220,19 +220,30 @@ item_set_cas(struct cache_shard *s, struct item *it, uint64_t cas)
 	it->cas = cas;
 }
 
+/* The slot that has the item's key already; the one found last is the likeliest. */
+static inline struct slot
+slot_of_key(struct cache_shard *s, uint64_t hash, const struct item *it)
+{
+	struct slice key = item_key(it);
+
+	if (s->found != NULL && item_klen(s->found) == key.len &&
+	    same_bytes(item_key_ptr(s->found), key.p, key.len))
+		return (s->found_at);
+	return (index_find(s, hash, key));
+}
+
 uint64_t
 cache_link(struct cache_shard *s, struct item *it, uint64_t cas)
 {
 	uint64_t hash = cache_hash(item_key(it));
-	struct slot at;
-	unsigned credit = LINK_CREDIT;
+	struct slot at = slot_of_key(s, hash, it);
 
 	each_slab(s->c, it, revive_one);
-	if ((at = index_find(s, hash, item_key(it))).b != NULL) {
-		credit = slot_credit(at);
-		item_drop(s, at, item_at(s, slot_addr(at)), DROP_REPLACED);
-	}
-	index_insert(s, hash, addr_of(s->c, it), credit);
+	if (at.b != NULL) {
+		item_forget(s, item_at(s, slot_addr(at)));
+		slot_set(at, addr_of(s->c, it), slot_credit(at));
+	} else
+		index_insert(s, hash, addr_of(s->c, it), LINK_CREDIT);
 	log_account(s, it, true);
 	item_set_cas(s, it, cas);
 	it->state = (it->state & ~ITEM_LA_MASK) | (s->now & ITEM_LA_MASK);

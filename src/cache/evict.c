@@ -10,14 +10,14 @@
 
 #include <string.h>
 
-#include "cache/internal.h"
+#include "cache/bucket.h"
 
 #define SMALL_PERCENT	10u	/* of a shard's slabs in the small queue */
 #define SPARES		2u	/* spare slabs to have at hand once memory is full */
 #define MERCIFUL	4u	/* victims in a row that may keep items, for one slab wanted */
 
 void
-item_drop(struct cache_shard *s, struct slot at, struct item *it, enum drop why)
+item_forget(struct cache_shard *s, struct item *it)
 {
 	const struct item_chain *ch;
 
@@ -25,14 +25,6 @@ item_drop(struct cache_shard *s, struct slot at, struct item *it, enum drop why)
 	s->st.bytes -= item_size(it);
 	s->st.value_bytes -= item_vlen(it);
 	s->found = NULL;
-	if (why == DROP_EVICTED) {
-		s->st.evictions++;
-		s->st.evicted_unfetched += !item_fetched(it);
-	} else if (why == DROP_EXPIRED) {
-		s->st.reclaimed++;
-		s->st.expired_unfetched += !item_fetched(it);
-	}
-	index_remove(s, at);
 	log_account(s, it, false);
 	if (LIKELY(!(it->shape & ITEM_L_CHAIN)))
 		return;
@@ -41,6 +33,20 @@ item_drop(struct cache_shard *s, struct slot at, struct item *it, enum drop why)
 		list_remove(s->c, &s->big, ch->slab[i]);
 		(void)slab_retire(s, ch->slab[i]);
 	}
+}
+
+void
+item_drop(struct cache_shard *s, struct slot at, struct item *it, enum drop why)
+{
+	if (why == DROP_EVICTED) {
+		s->st.evictions++;
+		s->st.evicted_unfetched += !item_fetched(it);
+	} else if (why == DROP_EXPIRED) {
+		s->st.reclaimed++;
+		s->st.expired_unfetched += !item_fetched(it);
+	}
+	index_remove(s, at);
+	item_forget(s, it);
 }
 
 /* Copies the item to the end of a queue; false: no room there. */

@@ -5,8 +5,6 @@
  * grows by one bucket at a time in place (linear hashing): no pause, no second table, and always as full as GROW_AT.
  * The bucket with the highest numbers not yet split hold twice as much as the others; the choice of two
  * evens that out. Invariant: an item is in one of its two buckets, once.
- *
- * Slots are written with relaxed atomic stores because prefetches read them without the lock.
  */
 #include "config.h"
 
@@ -16,7 +14,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "cache/internal.h"
+#include "cache/bucket.h"
 
 #define GROW_AT		66u		/* items per ten buckets of 8 */
 #define LOW15		0x7fff7fff7fff7fffull
@@ -27,36 +25,6 @@ uint64_t
 cache_hash(struct slice key)
 {
 	return (XXH3_64bits(key.p, key.len));
-}
-
-static inline uint16_t
-tag_of(uint64_t hash)
-{
-	uint16_t t = (uint16_t)(hash >> 32);
-
-	return (t != 0 ? t : 1);
-}
-
-/* Both candidates differ by this; from the tag alone, so that either leads to the other. */
-static inline uint32_t
-spread(uint16_t tag)
-{
-	return ((uint32_t)tag * 0x9e3779b1u | 1);
-}
-
-/* All ones up to the highest bit that a bucket's number can have. */
-static inline uint32_t
-mask_of(uint32_t n)
-{
-	return (UINT32_MAX >> __builtin_clz((n - 1) | 1));
-}
-
-static inline uint32_t
-bucket_no(uint32_t x, uint32_t n)
-{
-	uint32_t m = mask_of(n), b = x & m;
-
-	return (b < n ? b : b & m >> 1);
 }
 
 static inline uint64_t
@@ -72,126 +40,38 @@ zero_lanes(uint64_t v)
 	return (~(((v & LOW15) + LOW15) | v | LOW15));
 }
 
-static inline unsigned
-free_slots(const struct bucket *b)
-{
-	return ((unsigned)(__builtin_popcountll(zero_lanes(tag_word(b, 0))) +
-	    __builtin_popcountll(zero_lanes(tag_word(b, 1)))));
-}
-
-static inline uint64_t
-ref_get(const struct bucket *b, unsigned lane)
-{
-	uint64_t v;
-
-	/* The last one's two surplus bytes are the first tag's. */
-	memcpy(&v, (const char *)b + lane * sizeof b->ref[0], sizeof v);
-	return (v & 0xffffffffffffull);
-}
-
-static inline void
-ref_set(struct bucket *b, unsigned lane, uint64_t ref)
-{
-	uint16_t *h = (uint16_t *)(void *)b->ref[lane];
-
-	__atomic_store_n(h, (uint16_t)ref, __ATOMIC_RELAXED);
-	__atomic_store_n(h + 1, (uint16_t)(ref >> 16), __ATOMIC_RELAXED);
-	__atomic_store_n(h + 2, (uint16_t)(ref >> 32), __ATOMIC_RELAXED);
-}
-
-uint64_t
-slot_addr(struct slot sl)
-{
-	return (ref_get(sl.b, sl.lane) >> 4);
-}
-
-unsigned
-slot_credit(struct slot sl)
-{
-	return ((unsigned)ref_get(sl.b, sl.lane) & CREDIT_MAX);
-}
-
-void
-slot_set(struct slot sl, uint64_t addr, unsigned credit)
-{
-	ref_set(sl.b, sl.lane, addr << 4 | credit);
-}
-
 /* The free slot of the bucket with the lowest number; it has one. */
 static struct slot
 free_slot(struct bucket *b)
 {
-	uint64_t z = zero_lanes(tag_word(b, 0));
-	unsigned base = 0;
+	uint32_t m = lanes_equal(b->tag, 0);
 
-	if (z == 0) {
-		z = zero_lanes(tag_word(b, 1));
-		base = 4;
-	}
-	return ((struct slot){ b, base + (unsigned)__builtin_ctzll(z) / 16 });
+	return ((struct slot){ b, lanes_next(&m) });
 }
 
 static void
 slot_fill(struct slot sl, uint16_t tag, uint64_t ref)
 {
 	ref_set(sl.b, sl.lane, ref);
-	__atomic_store_n(&sl.b->tag[sl.lane], tag, __ATOMIC_RELAXED);
+	tag_set(sl.b, sl.lane, tag);
 }
 
 void
 index_remove(struct cache_shard *s, struct slot sl)
 {
-	__atomic_store_n(&sl.b->tag[sl.lane], 0, __ATOMIC_RELAXED);
+	tag_set(sl.b, sl.lane, 0);
 	s->nitems--;
-}
-
-static inline bool
-key_is(const struct item *it, struct slice key)
-{
-	return (item_klen(it) == key.len && memcmp(item_key_ptr(it), key.p, key.len) == 0);
-}
-
-static inline struct slot
-bucket_find(struct cache_shard *s, struct bucket *b, uint16_t tag, struct slice key)
-{
-	uint64_t want = tag * ONES16, hits;
-
-	for (unsigned w = 0; w < 2; w++)
-		for (hits = zero_lanes(tag_word(b, w) ^ want); hits != 0; hits &= hits - 1) {
-			unsigned lane = w * 4 + (unsigned)__builtin_ctzll(hits) / 16;
-
-			if (LIKELY(key_is(item_at(s, ref_get(b, lane) >> 4), key)))
-				return ((struct slot){ b, lane });
-		}
-	return ((struct slot){ NULL, 0 });
-}
-
-struct slot
-index_find(struct cache_shard *s, uint64_t hash, struct slice key)
-{
-	uint32_t n = atomic_load_explicit(&s->nbuckets, memory_order_relaxed);
-	uint16_t tag = tag_of(hash);
-	uint32_t x = (uint32_t)hash;
-	struct slot sl;
-
-	sl = bucket_find(s, &s->index[bucket_no(x, n)], tag, key);
-	if (sl.b == NULL)
-		sl = bucket_find(s, &s->index[bucket_no(x ^ spread(tag), n)], tag, key);
-	return (sl);
 }
 
 static struct slot
 bucket_find_addr(struct bucket *b, uint16_t tag, uint64_t addr)
 {
-	uint64_t want = tag * ONES16, hits;
+	for (uint32_t hits = lanes_equal(b->tag, tag); hits != 0;) {
+		unsigned lane = lanes_next(&hits);
 
-	for (unsigned w = 0; w < 2; w++)
-		for (hits = zero_lanes(tag_word(b, w) ^ want); hits != 0; hits &= hits - 1) {
-			unsigned lane = w * 4 + (unsigned)__builtin_ctzll(hits) / 16;
-
-			if (ref_get(b, lane) >> 4 == addr)
-				return ((struct slot){ b, lane });
-		}
+		if (ref_get(b, lane) >> 4 == addr)
+			return ((struct slot){ b, lane });
+	}
 	return ((struct slot){ NULL, 0 });
 }
 
@@ -238,7 +118,7 @@ split_one(struct cache_shard *s)
 		if (bucket_no(x, n + 1) != n)
 			continue;
 		slot_fill(free_slot(new), tag, ref);
-		__atomic_store_n(&old->tag[i], 0, __ATOMIC_RELAXED);
+		tag_set(old, i, 0);
 	}
 	s->ghosts[n] = s->ghosts[from];
 	atomic_store_explicit(&s->nbuckets, n + 1, memory_order_relaxed);
@@ -334,6 +214,7 @@ index_insert(struct cache_shard *s, uint64_t hash, uint64_t addr, unsigned credi
 	unsigned f1, f2;
 	struct slot sl;
 
+	s->found = NULL;		/* it may be displaced */
 	if (s->nitems * 10ull >= s->nbuckets * (uint64_t)GROW_AT)
 		grow(s);
 	n = s->nbuckets;

@@ -175,15 +175,11 @@ item_piece(const struct cache *c, const struct item_chain *ch)
 }
 
 /* index.c. All under the shard's lock. */
-struct slot	 index_find(struct cache_shard *, uint64_t hash, struct slice key);
 struct slot	 index_find_addr(struct cache_shard *, uint64_t hash, uint64_t addr);
 /* Never fails: may push out (drop) another item. */
 void		 index_insert(struct cache_shard *, uint64_t hash, uint64_t addr, unsigned credit);
 void		 index_remove(struct cache_shard *, struct slot);
 void		 index_clear(struct cache_shard *);
-uint64_t	 slot_addr(struct slot);
-unsigned	 slot_credit(struct slot);
-void		 slot_set(struct slot, uint64_t addr, unsigned credit);
 bool		 ghost_has(const struct cache_shard *, uint64_t hash);
 void		 ghost_add(struct cache_shard *, uint64_t hash);
 
@@ -234,8 +230,10 @@ bool		 evict_slab(struct cache_shard *);
 /* A slab for s: of the pool, its own or another shard's. reserved: how many it holds that it cannot give. */
 uint32_t	 slab_gain(struct cache_shard *, uint32_t reserved);
 bool		 spare_ensure(struct cache_shard *, unsigned n);
+/* The item's bytes are dead; its slot is the caller's to empty or to use again. */
+void		 item_forget(struct cache_shard *, struct item *);
 /* Unlinks and forgets the item; evicted says why, for the counters. */
-enum drop { DROP_UNLINKED, DROP_EVICTED, DROP_EXPIRED, DROP_REPLACED };
+enum drop { DROP_UNLINKED, DROP_EVICTED, DROP_EXPIRED };
 void		 item_drop(struct cache_shard *, struct slot, struct item *, enum drop);
 void		 shard_flush(struct cache_shard *);
 

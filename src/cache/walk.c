@@ -1,7 +1,7 @@
 /* walk.c - all items in turn, by bucket, and the shards' counters summed. */
 #include "config.h"
 
-#include "cache/internal.h"
+#include "cache/bucket.h"
 
 #define LANE_BITS	3
 #define BUCKET_BITS	32
