@@ -250,8 +250,12 @@ give_back_done(struct be_op *be)
 	struct req *r = CONTAINER_OF(be, struct req, be);
 
 	if (be->err == ERR_NONE && be->res.status == OP_ERROR &&
-	    (be->op.opts & OPF_NEWCAS) != 0) {
-		/* Before 1.6.27 there is no E: the unique changes. */
+	    (be->op.opts & OPF_NEWCAS) != 0 &&
+	    (r->cmd.op.want & OPW_CAS) == 0) {
+		/*
+		 * Before 1.6.27 there is no E: the unique changes. A client that was shown the unique would
+		 * then never get its cas through, so there the win is kept.
+		 */
 		be->op.opts &= (uint16_t)~OPF_NEWCAS;
 		through_submit(r);
 		return;
@@ -445,14 +449,18 @@ through_store(struct ctx *ctx, unsigned space, struct replyq *q,
 static struct iovec *
 value_pieces(const struct value *v, int *n)
 {
-	struct iovec *iov = NULL, *more;
+	struct iovec *iov, *more;
 	uint32_t off = 0;
-	int cap = 0, got;
+	int cap = 8, got;
 
 	*n = 0;
+	/* An empty value has no pieces, yet NULL would mean there was no memory. */
+	iov = malloc((size_t)cap * sizeof *iov);
+	if (iov == NULL)
+		return (NULL);
 	while (off < value_len(v)) {
 		if (*n == cap) {
-			cap = cap == 0 ? 8 : cap * 2;
+			cap *= 2;
 			more = realloc(iov, (size_t)cap * sizeof *iov);
 			if (more == NULL) {
 				free(iov);
