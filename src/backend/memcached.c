@@ -14,8 +14,8 @@
 #include "base/check.h"
 #include "obs/log.h"
 
-/* Two bytes are enough to notice replies that slipped, and short to send. */
-#define OPAQUE_MASK	0xffffu
+/* Enough to notice that replies have slipped, and short to send and to read. */
+#define OPAQUES		1000
 
 static void
 mc_body_sent(void *arg)
@@ -158,7 +158,7 @@ mc_put(struct mc_conn *c, struct be_op *op, const struct op *o,
 		return;
 	}
 	end = upstream_put(line, c->dialect, o,
-	    (c->head + c->n) & OPAQUE_MASK,
+	    (c->head + c->n) % OPAQUES,
 	    &mc_slot(c, c->head + c->n)->expect);
 	if (UNLIKELY(end == NULL)) {
 		be_op_end_later(op, ERR_UNSUPPORTED, c->mc->why_old);
