@@ -170,7 +170,7 @@ def memcached_tool():
 # cmd_meta is not among them: memcached counts `mn` alone.
 COUNTERS = """cmd_get cmd_set cmd_flush cmd_touch get_hits get_misses delete_misses delete_hits incr_misses
     incr_hits decr_misses decr_hits cas_misses cas_hits cas_badval touch_hits touch_misses curr_items total_items
-    store_too_large""".split()
+    store_too_large get_expired""".split()
 
 OPERATIONS = [
 	b"get none\r\n",
@@ -213,6 +213,9 @@ OPERATIONS = [
 	b"set big 0 0 2000000\r\n" + b"x" * 2000000 + b"\r\n",
 	b"set quiet 0 0 1 noreply\r\nq\r\n",
 	b"delete quiet noreply\r\n",
+	b"set expired 0 -1 1\r\n1\r\n",
+	b"get expired\r\n",
+	b"get expired\r\n",
 	b"flush_all 1000\r\n",
 ]
 
@@ -238,7 +241,7 @@ def counters_are_memcacheds():
 			    mode + ": cmd_meta counts them all")
 			for name in COUNTERS:
 				# What is in the local cache in front of a fleet is not what clients stored.
-				if mode == "fleet" and name in ("curr_items", "total_items", "store_too_large"):
+				if mode == "fleet" and name in ("curr_items", "total_items", "store_too_large", "get_expired"):
 					continue
 				if name == "total_items":
 					# memcached's own varies: now and then an increment makes a new item.

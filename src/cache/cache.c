@@ -73,12 +73,15 @@ find(struct cache_shard *s, uint64_t hash, struct slice key)
 	struct item *it;
 	uint32_t exp;
 
-	if (at.b == NULL)
+	if (at.b == NULL) {
+		s->was_expired = false;
 		return (NULL);
+	}
 	it = item_at(s, slot_addr(at));
 	exp = item_exptime(it);
 	if (UNLIKELY(exp != 0 && exp <= s->now)) {
 		item_drop(s, at, it, DROP_EXPIRED);
+		s->was_expired = true;
 		return (NULL);
 	}
 	s->found = it;
@@ -90,6 +93,12 @@ struct item *
 cache_find(struct cache_shard *s, uint64_t hash, struct slice key)
 {
 	return (find(s, hash, key));
+}
+
+bool
+cache_was_expired(const struct cache_shard *s)
+{
+	return (s->was_expired);
 }
 
 static struct slot

@@ -61,6 +61,8 @@ void		 cache_unlock(struct cache_shard *);
 
 /* Lock held. NULL: not there, expired or flushed. Valid until unlock, unless pinned. */
 struct item	*cache_find(struct cache_shard *, uint64_t hash, struct slice key);
+/* Lock held, and cache_find() has just found nothing: whether that was an item that had expired. */
+bool		 cache_was_expired(const struct cache_shard *);
 /* Lock held. Counts an access for eviction, sets last access and fetched. */
 void		 cache_hit(struct cache_shard *, struct item *);
 /* Lock held. Removes; the bytes stay valid while pinned. */

@@ -81,6 +81,7 @@ struct cache_shard {		/* lock: lock */
 	uint32_t	 gen;		/* flushes seen */
 	struct item	*found;		/* what cache_find() found last, and where */
 	struct slot	 found_at;
+	bool		 was_expired;	/* what cache_find() last did not find was there, but expired */
 	uint64_t	*ghosts;	/* one word of 4 tags per bucket, newest lowest; never moves */
 	uint32_t	 nitems;
 	uint32_t	 index_cap;	/* buckets paid for */

@@ -130,8 +130,13 @@ get_marks(struct item *it, struct op_result *res, bool won)
 static struct cache_shard *
 get_miss(struct cache_shard *s, struct op_result *res)
 {
+	bool expired = cache_was_expired(s);
+
 	cache_unlock(s);
-	*res = (struct op_result){ .status = OP_MISS };
+	*res = (struct op_result){
+		.status = OP_MISS,
+		.bits = expired ? OPR_EXPIRED : 0,
+	};
 	return (NULL);
 }
 

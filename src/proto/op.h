@@ -94,6 +94,7 @@ enum op_status {
 #define OPR_SENT	(1u << 2)	/* Z: another client has the win */
 #define OPR_FETCHED	(1u << 3)	/* h1 */
 #define OPR_BINKEY	(1u << 4)	/* the item was stored under a base64 key */
+#define OPR_EXPIRED	(1u << 5)	/* OP_MISS: it was there, but had expired */
 
 struct op_result {
 	uint8_t		 status;	/* enum op_status */

@@ -33,12 +33,14 @@ local_get(struct ctx *ctx, struct ns_stats *ns, struct outq *out,
 		METRIC_ADD(m, cmd_get, 1);
 	NS_ADD(ns, gets);
 	if (UNLIKELY(observed(ctx) != 0))
-		observe_get(ctx, ctx->cfd, cmd, s != NULL, res.size);
+		observe_get(ctx, ctx->cfd, cmd, s != NULL, &res);
 	if (s == NULL) {
 		if (touch)
 			METRIC_ADD(m, touch_misses, 1);
 		else
 			METRIC_ADD(m, get_misses, 1);
+		if ((res.bits & OPR_EXPIRED) != 0)
+			METRIC_ADD(m, get_expired, 1);
 		NS_ADD(ns, misses);
 		return (answer_line(out, cmd, &res));
 	}

@@ -28,11 +28,14 @@ is_meta(const struct command *cmd)
 
 void
 observe_get(struct ctx *ctx, int fd, const struct command *cmd, bool hit,
-    uint32_t size)
+    const struct op_result *res)
 {
 	static const struct prefix_counts miss_n = { .gets = 1 },
 	    hit_n = { .gets = 1, .hits = 1 };
 	unsigned what = observed(ctx);
+	uint32_t size = hit ? res->size : 0;
+	const char *status = hit ? "found" :
+	    (res->bits & OPR_EXPIRED) != 0 ? "expired" : "not_found";
 	char key[WATCH_KEY_MAX];
 
 	/* `touch` fetches nothing. */
@@ -44,8 +47,7 @@ observe_get(struct ctx *ctx, int fd, const struct command *cmd, bool hit,
 	watch_key(key, cmd->op.key);
 	watch_line(ctx->shared, OBSERVE_FETCHERS, "type=item_get key=%s "
 	    "status=%s clsid=%u cfd=%d size=%" PRIu32, key,
-	    hit ? "found" : "not_found", hit ? size_class(cmd, size) : 0, fd,
-	    hit ? size : 0);
+	    status, hit ? size_class(cmd, size) : 0, fd, size);
 }
 
 static const char *

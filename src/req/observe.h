@@ -27,8 +27,8 @@ observed(const struct ctx *ctx)
 	    memory_order_relaxed));
 }
 
-/* Out of line, for when observed() is not 0. fd is the client's, size the value's; any lock may be held. */
-void	observe_get(struct ctx *, int fd, const struct command *, bool hit, uint32_t size);
+/* Out of line, for when observed() is not 0. fd is the client's; any lock may be held. */
+void	observe_get(struct ctx *, int fd, const struct command *, bool hit, const struct op_result *);
 void	observe_store(struct ctx *, int fd, const struct command *, enum op_status);
 /* A store that was refused for want of room. */
 void	observe_refused(struct ctx *, int fd, const struct command *, bool too_large);

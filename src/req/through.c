@@ -81,7 +81,7 @@ through_local(struct ctx *ctx, unsigned space, struct outq *out,
 	NS_ADD(&ctx->ns[space], hits);
 	NS_ADD(&ctx->ns[space], local_hits);
 	if (UNLIKELY(observed(ctx) != 0))
-		observe_get(ctx, ctx->cfd, cmd, true, res.size);
+		observe_get(ctx, ctx->cfd, cmd, true, &res);
 	return (answer_item(ctx, out, cmd, &res, s, it));
 }
 
@@ -92,7 +92,7 @@ observe_done(const struct req *r, const struct op_result *res)
 
 	switch (r->cmd.op.verb) {
 	case OP_GET:
-		observe_get(r->ctx, r->cfd, &r->cmd, ok, res->size);
+		observe_get(r->ctx, r->cfd, &r->cmd, ok, res);
 		break;
 	case OP_DELETE:
 		observe_delete(r->ctx, r->cfd, &r->cmd, ok);
