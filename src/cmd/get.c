@@ -26,17 +26,16 @@ get_one(struct client *cl, struct command *cmd)
 {
 	struct ctx *ctx = cl->ctx;
 	unsigned space = keymap_find(ctx->shared->keymap, cmd->op.key);
-	struct outq *out = replyq_out(ctx, &cl->q);
-	bool hit;
+	struct outq *out;
 
-	if (out == NULL)
+	if (ctx->conf->spaces[space].primary == NULL) {
+		out = replyq_out(ctx, &cl->q);
+		return (out != NULL &&
+		    local_run(ctx, &ctx->ns[space], out, cmd) && get_end(out));
+	}
+	if (!through_local(ctx, space, &cl->q, cmd, &out))
 		return (false);
-	if (ctx->conf->spaces[space].primary == NULL)
-		return (local_run(ctx, &ctx->ns[space], out, cmd) &&
-		    get_end(out));
-	if (!through_local(ctx, space, out, cmd, &hit))
-		return (false);
-	return (hit ? get_end(out) :
+	return (out != NULL ? get_end(out) :
 	    through_run(ctx, space, &cl->q, cmd, NULL));
 }
 

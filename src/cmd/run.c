@@ -79,18 +79,18 @@ run_key(struct client *cl, struct command *cmd)
 	struct ctx *ctx = cl->ctx;
 	struct outq *out;
 	unsigned space;
-	bool good, hit;
+	bool good;
 
 	if (!cmd_space(cl, cmd, &space, &good))
 		return (good);
-	out = replyq_out(ctx, &cl->q);
-	if (UNLIKELY(out == NULL))
+	if (ctx->conf->spaces[space].primary == NULL) {
+		out = replyq_out(ctx, &cl->q);
+		return (out != NULL &&
+		    local_run(ctx, &ctx->ns[space], out, cmd));
+	}
+	if (!through_local(ctx, space, &cl->q, cmd, &out))
 		return (false);
-	if (ctx->conf->spaces[space].primary == NULL)
-		return (local_run(ctx, &ctx->ns[space], out, cmd));
-	if (!through_local(ctx, space, out, cmd, &hit))
-		return (false);
-	return (hit || through_run(ctx, space, &cl->q, cmd, NULL));
+	return (out != NULL || through_run(ctx, space, &cl->q, cmd, NULL));
 }
 
 /* What memcached finds out before it reads the body comes before a body without CRLF. */
@@ -123,14 +123,13 @@ run_store(struct client *cl, struct job *job)
 
 	if (!cmd_space(cl, cmd, &space, &good))
 		return (good);
-	out = replyq_out(ctx, &cl->q);
-	if (out == NULL)
-		return (false);
 	if (job->bad_chunk)
 		return (bad_chunk(cl, cmd, space));
-	if (ctx->conf->spaces[space].primary == NULL)
-		return (local_store(ctx, &ctx->ns[space], out, cmd,
-		    job->body));
+	if (ctx->conf->spaces[space].primary == NULL) {
+		out = replyq_out(ctx, &cl->q);
+		return (out != NULL && local_store(ctx, &ctx->ns[space], out,
+		    cmd, job->body));
+	}
 	return (through_store(ctx, space, &cl->q, cmd, job->body));
 }
 
@@ -222,12 +221,12 @@ void
 cmd_body_end(struct client *cl, struct req *r, bool crlf)
 {
 	struct ctx *ctx = cl->ctx;
-	struct outq *out = replyq_out(ctx, &cl->q);
+	struct outq *out;
 	struct value *v = r->value;
 	struct item *it = r->item;
 	bool good;
 
-	if (!crlf || out == NULL) {
+	if (!crlf) {
 		cl->q.broken |= !cmd_say(cl, &r->cmd,
 		    "CLIENT_ERROR bad data chunk");
 		cmd_body_drop(r);
@@ -235,10 +234,13 @@ cmd_body_end(struct client *cl, struct req *r, bool crlf)
 	}
 	r->value = NULL;
 	r->item = NULL;
-	if (it != NULL)
-		good = local_store_item(ctx, &ctx->ns[r->space], out, &r->cmd,
-		    it);
-	else
+	if (it != NULL) {
+		out = replyq_out(ctx, &cl->q);
+		if (out == NULL)
+			cache_abandon(ctx->cache, it);
+		good = out != NULL && local_store_item(ctx,
+		    &ctx->ns[r->space], out, &r->cmd, it);
+	} else
 		good = through_store_value(ctx, r->space, &cl->q, &r->cmd, v);
 	req_done(r);
 	cl->q.broken |= !good;

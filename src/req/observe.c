@@ -130,3 +130,21 @@ observe_delete(struct ctx *ctx, int fd, const struct command *cmd, bool hit)
 	    "cmd=%s clsid=%u cfd=%d size=0", key, is_meta(cmd) ? "md" :
 	    "delete", size_class(cmd, 0), fd);
 }
+
+void
+observe_evicted(void *arg, const struct cache_shard *s, const struct item *it)
+{
+	struct shared *sh = arg;
+	uint32_t exp = item_exptime(it);
+	char key[WATCH_KEY_MAX];
+
+	if (LIKELY((atomic_load_explicit(&sh->observe, memory_order_relaxed) &
+	    OBSERVE_EVICTIONS) == 0))
+		return;
+	watch_key(key, item_key(it));
+	watch_line(sh, OBSERVE_EVICTIONS, "type=eviction key=%s fetch=%s "
+	    "ttl=%" PRId64 " la=%" PRIu32 " clsid=%u size=%" PRIu32, key,
+	    item_fetched(it) ? "yes" : "no",
+	    exp == 0 ? -1 : (int64_t)exp - cache_now(sh->cache),
+	    item_idle(s, it), cache_size_class(item_size(it)), item_vlen(it));
+}

@@ -33,5 +33,7 @@ void	observe_store(struct ctx *, int fd, const struct command *, enum op_status)
 /* A store that was refused for want of room. */
 void	observe_refused(struct ctx *, int fd, const struct command *, bool too_large);
 void	observe_delete(struct ctx *, int fd, const struct command *, bool hit);
+/* cache_conf.evicted, arg is the struct shared. */
+void	observe_evicted(void *arg, const struct cache_shard *, const struct item *);
 
 #endif

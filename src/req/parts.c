@@ -84,16 +84,16 @@ part_get(struct req *p, struct command *cmd)
 {
 	struct ctx *ctx = p->ctx;
 	unsigned space = keymap_find(ctx->shared->keymap, cmd->op.key);
-	struct outq *out = replyq_out(ctx, &p->parts);
-	bool hit;
+	struct outq *out;
 
-	if (out == NULL)
+	if (ctx->conf->spaces[space].primary == NULL) {
+		out = replyq_out(ctx, &p->parts);
+		return (out != NULL &&
+		    local_run(ctx, &ctx->ns[space], out, cmd));
+	}
+	if (!through_local(ctx, space, &p->parts, cmd, &out))
 		return (false);
-	if (ctx->conf->spaces[space].primary == NULL)
-		return (local_run(ctx, &ctx->ns[space], out, cmd));
-	if (!through_local(ctx, space, out, cmd, &hit))
-		return (false);
-	return (hit || through_run(ctx, space, &p->parts, cmd, p));
+	return (out != NULL || through_run(ctx, space, &p->parts, cmd, p));
 }
 
 /* Asks for keys until PARTS_MAX are out or none is left. */

@@ -49,15 +49,15 @@ through_any(const struct ctx *ctx)
 }
 
 bool
-through_local(struct ctx *ctx, unsigned space, struct outq *out,
-    struct command *cmd, bool *hit)
+through_local(struct ctx *ctx, unsigned space, struct replyq *q,
+    struct command *cmd, struct outq **out)
 {
 	const struct conf_ns *ns = &ctx->conf->spaces[space];
 	struct op_result res = { .status = OP_OK };
 	struct cache_shard *s;
 	struct item *it;
 
-	*hit = false;
+	*out = NULL;
 	if (!ns->local || cmd->op.verb != OP_GET ||
 	    (cmd->op.opts & ~LOCAL_OPTS) != 0 ||
 	    (cmd->op.want & ~LOCAL_WANTS) != 0)
@@ -69,7 +69,11 @@ through_local(struct ctx *ctx, unsigned space, struct outq *out,
 		METRIC_ADD(&ctx->metrics, local_misses, 1);
 		return (true);
 	}
-	*hit = true;
+	*out = replyq_out(ctx, q);
+	if (UNLIKELY(*out == NULL)) {
+		cache_unlock(s);
+		return (false);
+	}
 	res.client_flags = item_client_flags(it);
 	res.size = item_vlen(it);
 	if ((cmd->op.opts & OPF_NO_BUMP) == 0)
@@ -82,7 +86,7 @@ through_local(struct ctx *ctx, unsigned space, struct outq *out,
 	NS_ADD(&ctx->ns[space], local_hits);
 	if (UNLIKELY(observed(ctx) != 0))
 		observe_get(ctx, ctx->cfd, cmd, true, &res);
-	return (answer_item(ctx, out, cmd, &res, s, it));
+	return (answer_item(ctx, *out, cmd, &res, s, it));
 }
 
 static void

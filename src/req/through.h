@@ -8,8 +8,11 @@
 
 #include "req/req.h"
 
-/* Answers a read from the local copy if everything it asks for is known there. *hit says whether. */
-bool	through_local(struct ctx *, unsigned space, struct outq *, struct command *, bool *hit);
+/*
+ * Answers a read from the local copy if everything it asks for is known there. *out is where the answer went, NULL:
+ * it is not known here.
+ */
+bool	through_local(struct ctx *, unsigned space, struct replyq *, struct command *, struct outq **out);
 /* Any op without a body. parent: the multi-key read whose part this is, else NULL. */
 bool	through_run(struct ctx *, unsigned space, struct replyq *, struct command *, struct req *parent);
 /* OP_STORE; body is copied before this returns. */
