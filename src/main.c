@@ -24,6 +24,7 @@
 #include "proc/pidfile.h"
 #include "proc/privs.h"
 #include "proc/signals.h"
+#include "req/observe.h"
 
 #define EXIT_USAGE	2
 #define TICK_USEC	(100 * 1000)	/* how late the cache's second may be */
@@ -108,6 +109,8 @@ program_open_cache(struct program *p)
 		.evict = !conf->no_evict,
 		.large_pages = conf->large_pages,
 		.use_cas = !conf->no_cas,
+		.evicted = observe_evicted,
+		.arg = &p->shared,
 	};
 	const char *why = NULL;
 

@@ -373,9 +373,13 @@ def items_and_slabs_are_true():
 
 def evictions_are_counted():
 	with Kvgate(["-m", "2", "-I", "64k"]) as kv, kv.client() as c:
-		for n in range(4000):
-			c.send(b"set key%d 0 0 1000 noreply\r\n%s\r\n" % (n, b"x" * 1000))
-		c.sync()
+		with kv.client() as w:
+			w.ask(b"watch evictions\r\n", b"OK\r\n")
+			for n in range(4000):
+				c.send(b"set key%d 0 0 1000 noreply\r\n%s\r\n" % (n, b"x" * 1000))
+			c.sync()
+			like(w.line(), rb"^ts=\S+ gid=\d+ type=eviction key=key\d+ fetch=no ttl=-1 la=\d+ clsid=\d+ size=1000\n$",
+			    "a watcher sees what is evicted")
 		plain, items = stats(kv), stats(kv, "items")
 		ok(int(plain["evictions"]) >= 4000 - int(plain["curr_items"]) > 0, "what is not there was evicted")
 		is_(items["items:1:evicted"], plain["evictions"], "in stats items as well")

@@ -37,6 +37,9 @@ struct cache_conf {
 	bool		 evict;		/* false: -M, stores fail instead */
 	bool		 large_pages;	/* -L */
 	bool		 use_cas;	/* false: -C, CAS is 0 */
+	/* Called for each item that is evicted, with its lock held; NULL: nobody wants to know. */
+	void		(*evicted)(void *arg, const struct cache_shard *, const struct item *);
+	void		*arg;
 };
 
 enum cache_err { CACHE_OK, CACHE_TOO_LARGE, CACHE_NO_MEMORY };

@@ -41,6 +41,8 @@ item_drop(struct cache_shard *s, struct slot at, struct item *it, enum drop why)
 	if (why == DROP_EVICTED) {
 		s->st.evictions++;
 		s->st.evicted_unfetched += !item_fetched(it);
+		if (s->c->conf.evicted != NULL)
+			s->c->conf.evicted(s->c->conf.arg, s, it);
 	} else if (why == DROP_EXPIRED) {
 		s->st.reclaimed++;
 		s->st.expired_unfetched += !item_fetched(it);
