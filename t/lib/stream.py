@@ -40,8 +40,11 @@ TOKENS = {
 
 
 class Stream:
-	def __init__(self, seed):
+	"""stale: whether md and ms have I, so that items become stale."""
+
+	def __init__(self, seed, stale=True):
 		self.rng = random.Random(seed)
+		self.stale = [b"I"] if stale else []
 
 	# -- words
 
@@ -145,9 +148,9 @@ class Stream:
 			words = self.flags(letters, 7)
 			return b" ".join([verb, self.meta_key(words)] + words) + b"\r\n"
 		if verb == b"md":
-			words = self.flags([b"k", b"q", b"C", b"I", b"T", b"O", b"L"], 4)
+			words = self.flags([b"k", b"q", b"C", b"T", b"O", b"L"] + self.stale, 4)
 			return b" ".join([verb, self.meta_key(words)] + words) + b"\r\n"
-		words = self.flags([b"k", b"q", b"c", b"s", b"C", b"F", b"I", b"T", b"O", b"P"], 5)
+		words = self.flags([b"k", b"q", b"c", b"s", b"C", b"F", b"T", b"O", b"P"] + self.stale, 5)
 		if self.chance(0.4):
 			words.append(b"M" + self.pick(b"E", b"A", b"P", b"R", b"S", b"e", b"a", b"p", b"r", b"s"))
 		self.rng.shuffle(words)
@@ -331,8 +334,8 @@ def _agreed_meta(verb, words, n):
 	if b"L" in letters and b"Ldefault" not in flags:
 		return None     # a namespace
 	if b"b" in letters:
-		if verb == b"ms" or b"N" in letters:
-			return None     # memcached shows some of these keys plainly later
+		if verb == b"ms" or b"N" in letters or b"k" in letters:
+			return None     # keys are shown so or so
 		if verb != b"mg" and not BASE64.fullmatch(words[1]):
 			return None
 	if verb == b"md" and unsound or verb == b"ms" and (unsound and b"q" in letters or b"s" in letters or b"N" in letters):

@@ -14,7 +14,7 @@ The format, line by line:
 	@ open                      ends amid a value or a line: close our half, do not quit
 	@ closes                    the server closes by itself
 	@ whole                     not for splitting at every byte (large, or slow)
-	@ only local                or fleet: has no meaning in the other mode
+	@ only local ROW            or fleet: the other mode differs, for the reason in ROW
 	~ sync                      wait here for all answers so far
 	~ until mg k => EN          repeat this command until it is answered so (expiry)
 
@@ -41,7 +41,7 @@ import re
 
 from kvt import Client, wait_for
 
-__all__ = "Transcript load_corpus canon same show play expected whole each_byte at_random Uniques exchange flush".split()
+__all__ = "Transcript load_corpus canon same show play expected ACCESS whole each_byte at_random Uniques exchange flush".split()
 
 
 class Transcript:
@@ -52,7 +52,8 @@ class Transcript:
 		self.why = None
 		self.end = "quit"       # or open, closes
 		self.whole = False
-		self.only = None
+		self.only = None        # a mode
+		self.row = None         # why only there
 
 	@property
 	def title(self):
@@ -118,7 +119,7 @@ def _option(t, word, *args):
 	elif word == "whole":
 		t.whole = True
 	elif word == "only":
-		(t.only,) = args
+		t.only, t.row = args
 	else:
 		raise ValueError("no such option: " + word)
 
@@ -163,7 +164,7 @@ class Uniques:
 
 _VALUE = re.compile(rb"(VALUE [^ ]+ \d+ (\d+))(?: (\d+))?(\r\n)")
 _META = re.compile(rb"(?:HD|EN|EX|NF|NS|VA (\d+))(?: [^\n]*)?\r\n")
-_ME = re.compile(rb"(ME [^ ]+ )exp=(-?\d+) la=(\d+) cas=(\d+) (fetch=\w+) cls=\d+ size=\d+\r\n")
+_ME = re.compile(rb"(ME [^ ]+ )exp=(-?\d+) la=(\d+) cas=(\d+) fetch=(\w+) cls=\d+ size=\d+\r\n")
 
 
 def canon(reply, uniques):
@@ -183,15 +184,16 @@ def canon(reply, uniques):
 			for word in re.split(rb"( )", line[:-2]):
 				if re.fullmatch(rb"c\d+", word):
 					out.append(b"c" + uniques.name(word[1:]))
-				elif re.fullmatch(rb"[tl]\d+", word):
+				elif re.fullmatch(rb"[tlh]\d+", word):
 					n = int(word[1:])
-					out.append((word[:1], n if n < 1 << 31 else 0))
+					out.append((word[:1].decode(), n if n < 1 << 31 else 0))
 				else:
 					out.append(word)
 			out.append(b"\r\n")
 		elif me:
-			out += [me.group(1), ("exp", int(me.group(2))) if me.group(2) != b"-1" else b"exp=-1",
-			    ("la", int(me.group(3))), b" cas=" + uniques.name(me.group(4)), me.group(5), b"\r\n"]
+			out += [me.group(1), ("exp=", int(me.group(2))) if me.group(2) != b"-1" else b"exp=-1",
+			    (" la=", int(me.group(3))), b" cas=" + uniques.name(me.group(4)),
+			    (" fetch=", int(me.group(5) == b"yes")), b"\r\n"]
 		elif line.startswith(b"VERSION "):
 			out.append(b"VERSION\r\n")
 		elif not line.startswith(b"STAT "):
@@ -211,10 +213,15 @@ def expected(t):
 	return canon(t.expect, uniques)
 
 
-def same(a, b, slack=2):
+ACCESS = ("h", "l", " la=", " fetch=")       # what tells of earlier reads
+
+
+def same(a, b, slack=2, but=()):
+	"""Whether two normal forms agree; numbers with a name in `but` are not looked at."""
 	def alike(x, y):
-		if isinstance(x, tuple) and isinstance(y, tuple):
-			return x[0] == y[0] and abs(x[1] - y[1]) <= slack
+		if isinstance(x, tuple) and isinstance(y, tuple) and x[0] == y[0]:
+			exact = x[0] in ("h", " fetch=")
+			return x[0] in but or abs(x[1] - y[1]) <= (0 if exact else slack)
 		return x == y
 
 	return len(a) == len(b) and all(map(alike, a, b))
@@ -222,8 +229,7 @@ def same(a, b, slack=2):
 
 def show(parts, limit=1500):
 	"""A normal form for people, an answer per line."""
-	text = "".join("%s%s" % (p[0].decode() if isinstance(p[0], bytes) else p[0], p[1])
-	    if isinstance(p, tuple) else p.decode("latin1") for p in parts)
+	text = "".join("%s%s" % p if isinstance(p, tuple) else p.decode("latin1") for p in parts)
 	text = text.encode("unicode_escape").decode().replace("\\n", "\\n\n")
 	return text if len(text) <= limit else text[:limit] + "... (%d characters)" % len(text)
 
