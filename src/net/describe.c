@@ -55,6 +55,8 @@ describe_end(int fd, bool far, char *buf, size_t size)
 static const char *
 conn_state(const struct conn *c)
 {
+	if (c->cl.watching)
+		return ("conn_watch");
 	if (c->body != NULL)
 		return ("conn_nread");
 	if (c->swallow > 0)
