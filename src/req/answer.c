@@ -33,6 +33,13 @@ put_line(char *p, const struct command *cmd, const struct op_result *res)
 	}
 }
 
+/* Longest line for this command's key: numbers, flags, an opaque, me's text. Keeps short answers in short blocks. */
+static inline size_t
+line_max(const struct command *cmd)
+{
+	return (REPLY_LINE_MAX - 2 * OP_KEY_MAX + 2 * cmd->op.key.len);
+}
+
 static inline char *
 put_crlf(char *p)
 {
@@ -45,7 +52,7 @@ bool
 answer_line(struct outq *out, const struct command *cmd,
     const struct op_result *res)
 {
-	char *p = outq_reserve(out, REPLY_LINE_MAX);
+	char *p = outq_reserve(out, line_max(cmd));
 
 	if (UNLIKELY(p == NULL))
 		return (false);
@@ -107,7 +114,7 @@ answer_item(struct ctx *ctx, struct outq *out, const struct command *cmd,
 	len = item_vlen(it);
 	if (len > VALUE_COPY_MAX)
 		return (answer_item_pinned(ctx, out, cmd, res, s, it));
-	p = outq_reserve(out, REPLY_LINE_MAX + len + 2);
+	p = outq_reserve(out, line_max(cmd) + len + 2);
 	if (UNLIKELY(p == NULL)) {
 		cache_unlock(s);
 		return (false);
@@ -129,7 +136,7 @@ answer_data(struct outq *out, const struct command *cmd,
     const struct op_result *res, struct slice value)
 {
 	bool small = value.len <= VALUE_COPY_MAX;
-	char *p = outq_reserve(out, REPLY_LINE_MAX +
+	char *p = outq_reserve(out, line_max(cmd) +
 	    (small ? value.len + 2 : 0));
 	char *e;
 
