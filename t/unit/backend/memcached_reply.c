@@ -314,6 +314,118 @@ no_memcached_at_all(void)
 	fake_stop(&f);
 }
 
+/* ---- answers with something wrong somewhere ---- */
+
+#define MUTANT_BATCH	12
+
+static uint32_t
+chance(struct fake *f, uint32_t n)
+{
+	f->seen = f->seen * 1664525u + 1013904223u;
+	return ((f->seen >> 8) % n);
+}
+
+static size_t
+mutate(struct fake *f, char *buf, size_t len)
+{
+	size_t at = chance(f, (uint32_t)len), n = 1 + chance(f, 20);
+
+	if (n > len - at)
+		n = len - at;
+	switch (chance(f, 5)) {
+	case 0:				/* something is missing */
+		memmove(buf + at, buf + at + n, len - at - n);
+		return (len - n);
+	case 1:				/* comes twice */
+		memmove(buf + at + n, buf + at, len - at);
+		return (len + n);
+	case 2:
+		buf[at] = "\r\n 0O9V\0-"[chance(f, 9)];
+		return (len);
+	case 3:
+		buf[at] ^= (char)(1u << chance(f, 8));
+		return (len);
+	default:			/* ends too soon */
+		return (at);
+	}
+}
+
+static void
+mutant_script(struct fake *f, int fd, unsigned nth)
+{
+	static char out[200000];
+	char line[300];
+	size_t len = 0, off = 0;
+
+	(void)nth;
+	for (unsigned i = 0; i < MUTANT_BATCH; i++) {
+		size_t n = i == 5 ? 40000 : i * 100;
+
+		if (!fake_line(f, fd, line, sizeof line))
+			return;
+		len += (size_t)snprintf(out + len, 100, "VA %zu f0 %s\r\n", n,
+		    opaque_of(line));
+		memset(out + len, 'a' + (int)i, n);
+		memcpy(out + len + n, "\r\n", 2);
+		len += n + 2;
+	}
+	len = mutate(f, out, len);
+	while (off < len) {
+		size_t n = 1 + chance(f, chance(f, 2) == 0 ? 50 : 30000);
+
+		if (n > len - off)
+			n = len - off;
+		if (send(fd, out + off, n, MSG_NOSIGNAL) < 0)
+			return;
+		off += n;
+	}
+	shutdown(fd, SHUT_WR);
+	fake_hang(f, fd);
+}
+
+/* Whatever comes, each op ends once and nobody gets a value that begins as another's does. */
+static void
+mutants(void)
+{
+	enum { ROUNDS = 300 };
+	struct fake f;
+	struct place p;
+	struct backend *be;
+	unsigned ended = 0, failed = 0, wrong = 0;
+
+	fake_start(&f, mutant_script, META_VERSION);
+	place_init(&p, f.port);
+	p.store.retry_min = p.store.retry_max = 1000;
+	be = place_open(&p);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct call *c[MUTANT_BATCH];
+
+		run_until(is_up, be);
+		for (unsigned k = 0; k < MUTANT_BATCH; k++) {
+			c[k] = get_new("key");
+			/* Writes are not asked a second time. */
+			c[k]->op.op.opts = OPF_TTL;
+			call_submit(be, c[k]);
+		}
+		ended += run_all();
+		for (unsigned k = 0; k < MUTANT_BATCH; k++) {
+			failed += c[k]->op.err != ERR_NONE;
+			/* A byte in a value may be another, but not where it begins and ends. */
+			if (c[k]->op.err == ERR_NONE && c[k]->value_len > 1 &&
+			    c[k]->value[0] != (char)('a' + k) &&
+			    c[k]->value[c[k]->value_len - 1] != (char)('a' + k))
+				wrong++;
+			call_free(c[k]);
+		}
+	}
+	is_u(ended, ROUNDS, "mutants: all gets end");
+	is_u(wrong, 0, "mutants: nobody gets what is another's");
+	ok(failed > ROUNDS && failed < ROUNDS * MUTANT_BATCH, "mutants: %u of %u fail",
+	    failed, ROUNDS * MUTANT_BATCH);
+	ops->close(&be);
+	fake_stop(&f);
+}
+
 int
 main(void)
 {
@@ -323,6 +435,7 @@ main(void)
 	unasked_bytes();
 	split_replies();
 	no_memcached_at_all();
+	mutants();
 	ok(*loop_slot(loop, LOOP_SLOT_BACKEND) == NULL, "nothing is left on the loop");
 	loop_free(&loop);
 	return (done_testing());
