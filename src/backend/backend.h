@@ -94,7 +94,7 @@ struct be_ops {
 	 */
 	struct backend	*(*open)(struct loop *, const struct conf_store *, const struct conf_server *,
 			    const char **why);
-	/* Fails what is in flight with ERR_CANCELLED (done() is called), then frees and NULLs. Not from within done(). */
+	/* Ends what is in flight with ERR_CANCELLED (done() is called), then frees. Not from within done(). */
 	void		 (*close)(struct backend **);
 	/* Never blocks. Copies what it needs of the op's line; output leaves at the end of the turn. */
 	void		 (*submit)(struct backend *, struct be_op *);
