@@ -270,7 +270,7 @@ conn_readable(int fd, void *arg)
 			conn_close(&c);
 			return;
 		}
-		n = read(c->fd, at, room);
+		n = recv(c->fd, at, room, 0);
 	}
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
