@@ -82,8 +82,8 @@ input_close(struct conn *c, enum parse_close why)
 		[PARSE_CLOSE_NONE] = "nothing",
 		[PARSE_CLOSE_LONG_LINE] = "a line that is too long",
 		[PARSE_CLOSE_HTTP] = "an HTTP request",
-		[PARSE_CLOSE_BINARY] = "the binary protocol, which is not "
-		    "spoken here: set the client to the text protocol",
+		[PARSE_CLOSE_BINARY] = ("the binary protocol, which is not "
+		    "spoken here: set the client to the text protocol"),
 	};
 
 	if (why == PARSE_CLOSE_BINARY)
