@@ -226,17 +226,16 @@ take_rest(struct meta *m, const char *p, const char *end, unsigned n, const char
 }
 
 /*
- * All flags in [p, end); n: how many words came before. False when a word begins with what no flag can: then
- * nothing of the line counts.
+ * All flags in [p, end); n: how many words came before, seen: the flags among them. False when a word begins with
+ * what no flag can: then nothing of the line counts.
  */
-static inline bool
-take_flags(struct meta *m, const char *p, const char *end, unsigned n, enum who who)
+static inline bool __attribute__((always_inline))
+take_flags(struct meta *m, const char *p, const char *end, unsigned n, uint64_t seen, enum who who)
 {
 	const struct flag_row *const mine = rows[who];
 	struct command *cmd = m->cmd;
 	const char *e;
 	unsigned opts = 0, want = 0;
-	uint64_t seen = 0;
 
 	for (; (p = token_skip(p, end)) < end; p = e) {
 		unsigned at = (unsigned char)*p - (unsigned)'A';
@@ -304,7 +303,7 @@ finish_arith(struct op *op, char mode)
  * me minds no flag but a b right behind the key; memcached heeds that one only when yet another word follows, which
  * surprises whoever types it.
  */
-static void __attribute__((noinline, cold))
+static enum parse_rc __attribute__((noinline, cold))
 parse_debug(struct meta *m, const char *p, const char *end)
 {
 	struct op *op = &m->cmd->op;
@@ -324,12 +323,11 @@ parse_debug(struct meta *m, const char *p, const char *end)
 		}
 		p = e;
 	}
-	if (m->failed)
-		parse_bad(m->cmd, PARSE_BAD_FORMAT, 0);
+	return (m->failed ? parse_bad(m->cmd, PARSE_BAD_FORMAT, 0) : PARSE_DONE);
 }
 
 /* The errors of the checking pass and of the later ones, in the order in which memcached meets them. */
-static void __attribute__((noinline))
+static enum parse_rc __attribute__((noinline))
 finish(struct meta *m, size_t keylen)
 {
 	struct command *cmd = m->cmd;
@@ -348,10 +346,10 @@ finish(struct meta *m, size_t keylen)
 		error = finish_arith(&cmd->op, m->mode);
 	if (error == NULL && cmd->opaque.len > COMMAND_OPAQUE_MAX)
 		error = "CLIENT_ERROR opaque token too long";
-	if (UNLIKELY(error != NULL)) {
-		cmd->quiet = false;
-		parse_bad(cmd, error, swallow);
-	}
+	if (LIKELY(error == NULL))
+		return (PARSE_DONE);
+	cmd->quiet = false;
+	return (parse_bad(cmd, error, swallow));
 }
 
 /* ms: the length. False: unreadable, so the body is not to be swallowed. */
@@ -368,39 +366,117 @@ take_length(struct command *cmd, const char **p, const char *end)
 	return (true);
 }
 
-/* <cm> <key> <flag>*, and ms with its length before the flags. */
-void
-parse_meta(struct command *cmd, const char *p, const char *end)
+/* What a line begins with once its key is known. */
+static inline void
+begin(struct command *cmd, struct slice key, enum op_verb verb)
 {
-	static const struct { uint8_t verb, who; } kinds[CMD_COUNT] = {
-		[CMD_MG] = { OP_GET, WHO_G }, [CMD_MS] = { OP_STORE, WHO_S }, [CMD_MD] = { OP_DELETE, WHO_D },
-		[CMD_MA] = { OP_ARITH, WHO_A }, [CMD_ME] = { OP_DEBUG, WHO_DEBUG },
-	};
-	enum who who = (enum who)kinds[cmd->id].who;
-	struct slice key = token_next(cmd->line.p, &p, end);
-	struct meta m = { .cmd = cmd, .error = PARSE_BAD_FORMAT };
-	struct op *op = &cmd->op;
-
 	cmd->nrflags = 0;
 	cmd->opaque.len = cmd->nonce.len = cmd->space.len = 0;
-	op->key = key;
-	op->verb = kinds[cmd->id].verb;
-	if (UNLIKELY(key.len == 0 || (who == WHO_S && !take_length(cmd, &p, end)))) {
-		parse_bad(cmd, PARSE_BAD_FORMAT, 0);
-		return;
-	}
-	if (UNLIKELY(who == WHO_DEBUG)) {
-		parse_debug(&m, p, end);
-		return;
-	}
+	cmd->op.key = key;
+	cmd->op.verb = (uint8_t)verb;
+}
+
+/* A line of who's command; inlined once for each, so that the branches of the others are folded. */
+static inline enum parse_rc __attribute__((always_inline))
+parse_line(struct command *cmd, const char *p, const char *end, enum who who)
+{
+	static const uint8_t verbs[] = { [WHO_G] = OP_GET, [WHO_S] = OP_STORE, [WHO_D] = OP_DELETE,
+	    [WHO_A] = OP_ARITH, [WHO_DEBUG] = OP_DEBUG };
+	struct slice key = token_next(cmd->line.p, &p, end);
+	struct meta m = { .cmd = cmd, .error = PARSE_BAD_FORMAT };
+
+	begin(cmd, key, (enum op_verb)verbs[who]);
+	if (UNLIKELY(key.len == 0 || (who == WHO_S && !take_length(cmd, &p, end))))
+		return (parse_bad(cmd, PARSE_BAD_FORMAT, 0));
+	if (who == WHO_DEBUG)
+		return (parse_debug(&m, p, end));
 	if (who == WHO_A)
-		op->delta = 1;
-	if (UNLIKELY(!take_flags(&m, p, end, who == WHO_S ? 3 : 2, who))) {
+		cmd->op.delta = 1;
+	if (UNLIKELY(!take_flags(&m, p, end, who == WHO_S ? 3 : 2, 0, who))) {
 		cmd->quiet = false;
-		parse_bad(cmd, PARSE_BAD_FORMAT, 0);
-		return;
+		return (parse_bad(cmd, PARSE_BAD_FORMAT, 0));
 	}
-	/* mg has no later errors but the opaque's. */
-	if (who != WHO_G || UNLIKELY(m.failed || key.len > OP_KEY_MAX || cmd->opaque.len > COMMAND_OPAQUE_MAX))
-		finish(&m, key.len);
+	return (finish(&m, key.len));
+}
+
+static enum parse_rc __attribute__((noinline))
+parse_others(struct command *cmd, const char *p, const char *end)
+{
+	switch (cmd->id) {
+	case CMD_MS:
+		return (parse_line(cmd, p, end, WHO_S));
+	case CMD_MD:
+		return (parse_line(cmd, p, end, WHO_D));
+	case CMD_MA:
+		return (parse_line(cmd, p, end, WHO_A));
+	default:
+		return (parse_line(cmd, p, end, WHO_DEBUG));
+	}
+}
+
+/* The rest of an mg from p on, of which some plain flags are done. */
+static enum parse_rc __attribute__((noinline))
+parse_mg_rest(struct command *cmd, const char *p, const char *end, uint64_t seen)
+{
+	struct meta m = { .cmd = cmd, .error = PARSE_BAD_FORMAT };
+	size_t keylen = cmd->op.key.len;
+
+	for (unsigned i = 0; i < cmd->nrflags; i++)
+		if (cmd->rflags[i] == 't')
+			m.ttl_at = (uint8_t)(i + 1);
+	if (UNLIKELY(!take_flags(&m, p, end, 2 + (unsigned)__builtin_popcountll(seen), seen, WHO_G))) {
+		cmd->quiet = false;
+		return (parse_bad(cmd, PARSE_BAD_FORMAT, 0));
+	}
+	/* No later errors but the opaque's. */
+	if (UNLIKELY(m.failed || keylen > OP_KEY_MAX || cmd->opaque.len > COMMAND_OPAQUE_MAX))
+		return (finish(&m, keylen));
+	return (PARSE_DONE);
+}
+
+/*
+ * mg. A loop of its own for flags without arguments, one space before each: most lines have no others, and it keeps all
+ * it needs in registers.
+ */
+static inline enum parse_rc
+parse_mg(struct command *cmd, const char *p, const char *end)
+{
+	struct slice key = token_next(cmd->line.p, &p, end);
+	unsigned opts = 0, want = 0, n = 0;
+	uint64_t seen = 0;
+
+	begin(cmd, key, OP_GET);
+	if (UNLIKELY(key.len == 0))
+		return (parse_bad(cmd, PARSE_BAD_FORMAT, 0));
+	for (; p < end; p += 2) {
+		const struct flag_row *row;
+		unsigned at;
+
+		if (end - p != 2 && (end - p < 2 || p[2] != ' '))
+			break;
+		at = (unsigned char)p[1] - (unsigned)'A';
+		if (at >= LETTERS || (seen >> at & 1) != 0)
+			break;
+		row = &rows[WHO_G][at];
+		if (row->arg != ARG_NONE && row->arg != ARG_TTL)
+			break;
+		seen |= (uint64_t)1 << at;
+		opts |= row->opt;
+		want |= row->want;
+		cmd->rflags[n] = p[1];
+		n += row->echoed;
+	}
+	cmd->nrflags = (uint8_t)n;
+	cmd->op.opts = (uint16_t)opts;
+	cmd->op.want = (uint16_t)want;
+	if (UNLIKELY(p < end || key.len > OP_KEY_MAX))
+		return (parse_mg_rest(cmd, p, end, seen));
+	return (PARSE_DONE);
+}
+
+/* <cm> <key> <flag>*, and ms with its length before the flags. */
+enum parse_rc
+parse_meta(struct command *cmd, const char *p, const char *end)
+{
+	return (LIKELY(cmd->id == CMD_MG) ? parse_mg(cmd, p, end) : parse_others(cmd, p, end));
 }

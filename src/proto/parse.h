@@ -18,21 +18,22 @@
 #define PARSE_VLEN_MAX		(INT32_MAX - 2)
 
 /* Turns the command into CMD_BAD. swallow: bytes after the line to throw away. */
-static inline void
+static inline enum parse_rc
 parse_bad(struct command *cmd, const char *error, uint64_t swallow)
 {
 	cmd->id = CMD_BAD;
 	cmd->has_body = false;
 	cmd->error = error;
 	cmd->swallow = swallow;
+	return (PARSE_DONE);
 }
 
-/* SHAPE_KEYS, SHAPE_TOUCHKEYS, SHAPE_STORE, SHAPE_KEY. */
-void	 parse_keys(struct command *, const char *p, const char *end);
-void	 parse_touchkeys(struct command *, const char *p, const char *end);
-void	 parse_store(struct command *, const char *p, const char *end);
-void	 parse_key(struct command *, const char *p, const char *end);
+/* SHAPE_KEYS, SHAPE_TOUCHKEYS, SHAPE_STORE, SHAPE_KEY. All come to PARSE_DONE: saying so makes the last call a jump. */
+enum parse_rc	 parse_keys(struct command *, const char *p, const char *end);
+enum parse_rc	 parse_touchkeys(struct command *, const char *p, const char *end);
+enum parse_rc	 parse_store(struct command *, const char *p, const char *end);
+enum parse_rc	 parse_key(struct command *, const char *p, const char *end);
 /* SHAPE_META and SHAPE_MSET. May write to the line: see proto_parse(). */
-void	 parse_meta(struct command *, const char *p, const char *end);
+enum parse_rc	 parse_meta(struct command *, const char *p, const char *end);
 
 #endif

@@ -19,7 +19,7 @@ command_next_key(struct slice *keys, struct slice *key)
 }
 
 /* Counts and checks the keys in [p, end). */
-static void
+static inline enum parse_rc
 take_keys(struct command *cmd, const char *p, const char *end)
 {
 	const char *line = cmd->line.p, *e;
@@ -30,27 +30,25 @@ take_keys(struct command *cmd, const char *p, const char *end)
 	for (; p < end; p = token_skip(e, end)) {
 		e = token_end(line, p, end);
 		if (UNLIKELY(e - p > OP_KEY_MAX)) {
-			parse_bad(cmd, PARSE_BAD_FORMAT, 0);
-			return;
+			return (parse_bad(cmd, PARSE_BAD_FORMAT, 0));
 		}
 		if (n++ == 0)
 			cmd->op.key = slice_of(p, (size_t)(e - p));
 	}
 	cmd->nkeys = n;
-	if (UNLIKELY(n == 0))
-		parse_bad(cmd, PARSE_BAD_FORMAT, 0);
+	return (LIKELY(n > 0) ? PARSE_DONE : parse_bad(cmd, PARSE_BAD_FORMAT, 0));
 }
 
-void
+enum parse_rc
 parse_keys(struct command *cmd, const char *p, const char *end)
 {
 	cmd->op.verb = OP_GET;
 	cmd->op.opts = OPF_CLASSIC;
 	cmd->op.want = OPW_VALUE | OPW_FLAGS | (cmd->id == CMD_GETS ? OPW_CAS : 0);
-	take_keys(cmd, p, end);
+	return (take_keys(cmd, p, end));
 }
 
-void
+enum parse_rc
 parse_touchkeys(struct command *cmd, const char *p, const char *end)
 {
 	struct slice exptime = token_next(cmd->line.p, &p, end);
@@ -59,11 +57,10 @@ parse_touchkeys(struct command *cmd, const char *p, const char *end)
 	cmd->op.want = OPW_VALUE | OPW_FLAGS | (cmd->id == CMD_GATS ? OPW_CAS : 0);
 	cmd->op.opts = OPF_TTL | OPF_CLASSIC;
 	if (token_skip(p, end) == end)
-		parse_bad(cmd, PARSE_BAD_FORMAT, 0);
-	else if (!token_i32(exptime, &cmd->op.ttl))
-		parse_bad(cmd, "CLIENT_ERROR invalid exptime argument", 0);
-	else
-		take_keys(cmd, p, end);
+		return (parse_bad(cmd, PARSE_BAD_FORMAT, 0));
+	if (!token_i32(exptime, &cmd->op.ttl))
+		return (parse_bad(cmd, "CLIENT_ERROR invalid exptime argument", 0));
+	return (take_keys(cmd, p, end));
 }
 
 static enum op_mode
@@ -84,7 +81,7 @@ store_mode(enum cmd_id id)
 }
 
 /* <verb> <key> <flags> <exptime> <bytes> [<cas>] [noreply] */
-void
+enum parse_rc
 parse_store(struct command *cmd, const char *p, const char *end)
 {
 	const char *line = cmd->line.p;
@@ -100,8 +97,7 @@ parse_store(struct command *cmd, const char *p, const char *end)
 	exptime = token_next(line, &p, end);
 	bytes = token_next(line, &p, end);
 	if (bytes.len == 0 || !token_i32(bytes, &vlen) || vlen < 0 || vlen > PARSE_VLEN_MAX) {
-		parse_bad(cmd, PARSE_BAD_FORMAT, 0);
-		return;
+		return (parse_bad(cmd, PARSE_BAD_FORMAT, 0));
 	}
 	if (UNLIKELY(p < end)) {
 		tokens_split(&rest, p, end, TOKEN_MAX - 5);
@@ -113,15 +109,15 @@ parse_store(struct command *cmd, const char *p, const char *end)
 	if (op->key.len > OP_KEY_MAX || !token_loose_u32(flags, end, &op->client_flags) ||
 	    !token_loose_i32(exptime, end, &op->ttl) ||
 	    (cmd->id == CMD_CAS && (rest.n == 0 || !token_u64(rest.t[0], &op->cas)))) {
-		parse_bad(cmd, PARSE_BAD_FORMAT, (uint64_t)vlen + 2);
-		return;
+		return (parse_bad(cmd, PARSE_BAD_FORMAT, (uint64_t)vlen + 2));
 	}
 	if (cmd->id == CMD_CAS)
 		op->opts |= OPF_CAS;
+	return (PARSE_DONE);
 }
 
 /* incr and decr: <key> <delta>; touch: <key> <exptime>; delete: <key>. More words are let pass. */
-void
+enum parse_rc
 parse_key(struct command *cmd, const char *p, const char *end)
 {
 	const char *line = cmd->line.p;
@@ -134,27 +130,26 @@ parse_key(struct command *cmd, const char *p, const char *end)
 	op->key = token_next(line, &p, end);
 	arg = token_next(line, &p, end);
 	if (del ? op->key.len == 0 : arg.len == 0) {
-		parse_bad(cmd, PARSE_BAD_FORMAT, 0);
-		return;
+		return (parse_bad(cmd, PARSE_BAD_FORMAT, 0));
 	}
 	if (UNLIKELY(p < end))
 		tokens_split(&rest, p, end, TOKEN_MAX - 3);
 	/* `delete key b c d`: memcached once refused it, and memcapable holds servers to that. */
 	if (del && rest.n > 1) {
-		parse_bad(cmd, "ERROR", 0);
-		return;
+		return (parse_bad(cmd, "ERROR", 0));
 	}
 	cmd->quiet = rest.n > 0 ? tokens_noreply(&rest) : token_is_noreply(arg.len > 0 ? arg : op->key);
 	if (op->key.len > OP_KEY_MAX)
-		parse_bad(cmd, PARSE_BAD_FORMAT, 0);
-	else if (cmd->id == CMD_TOUCH) {
+		return (parse_bad(cmd, PARSE_BAD_FORMAT, 0));
+	if (cmd->id == CMD_TOUCH) {
 		op->opts = OPF_TTL | OPF_CLASSIC;
 		if (!token_i32(arg, &op->ttl))
-			parse_bad(cmd, "CLIENT_ERROR invalid exptime argument", 0);
+			return (parse_bad(cmd, "CLIENT_ERROR invalid exptime argument", 0));
 	} else if (!del) {
 		op->mode = cmd->id == CMD_DECR ? OP_DECR : OP_INCR;
 		op->want = OPW_VALUE;
 		if (!token_u64(arg, &op->delta))
-			parse_bad(cmd, "CLIENT_ERROR invalid numeric delta argument", 0);
+			return (parse_bad(cmd, "CLIENT_ERROR invalid numeric delta argument", 0));
 	}
+	return (PARSE_DONE);
 }
