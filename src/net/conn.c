@@ -119,7 +119,7 @@ conn_is_full(const struct conn *c)
 	size_t len = outq_len(&c->cl.out);
 
 	/* When memory is short in all, whoever holds much of it waits; who holds little goes on. */
-	return (len > ctx->conf->client_buffer_max ||
+	return (len + c->cl.q.held > ctx->conf->client_buffer_max ||
 	    c->cl.q.nwaiting >= WAITING_MAX || (len > FAIR_SHARE &&
 	    outpool_used(ctx->outpool) >
 	    ctx->conf->buffer_max / ctx->shared->nworkers));

@@ -188,9 +188,10 @@ struct batch {
 	enum parse_close close;
 };
 
-/* Parses up to WORKER_JOBS commands. */
+/* Parses up to max commands. */
 static void
-input_parse(struct conn *c, char *buf, size_t len, struct batch *b)
+input_parse(struct conn *c, char *buf, size_t len, unsigned max,
+    struct batch *b)
 {
 	struct job *jobs = c->worker->jobs;
 	size_t off = 0, used;
@@ -198,7 +199,9 @@ input_parse(struct conn *c, char *buf, size_t len, struct batch *b)
 	b->n = 0;
 	b->more = b->body = false;
 	b->close = PARSE_CLOSE_NONE;
-	while (b->n < WORKER_JOBS && off < len && !b->body) {
+	if (max > WORKER_JOBS)
+		max = WORKER_JOBS;
+	while (b->n < max && off < len && !b->body) {
 		struct job *j = &jobs[b->n];
 		enum parse_rc rc = proto_parse(buf + off, len - off, &limits,
 		    &j->cmd, &used, &b->close);
@@ -328,7 +331,7 @@ input_feed(struct conn *c, char *buf, size_t len)
 			off += input_body_copy(c, buf + off, len - off);
 			continue;
 		}
-		input_parse(c, buf + off, len - off, &b);
+		input_parse(c, buf + off, len - off, budget, &b);
 		if (b.n > 0)
 			off += input_run(c, &b);
 		if (b.close != PARSE_CLOSE_NONE && input_may_go_on(c))

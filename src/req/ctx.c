@@ -85,6 +85,13 @@ fail:
 	return (NULL);
 }
 
+bool
+ctx_may_hold(const struct ctx *ctx, size_t n)
+{
+	return (ctx->held + n <=
+	    ctx->conf->buffer_max / ctx->shared->nworkers);
+}
+
 void
 ctx_free(struct ctx **ctxp)
 {

@@ -120,6 +120,8 @@ struct ctx {
 
 /* Opens the pools. NULL with *why set: a server or ring cannot be set up. */
 struct ctx	*ctx_new(struct shared *, unsigned id, struct loop *, const char **why);
+/* Whether n more bytes of bodies and values may be held outside the cache. */
+bool		 ctx_may_hold(const struct ctx *, size_t n);
 /* All requests must have ended. */
 void		 ctx_free(struct ctx **);
 /* Sum of one counter over all workers; any thread. */

@@ -20,6 +20,7 @@ replyq_init(struct replyq *q, struct outq *out,
 	q->out = out;
 	TAILQ_INIT(&q->waiting);
 	q->nwaiting = 0;
+	q->held = 0;
 	q->broken = false;
 	q->advanced = advanced;
 }
@@ -61,6 +62,7 @@ req_get(struct ctx *ctx)
 	outq_init(&r->out, ctx->outpool, true);
 	r->done = r->filler = r->write = r->fills = false;
 	r->asking = r->failed = r->flush = r->hold = false;
+	r->held = 0;
 	r->parent = NULL;
 	r->item = NULL;
 	r->value = NULL;

@@ -30,6 +30,7 @@ struct replyq {
 	struct outq	*out;		/* takes bytes whose turn it is */
 	struct req_list	 waiting;	/* the head is never done */
 	unsigned	 nwaiting;	/* reqs, fillers not counted */
+	size_t		 held;		/* bytes of bodies that they hold */
 	bool		 broken;	/* an answer is missing: nothing after it may be sent */
 	/* out grew or the queue became shorter, outside of the call that added to it. */
 	void		(*advanced)(struct replyq *);
@@ -70,6 +71,7 @@ struct req {
 	bool		 flush;
 	uint16_t	 space;		/* index of the namespace */
 	uint32_t	 fence;
+	uint32_t	 held;		/* bytes of its body, counted in q and ctx */
 	uint32_t	 asked_at;	/* the cache's clock */
 	int		 cfd;		/* the client's descriptor, for watchers */
 	struct req	*parent;	/* command that this is a part of */

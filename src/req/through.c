@@ -222,6 +222,15 @@ answer_read(struct req *r, const struct op_result *res)
 	return (good);
 }
 
+/* The body counts until the store has answered: so much may a client have out, and all together. */
+static void
+through_hold(struct req *r, uint32_t len)
+{
+	r->held = len;
+	if (r->q != NULL)
+		r->q->held += len;
+}
+
 static void
 through_end(struct req *r)
 {
@@ -230,8 +239,12 @@ through_end(struct req *r)
 	r->item = NULL;
 	if (r->value != NULL)
 		value_unref(r->value);
+	else
+		r->ctx->held -= r->held;
 	r->value = NULL;
 	METRIC_SUB(&r->ctx->metrics, requests_inflight, 1);
+	if (r->q != NULL)
+		r->q->held -= r->held;
 	req_done(r);
 }
 
@@ -416,6 +429,18 @@ through_body(struct ctx *ctx, unsigned space, const struct command *cmd)
 	return (v != NULL ? v : value_heap(ctx, cmd->op.vlen));
 }
 
+static bool
+refuse_store(struct ctx *ctx, struct replyq *q, const struct command *cmd)
+{
+	struct outq *out = replyq_out(ctx, q);
+
+	METRIC_ADD(&ctx->metrics, store_no_memory, 1);
+	if (cmd->quiet && cmd->shape == SHAPE_STORE)
+		return (out != NULL);
+	return (out != NULL && answer_text(out,
+	    "SERVER_ERROR out of memory storing object"));
+}
+
 bool
 through_store(struct ctx *ctx, unsigned space, struct replyq *q,
     struct command *cmd, struct slice body)
@@ -427,11 +452,12 @@ through_store(struct ctx *ctx, unsigned space, struct replyq *q,
 		struct value *v = through_body(ctx, space, cmd);
 
 		if (v == NULL)
-			return (answer_text(replyq_out(ctx, q),
-			    "SERVER_ERROR out of memory storing object"));
+			return (refuse_store(ctx, q, cmd));
 		fill_copy_in(v, body);
 		return (through_store_value(ctx, space, q, cmd, v));
 	}
+	if (!ctx_may_hold(ctx, body.len))
+		return (refuse_store(ctx, q, cmd));
 	r = through_begin(ctx, space, q, cmd);
 	if (r == NULL)
 		return (false);
@@ -440,6 +466,8 @@ through_store(struct ctx *ctx, unsigned space, struct replyq *q,
 		if (r->item != NULL)
 			fill_copy_item(ctx, r->item, body);
 	}
+	through_hold(r, (uint32_t)body.len);
+	ctx->held += body.len;
 	r->fills = r->item != NULL;
 	r->body_one.iov_base = (char *)(uintptr_t)body.p;
 	r->body_one.iov_len = body.len;
@@ -492,6 +520,7 @@ through_store_value(struct ctx *ctx, unsigned space, struct replyq *q,
 		return (false);
 	}
 	r->value = v;
+	through_hold(r, value_len(v));
 	r->fills = value_item(v) != NULL;
 	r->body = value_pieces(v, &r->be.nbody);
 	if (r->body == NULL) {

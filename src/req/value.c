@@ -66,10 +66,9 @@ value_of_reserved(struct ctx *ctx, struct item *it)
 struct value *
 value_heap(struct ctx *ctx, uint32_t vlen)
 {
-	size_t share = ctx->conf->buffer_max / ctx->shared->nworkers;
 	struct value *v;
 
-	if (ctx->held + vlen > share)
+	if (!ctx_may_hold(ctx, vlen))
 		return (NULL);
 	v = value_new(ctx, VALUE_HEAP, vlen);
 	if (v == NULL)

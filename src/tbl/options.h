@@ -51,7 +51,7 @@ OPT('D', NULL, "char", OK_PREFIX, 0, ':', 0, 0, "",
     "what ends a key's prefix in \"stats detail\"; turns it on")
 OPT('t', "threads", "num", OK_UINT, AT(threads), 4, 1, 1024, "num_threads",
     "worker threads")
-OPT('R', "max-reqs-per-event", "num", OK_UINT, AT(reqs_per_event), 20, 1, 2147483647, "reqs_per_event",
+OPT('R', "max-reqs-per-event", "num", OK_UINT, AT(reqs_per_event), 1024, 1, 2147483647, "reqs_per_event",
     "commands of one client before the others get their turn")
 OPT('C', "disable-cas", NULL, OK_FLAG, AT(no_cas), 0, 0, 0, "",
     "no CAS values")
