@@ -12,6 +12,7 @@
 
 #define STEP_RECORDS	4u	/* walked per store, once memory is full */
 #define LINK_CREDIT	0u
+#define CREDIT_TOP	4u	/* the dearest item's price, see evict.c */
 
 void
 cache_tick(struct cache *c, uint32_t now)
@@ -24,6 +25,7 @@ cache_tick(struct cache *c, uint32_t now)
 	    atomic_compare_exchange_strong_explicit(&c->flush_at, &at, 0, memory_order_relaxed,
 	    memory_order_relaxed))
 		atomic_fetch_add_explicit(&c->gen, 1, memory_order_release);
+	duel_judge(c);
 }
 
 uint32_t
@@ -119,7 +121,7 @@ hit(struct cache_shard *s, struct item *it, uint32_t bits)
 	if (!CACHE_SANE(s, at.b != NULL))
 		return;
 	credit = slot_credit(at);
-	if (credit < 3)
+	if (credit < CREDIT_TOP)
 		slot_credit_set(at, credit + 1);
 	if (it->state != state)
 		it->state = state;
@@ -251,8 +253,10 @@ cache_link(struct cache_shard *s, struct item *it, uint64_t cas)
 	if (at.b != NULL) {
 		item_forget(s, item_at(s, slot_addr(at)));
 		slot_set(at, addr_of(s->c, it), slot_credit(at));
-	} else
+	} else {
 		index_insert(s, hash, addr_of(s->c, it), LINK_CREDIT);
+		s->st.fresh++;
+	}
 	log_account(s, it, true);
 	item_set_cas(s, it, cas);
 	it->state = (it->state & ~ITEM_LA_MASK) | (s->now & ITEM_LA_MASK);

@@ -1,7 +1,8 @@
 /*
  * evict.c - making room: two queues of slabs, items kept by credits, expired and half-dead slabs first.
  *
- * New items are logged to the small queue, those seen before and those that were hit there to the main one.
+ * New items are logged to the small queue, those seen before and those that were hit there to the main one. How large the
+ * small queue may be is decided in duel.c. An item is kept for a credit, a large one for more, as it takes the place of many.
  * The victim is walked record by record, a few per store, so that no store pays for a whole slab: each item is dropped,
  * or copied to the end of the main queue for a credit. Copies only ever use the shard's spare slab; where
  * that does not suffice the item is dropped, so the walk always ends and always gains its slab.
@@ -12,7 +13,6 @@
 
 #include "cache/bucket.h"
 
-#define SMALL_PERCENT	10u	/* of a shard's slabs in the small queue */
 #define SPARES		2u	/* spare slabs to have at hand once memory is full */
 #define MERCIFUL	4u	/* victims in a row that may keep items, for one slab wanted */
 
@@ -86,6 +86,21 @@ item_move(struct cache_shard *s, struct slot at, struct item *it, enum queue q, 
 	return (true);
 }
 
+/* Credits for which an item is kept: by its size, against the average. */
+static unsigned
+price_of(const struct cache_shard *s, const struct item *it, enum queue q)
+{
+	size_t average = s->st.bytes / s->st.items, size = item_size(it);
+
+	if (size <= average)
+		return (1);
+	if (size <= 2 * average)
+		return (q == Q_SMALL ? 1 : 2);
+	if (q == Q_SMALL)
+		return (2);
+	return (size <= 4 * average ? 3 : 4);
+}
+
 /* One live item of the victim: dropped, or moved. */
 static void
 consider(struct cache_shard *s, struct item *it, uint64_t hash, struct slot at, enum queue q)
@@ -105,9 +120,10 @@ consider(struct cache_shard *s, struct item *it, uint64_t hash, struct slot at, 
 			return;
 		}
 	} else if (!s->merciless) {
-		if (q == Q_SMALL ? credit > 1 : credit > 0)
-			if (item_move(s, at, it, Q_MAIN, q == Q_SMALL ? 0 : credit - 1))
-				return;
+		unsigned price = price_of(s, it, q);
+
+		if (credit >= price && item_move(s, at, it, Q_MAIN, credit - price))
+			return;
 	}
 	ghost_add(s, hash);
 	item_drop(s, at, it, DROP_EVICTED);
@@ -164,7 +180,7 @@ oldest(struct cache_shard *s)
 	struct slab_list *small = &s->queue[Q_SMALL], *main_ = &s->queue[Q_MAIN];
 	uint32_t total = small->n + main_->n;
 
-	if (main_->n == 0 || (small->n != 0 && small->n * 100 > total * SMALL_PERCENT))
+	if (main_->n == 0 || (small->n != 0 && small->n * 100 > total * duel_percent(s)))
 		return (small->head);
 	return (main_->head);
 }
@@ -230,6 +246,16 @@ victim_pick(struct cache_shard *s)
 	return (true);
 }
 
+/* What goes to the pool is anybody's: who gives more than others would slowly starve. */
+static bool
+has_more_than_its_part(const struct cache_shard *s)
+{
+	const struct cache *c = s->c;
+	uint64_t all = atomic_load_explicit(&c->pool.used, memory_order_relaxed) >> c->slab_shift;
+
+	return ((uint64_t)atomic_load_explicit(&s->nslabs, memory_order_relaxed) * c->nshards > all);
+}
+
 /* True: a slab was gained. */
 static bool
 victim_done(struct cache_shard *s)
@@ -245,7 +271,7 @@ victim_done(struct cache_shard *s)
 		list_push(c, &s->queue[sl->queue], no);
 		return (false);
 	}
-	if (s->spare.n < SPARES && !pool_over(c) && !s->index_hungry &&
+	if ((s->spare.n < SPARES || !has_more_than_its_part(s)) && !pool_over(c) && !s->index_hungry &&
 	    atomic_load_explicit(&sl->pins, memory_order_acquire) == 0) {
 		sl->state = SLAB_SPARE;
 		sl->used = sl->live = sl->max_exp = 0;
@@ -357,7 +383,7 @@ gain(struct cache_shard *s, uint32_t mine)
 			rich = &c->shards[i];
 		}
 	}
-	if (mine * 4ull < most * 3ull && steal(s, rich))
+	if (mine * 8ull < most * 7ull && steal(s, rich))
 		return (true);
 	if (evict_slab(s) || steal(s, rich))
 		return (true);

@@ -24,6 +24,7 @@
 #define SLAB_NONE	UINT32_MAX
 #define CACHE_LINE	64
 #define NFENCES		4096
+#define DUELLISTS	3u
 
 /* Internal state that is not as it must be: stop when debugging, else count it and lose one item. */
 #ifdef KVGATE_DEBUG
@@ -68,7 +69,8 @@ struct slab_list {
 
 struct shard_stats {
 	uint64_t	 items, total_items, bytes, value_bytes, evictions, expired_unfetched, evicted_unfetched,
-			 reclaimed, reserved_failed, moved, displaced, corrupt, ghost_hits;
+			 reclaimed, reserved_failed, moved, displaced, corrupt,
+			 fresh;	/* linked under a key that had nothing */
 };
 
 struct cache_shard {		/* lock: lock */
@@ -125,6 +127,8 @@ struct cache {
 	struct cache_conf conf;
 	int64_t		 start;		/* unix time at clock 0 */
 	_Atomic uint32_t flush_at;	/* pending flush, 0: none */
+	_Atomic uint32_t small_percent;	/* what shards that follow do; duel.c */
+	uint64_t	 duel_from[DUELLISTS];	/* clock thread only */
 	struct bucket	*index_base;
 	uint64_t	*ghost_base;
 	size_t		 arena_len, slabs_len, index_len, ghost_len;
@@ -190,6 +194,12 @@ void		 cache_bump(struct cache_shard *, struct item *);
 /* Whether its value may be changed in place: nobody may be reading it. */
 bool		 cache_writable(const struct cache_shard *, const struct item *);
 void		 cache_abandon_locked(struct cache_shard *, struct item *);
+
+/* duel.c */
+/* How much of the shard's slabs the small queue may have. Lock held. */
+unsigned	 duel_percent(const struct cache_shard *);
+/* Now and then, by the thread that has the clock. */
+void		 duel_judge(struct cache *);
 
 /* slab.c */
 void		 list_push(struct cache *, struct slab_list *, uint32_t no);

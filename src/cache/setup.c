@@ -151,6 +151,7 @@ cache_new(const struct cache_conf *cf, const char **why)
 	atomic_init(&c->pool.limit, cf->mem);
 	atomic_init(&c->pool.used, cf->mem / c->slab_size * sizeof(struct slab) +
 	    c->nshards * (size_t)INDEX_FIRST * (sizeof(struct bucket) + sizeof(uint64_t)));
+	atomic_init(&c->small_percent, 10);
 	atomic_init(&c->now, 2);
 	atomic_init(&c->next_cas, 1);
 	*why = NULL;

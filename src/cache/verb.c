@@ -1,8 +1,8 @@
 /*
  * verb.c - get, delete and debug on the local cache; stores are in verb_store.c, arithmetic in verb_arith.c.
  *
- * Each verb takes its shard's lock once. Meta flags act in the order of the line as far as the outcome differs
- * (OPF_TTL_FIRST).
+ * Each verb takes its shard's lock once. T, N, R and t act in the order of the line (op.order); that walk only reckons,
+ * so that the item is touched once, whatever it comes to.
  */
 #include "config.h"
 
@@ -11,8 +11,6 @@
 #include "cache/internal.h"
 #include "cache/verb.h"
 #include "cache/verb_internal.h"
-
-#define UNUSUAL	(OPF_TTL | OPF_RECACHE)
 
 uint32_t
 verb_exptime(const struct cache *c, int32_t ttl)
@@ -52,7 +50,7 @@ verb_describe(const struct cache_shard *s, const struct item *it, struct op_resu
 	res->status = OP_OK;
 	res->bits = (item_fetched(it) ? OPR_FETCHED : 0) | (item_binkey(it) ? OPR_BINKEY : 0);
 	res->client_flags = item_client_flags(it);
-	res->ttl = res->ttl_before = ttl_left(s, exp);
+	res->ttl = ttl_left(s, exp);
 	res->la = item_idle(s, it);
 	res->size = item_vlen(it);
 	res->cas = item_cas(it);
@@ -61,15 +59,44 @@ verb_describe(const struct cache_shard *s, const struct item *it, struct op_resu
 }
 
 bool
-verb_set_ttl(struct cache_shard *s, struct item **itp, uint32_t exp, struct op_result *res)
+verb_set_ttl(struct cache_shard *s, struct item **itp, uint32_t exp)
 {
 	if (!item_set_exptime(s, itp, exp)) {
 		/* Better gone than living longer than it was told to. */
 		cache_unlink(s, *itp);
 		return (false);
 	}
-	res->ttl = ttl_left(s, exp);
 	return (true);
+}
+
+uint32_t
+verb_walk_order(const struct cache_shard *s, const struct op *op, const struct item *it, int32_t *ttl, bool *won)
+{
+	uint32_t exp = it != NULL ? item_exptime(it) : 0;
+	bool shown = false;
+
+	for (unsigned left = op->order; left != 0; left >>= OPO_BITS)
+		switch (left & OPO_MASK) {
+		case OPO_SHOW:
+			*ttl = ttl_left(s, exp);
+			shown = true;
+			break;
+		case OPO_TTL:
+			exp = verb_exptime(s->c, op->ttl);
+			break;
+		case OPO_VIVIFY:
+			if (it == NULL) {
+				exp = verb_exptime(s->c, op->vivify_ttl);
+				*won = true;
+			}
+			break;
+		case OPO_RECACHE:
+			*won |= it != NULL && !item_won(it) && exp != 0 && exp < verb_exptime(s->c, op->recache_ttl);
+			break;
+		}
+	if (!shown)
+		*ttl = ttl_left(s, exp);
+	return (exp);
 }
 
 void
@@ -83,33 +110,30 @@ verb_relink_cas(struct cache_shard *s, struct item *it, const struct op *op)
 }
 
 static struct item *
-vivify(struct cache_shard *s, const struct op *op)
+vivify(struct cache_shard *s, const struct op *op, struct op_result *res, bool *won)
 {
 	enum cache_err why;
 	struct item *it;
+	int32_t ttl;
 
-	it = cache_reserve_locked(s, op->hash, op->key, 0, verb_exptime(s->c, op->vivify_ttl), 0, &why);
+	it = cache_reserve_locked(s, op->hash, op->key, 0, verb_walk_order(s, op, NULL, &ttl, won), 0, &why);
 	if (it == NULL)
 		return (NULL);
 	item_set_binkey(it, (op->opts & OPF_BINKEY) != 0);
 	(void)cache_link(s, it, 0);
 	verb_relink_cas(s, it, op);
+	verb_describe(s, it, res);
+	res->ttl = ttl;
 	return (it);
 }
 
-/* mg's T and R on an item that was there. */
-static bool
-get_unusual(struct cache_shard *s, const struct op *op, struct item **itp, struct op_result *res, bool *won)
+/* T and R on an item that was there. */
+static bool __attribute__((noinline))
+get_in_order(struct cache_shard *s, const struct op *op, struct item **itp, struct op_result *res, bool *won)
 {
-	uint32_t exp = item_exptime(*itp);
+	uint32_t exp = verb_walk_order(s, op, *itp, &res->ttl, won);
 
-	if ((op->opts & OPF_TTL_FIRST) != 0)
-		exp = verb_exptime(s->c, op->ttl);
-	if ((op->opts & OPF_RECACHE) != 0)
-		*won = !item_won(*itp) && exp != 0 && exp < verb_exptime(s->c, op->recache_ttl);
-	if ((op->opts & OPF_TTL) != 0)
-		return (verb_set_ttl(s, itp, verb_exptime(s->c, op->ttl), res));
-	return (true);
+	return (exp == item_exptime(*itp) || verb_set_ttl(s, itp, exp));
 }
 
 static void
@@ -148,17 +172,11 @@ verb_get(struct cache *c, const struct op *op, struct op_result *res, struct ite
 	bool won = false;
 
 	if (UNLIKELY(it == NULL)) {
-		if ((op->opts & OPF_VIVIFY) == 0 || (it = vivify(s, op)) == NULL)
-			return (get_miss(s, res));
-		won = true;
-		verb_describe(s, it, res);
-		res->ttl_before = OP_TTL_NONE;
-		if ((op->opts & (OPF_TTL | OPF_TTL_FIRST)) == OPF_TTL &&
-		    !verb_set_ttl(s, &it, verb_exptime(c, op->ttl), res))
+		if ((op->opts & OPF_VIVIFY) == 0 || (it = vivify(s, op, res, &won)) == NULL)
 			return (get_miss(s, res));
 	} else {
 		verb_describe(s, it, res);
-		if (UNLIKELY((op->opts & UNUSUAL) != 0) && !get_unusual(s, op, &it, res, &won))
+		if (UNLIKELY(op->order > OPO_SHOW) && !get_in_order(s, op, &it, res, &won))
 			return (get_miss(s, res));
 	}
 	if (UNLIKELY(won || (it->state & (ITEM_WON | ITEM_STALE)) != 0) && (op->opts & OPF_CLASSIC) == 0)
@@ -207,7 +225,7 @@ delete_found(struct cache_shard *s, const struct op *op, struct item *it, struct
 		return;
 	}
 	if ((op->opts & OPF_INVALIDATE) != 0) {
-		if ((op->opts & OPF_TTL) != 0 && !verb_set_ttl(s, &it, verb_exptime(s->c, op->ttl), res))
+		if ((op->opts & OPF_TTL) != 0 && !verb_set_ttl(s, &it, verb_exptime(s->c, op->ttl)))
 			return;
 		item_set_stale(it, true);
 		item_set_won(it, false);

@@ -93,7 +93,8 @@ arith_found(struct cache_shard *s, const struct op *op, struct item *it, struct 
 {
 	const char *text = item_value(it);
 	char num[NUM_U64_MAXLEN];
-	uint32_t len;
+	bool won = false;		/* ma knows no wins */
+	uint32_t len, exp;
 	uint64_t v;
 
 	if (text == NULL || item_vlen(it) == 0) {
@@ -120,19 +121,25 @@ arith_found(struct cache_shard *s, const struct op *op, struct item *it, struct 
 	verb_relink_cas(s, it, op);
 	verb_describe(s, it, res);
 	res->number = v;
-	if ((op->opts & OPF_TTL) != 0)
-		(void)verb_set_ttl(s, &it, verb_exptime(s->c, op->ttl), res);
+	if (UNLIKELY(op->order > OPO_SHOW)) {
+		exp = verb_walk_order(s, op, it, &res->ttl, &won);
+		if (exp != item_exptime(it))
+			(void)verb_set_ttl(s, &it, exp);
+	}
 }
 
 static void
 arith_create(struct cache_shard *s, const struct op *op, struct op_result *res)
 {
-	uint32_t exp = verb_exptime(s->c, (op->opts & OPF_TTL) != 0 ? op->ttl : op->vivify_ttl), len;
 	char num[NUM_U64_MAXLEN];
 	enum cache_err why;
+	uint32_t exp, len;
+	bool won = false;
 	struct item *it;
+	int32_t ttl;
 
 	len = (uint32_t)(num_put_u64(num, op->initial) - num);
+	exp = verb_walk_order(s, op, NULL, &ttl, &won);
 	it = cache_reserve_locked(s, op->hash, op->key, len, exp, 0, &why);
 	if (it == NULL) {
 		arith_error(res, SLICE_LIT("SERVER_ERROR Out of memory allocating new item"));
@@ -143,7 +150,7 @@ arith_create(struct cache_shard *s, const struct op *op, struct op_result *res)
 	(void)cache_link(s, it, 0);
 	verb_relink_cas(s, it, op);
 	verb_describe(s, it, res);
-	res->ttl_before = OP_TTL_NONE;
+	res->ttl = ttl;
 	res->number = op->initial;
 }
 

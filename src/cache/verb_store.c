@@ -88,7 +88,7 @@ link_stale(struct cache_shard *s, const struct op *op, struct item *old, struct 
 	item_set_won(it, item_won(old));
 	link_it(s, op, it, res);
 	if (item_exptime(it) != exp)
-		(void)verb_set_ttl(s, &it, exp, res);
+		(void)verb_set_ttl(s, &it, exp);
 }
 
 static void
