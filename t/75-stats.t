@@ -125,7 +125,7 @@ def forms_are_what_parsers_take():
 
 
 def settings_are_live():
-	args = ["-m", "128", "-c", "200", "-t", "2", "-I", "2m", "-v", "-D", "/"]
+	args = ["-m", "128", "-c", "200", "-t", "2", "-I", "2m", "-v", "-D", "/", "-R", "50"]
 	with Kvgate(args) as kv, Memcached(args) as mc, kv.client() as c:
 		ours, theirs = stats(kv, "settings"), stats(mc, "settings")
 		for name in """maxbytes maxconns inter verbosity oldest evictions domain_socket umask growth_factor chunk_size num_threads
@@ -210,8 +210,11 @@ OPERATIONS = [
 	b"ma a\r\n",
 	b"ma a MD\r\n",
 	b"ma none\r\n",
+	b"md m I\r\n",
+	b"md m C1\r\n",
 	b"md m\r\n",
 	b"md m\r\n",
+	b"md m I\r\n",
 	b"me a\r\n",
 	b"set big 0 0 2000000\r\n" + b"x" * 2000000 + b"\r\n",
 	b"set quiet 0 0 1 noreply\r\nq\r\n",
@@ -300,6 +303,7 @@ def connections_are_described():
 		like(mine[0]["secs_since_last_cmd"], r"^\d+$", "and its idle time")
 		is_([r for r in rows() if r["state"] == "conn_listening"], [{"addr": "tcp:127.0.0.1:%d" % kv.port,
 		    "state": "conn_listening", "secs_since_last_cmd": "0"}], "so is the socket that listens")
+		is_((mine[0]["state"], "resps_waiting" in mine[0]), ("conn_parse_cmd", False), "it has a command carried out")
 		wait_for(lambda: any(r["state"] == "conn_nread" for r in rows()), what="the state of an unfinished store")
 		c.send(b"get a\r\nstats conns\r\nget b\r\nmn\r\n")
 		like(c.recv_until(b"MN\r\n"), rb"^END\r\n(STAT [^\n]*\n)+END\r\nEND\r\nMN\r\n$", "the answer keeps its place")
@@ -526,7 +530,7 @@ def events(text):
 
 
 WATCHED = [
-	(b"fetchers", b"get none\r\nset a 0 0 3\r\nabc\r\nget a\r\nmg a v\r\nget %01\r\n", "item_get"),
+	(b"fetchers", b"get none\r\nget seen\r\nmg seen v\r\nget %01\r\n", "item_get"),
 	(b"mutations", b"set a 0 0 3\r\nabc\r\nadd a 0 0 1\r\n1\r\nreplace none 0 0 1\r\n1\r\nms b 2\r\nxx\r\n", "item_store"),
 	(b"deletions", b"set a 0 0 3\r\nabc\r\ndelete a\r\nset a 0 0 3\r\nabc\r\nmd a\r\n", "deleted"),
 ]
@@ -534,6 +538,7 @@ WATCHED = [
 
 def watched(server, kind, ops, wanted, count):
 	with server.client() as w, server.client() as c:
+		c.ask(b"set seen 0 0 3\r\nabc\r\n", b"STORED\r\n")
 		w.ask(b"watch " + kind + b"\r\n", b"OK\r\n", "%s: watch %s" % (server.name, kind.decode()))
 		c.send(ops)
 		c.sync()
@@ -552,8 +557,8 @@ def watchers_see_events():
 				got = watched(kv, kind, ops, wanted, want)
 				is_(len(got), want, "%s: %s: %d events" % (mode, kind.decode(), want))
 				if kind == b"fetchers":
-					is_(sorted((e["key"], e["status"], e["size"]) for e in got), [("%2501", "not_found", "0"), ("a", "found", "3"),
-					    ("a", "found", "3"), ("none", "not_found", "0")], mode + ": keys, outcomes, sizes")
+					is_(sorted((e["key"], e["status"], e["size"]) for e in got), [("%2501", "not_found", "0"), ("none", "not_found", "0"),
+					    ("seen", "found", "3"), ("seen", "found", "3")], mode + ": keys, outcomes, sizes")
 				elif kind == b"mutations":
 					theirs = watched(mc, kind, ops, wanted, want)
 					is_(sorted((e["key"], e["status"]) for e in got), sorted((e["key"], e["status"]) for e in theirs),
@@ -578,6 +583,11 @@ def watchers_and_connections():
 		new, gone = event(), event()
 		like(new, r"^ts=\d+\.\d{6} gid=\d+ type=conn_new rip=127\.0\.0\.1 rport=%s transport=tcp cfd=\d+\n$" % port, "conn_new")
 		like(gone, r" type=conn_close rip=127\.0\.0\.1 rport=%s transport=tcp reason=normal cfd=\d+\n$" % port, "conn_close")
+		with kv.client() as other:
+			port = str(other.sock.getsockname()[1])
+			other.send(b"x" * 5000)
+			event()
+			like(event(), r" type=conn_close .* reason=error cfd=", "the reason, when it was refused")
 		is_(stats(kv)["log_watchers"], "1", "watchers are counted")
 		w.send(b"get a\r\nquit\r\n" * 1000)
 		c.ask(b"set a 0 0 1\r\n1\r\n", b"STORED\r\n")
@@ -616,7 +626,7 @@ def slow_watchers_lose_lines():
 		seen = told = 0
 		while seen + told < asked:
 			line = w.line()
-			found = re.match(rb"\[skipped: (\d+)\]\n$", line)
+			found = re.match(rb"skipped=(\d+)\n$", line)
 			if found:
 				told += int(found.group(1))
 			elif line.endswith(b"\n"):

@@ -36,6 +36,7 @@ struct conns_job {
 	struct shared	*shared;
 	struct ctx	*home;
 	struct req	*req;		/* NULL: answered */
+	const struct client *asker;	/* for comparing alone: it may be gone */
 	struct timer	 deadline;
 	unsigned	 left;		/* parts that are out */
 	unsigned	 nparts;
@@ -77,15 +78,18 @@ static void
 part_add(void *arg, const struct conn_info *ci)
 {
 	struct conns_part *p = arg;
+	unsigned asks = ci->cl != NULL && ci->cl == p->job->asker;
 
 	part_put(p, "STAT %d:addr %s\r\n", ci->fd, ci->addr);
 	if (ci->listen_addr != NULL)
 		part_put(p, "STAT %d:listen_addr %s\r\n", ci->fd,
 		    ci->listen_addr);
-	part_put(p, "STAT %d:state %s\r\n", ci->fd, ci->state);
-	if (ci->waiting > 0)
+	/* That it waits for this very answer is not worth telling. */
+	part_put(p, "STAT %d:state %s\r\n", ci->fd,
+	    asks && ci->waiting == 1 ? "conn_parse_cmd" : ci->state);
+	if (ci->waiting > asks)
 		part_put(p, "STAT %d:resps_waiting %u\r\n", ci->fd,
-		    ci->waiting);
+		    ci->waiting - asks);
 	part_put(p, "STAT %d:secs_since_last_cmd %u\r\n", ci->fd,
 	    (unsigned)ci->idle);
 }
@@ -155,8 +159,9 @@ part_list(void *arg)
 }
 
 static struct conns_job *
-job_new(struct ctx *ctx)
+job_new(const struct client *cl)
 {
+	struct ctx *ctx = cl->ctx;
 	unsigned n = ctx->shared->nworkers + 1;
 	struct conns_job *j = calloc(1, sizeof *j + n * sizeof j->parts[0]);
 
@@ -165,6 +170,7 @@ job_new(struct ctx *ctx)
 	j->magic = CONNS_JOB_MAGIC;
 	j->shared = ctx->shared;
 	j->home = ctx;
+	j->asker = cl;
 	j->nparts = n;
 	timer_init(ctx->loop, &j->deadline, job_too_late, j);
 	/* Sockets that listen come first, as they do in memcached. */
@@ -181,7 +187,7 @@ void
 stats_conns(struct stats_out *o, const struct stats_args *a)
 {
 	struct client *cl = a->cl;
-	struct conns_job *j = job_new(cl->ctx);
+	struct conns_job *j = job_new(cl);
 
 	if (j != NULL)
 		j->req = req_new(cl->ctx, &cl->q, NULL);

@@ -30,6 +30,7 @@ struct conn {
 	bool		 is_dirty;
 	bool		 is_unix;
 	bool		 idled;		/* closed for sending nothing */
+	bool		 refused;	/* closed for what it sent */
 	bool		 eof;		/* the client will send no more */
 	bool		 stalled;	/* its answers pile up: not read from */
 	bool		 held;		/* rbuf has commands that could be taken if it were their turn */

@@ -89,6 +89,7 @@ describe_conns(struct shared *sh, struct ctx *ctx, conn_f *emit, void *arg)
 	ci.listen_addr = listen;
 	TAILQ_FOREACH(c, &w->conns, next) {
 		ci.fd = c->fd;
+		ci.cl = &c->cl;
 		ci.state = conn_state(c);
 		ci.waiting = c->cl.q.nwaiting;
 		ci.idle = w->now - c->last_active;
@@ -142,7 +143,7 @@ describe_closed(const struct conn *c)
 		why = "shutdown";
 	else if (c->idled)
 		why = "idle_timeout";
-	else if (c->eof || c->cl.close)
+	else if (!c->refused && (c->eof || c->cl.close))
 		why = "normal";
 	put_peer(c, peer, sizeof peer);
 	watch_line(c->cl.ctx->shared, OBSERVE_CONNEVENTS,

@@ -90,6 +90,7 @@ input_close(struct conn *c, enum parse_close why)
 		log_warn("client %d sent %s", c->fd, text[why]);
 	else
 		log_info("client %d sent %s", c->fd, text[why]);
+	c->refused = true;
 	c->cl.close = true;
 }
 

@@ -51,6 +51,7 @@ struct pool {
 /* A connection, or a socket that listens, as `stats conns` shows it. */
 struct conn_info {
 	int		 fd;
+	const struct client *cl;	/* NULL: it listens */
 	const char	*addr;
 	const char	*listen_addr;	/* NULL: it listens itself */
 	const char	*state;

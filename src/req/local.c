@@ -60,14 +60,19 @@ local_delete(struct ctx *ctx, struct ns_stats *ns, struct outq *out,
     struct command *cmd)
 {
 	struct op_result res;
+	uint32_t size = 0;
 
+	if (UNLIKELY(observed(ctx) != 0))
+		size = observe_lookup(ctx, ctx->cfd, cmd);
 	verb_delete(ctx->cache, &cmd->op, &res);
 	NS_ADD(ns, deletes);
 	if (UNLIKELY(observed(ctx) != 0))
-		observe_delete(ctx, ctx->cfd, cmd, res.status == OP_OK);
-	if (res.status == OP_OK)
+		observe_delete(ctx, ctx->cfd, cmd, res.status == OP_OK,
+		    size);
+	/* What only became stale is no hit. */
+	if (res.status == OP_OK && (cmd->op.opts & OPF_INVALIDATE) == 0)
 		METRIC_ADD(&ctx->metrics, delete_hits, 1);
-	else
+	else if (res.status != OP_OK)
 		METRIC_ADD(&ctx->metrics, delete_misses, 1);
 	return (answer_line(out, cmd, &res));
 }
@@ -79,6 +84,8 @@ local_arith(struct ctx *ctx, struct ns_stats *ns, struct outq *out,
 	bool incr = cmd->op.mode == OP_INCR;
 	struct op_result res;
 
+	if (UNLIKELY(observed(ctx) != 0))
+		(void)observe_lookup(ctx, ctx->cfd, cmd);
 	verb_arith(ctx->cache, &cmd->op, &res);
 	NS_ADD(ns, ariths);
 	if (UNLIKELY(observed(ctx) != 0))
@@ -142,6 +149,8 @@ local_store_item(struct ctx *ctx, struct ns_stats *ns, struct outq *out,
 	struct metrics *m = &ctx->metrics;
 	struct op_result res;
 
+	if (UNLIKELY(observed(ctx) != 0))
+		(void)observe_lookup(ctx, ctx->cfd, cmd);
 	verb_store(ctx->cache, &cmd->op, it, &res);
 	METRIC_ADD(m, cmd_set, 1);
 	NS_ADD(ns, sets);

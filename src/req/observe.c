@@ -26,6 +26,18 @@ is_meta(const struct command *cmd)
 	return (cmd->shape == SHAPE_META || cmd->shape == SHAPE_MSET);
 }
 
+static void
+fetch_line(struct ctx *ctx, int fd, const struct command *cmd,
+    const char *status, bool hit, uint32_t size)
+{
+	char key[WATCH_KEY_MAX];
+
+	watch_key(key, cmd->op.key);
+	watch_line(ctx->shared, OBSERVE_FETCHERS, "type=item_get key=%s "
+	    "status=%s clsid=%u cfd=%d size=%" PRIu32, key, status,
+	    hit ? size_class(cmd, size) : 0, fd, size);
+}
+
 void
 observe_get(struct ctx *ctx, int fd, const struct command *cmd, bool hit,
     const struct op_result *res)
@@ -33,21 +45,37 @@ observe_get(struct ctx *ctx, int fd, const struct command *cmd, bool hit,
 	static const struct prefix_counts miss_n = { .gets = 1 },
 	    hit_n = { .gets = 1, .hits = 1 };
 	unsigned what = observed(ctx);
-	uint32_t size = hit ? res->size : 0;
-	const char *status = hit ? "found" :
-	    (res->bits & OPR_EXPIRED) != 0 ? "expired" : "not_found";
-	char key[WATCH_KEY_MAX];
 
 	/* `touch` fetches nothing. */
 	if ((what & OBSERVE_DETAIL) != 0 && cmd->shape != SHAPE_KEY)
 		prefixes_add(ctx->shared->prefixes, cmd->op.key,
 		    hit ? &hit_n : &miss_n);
-	if ((what & OBSERVE_FETCHERS) == 0)
-		return;
-	watch_key(key, cmd->op.key);
-	watch_line(ctx->shared, OBSERVE_FETCHERS, "type=item_get key=%s "
-	    "status=%s clsid=%u cfd=%d size=%" PRIu32, key,
-	    status, hit ? size_class(cmd, size) : 0, fd, size);
+	if ((what & OBSERVE_FETCHERS) != 0)
+		fetch_line(ctx, fd, cmd, hit ? "found" :
+		    (res->bits & OPR_EXPIRED) != 0 ? "expired" : "not_found",
+		    hit, hit ? res->size : 0);
+}
+
+uint32_t
+observe_lookup(struct ctx *ctx, int fd, const struct command *cmd)
+{
+	struct cache_shard *s;
+	struct item *it;
+	const char *status = "found";
+	uint32_t size = 0;
+
+	if ((observed(ctx) & (OBSERVE_FETCHERS | OBSERVE_DELETIONS)) == 0)
+		return (0);
+	s = cache_lock(ctx->cache, cmd->op.hash);
+	it = cache_find(s, cmd->op.hash, cmd->op.key);
+	if (it != NULL)
+		size = item_vlen(it);
+	else
+		status = cache_was_expired(s) ? "expired" : "not_found";
+	cache_unlock(s);
+	if ((observed(ctx) & OBSERVE_FETCHERS) != 0)
+		fetch_line(ctx, fd, cmd, status, it != NULL, size);
+	return (size);
 }
 
 static const char *
@@ -115,7 +143,8 @@ observe_refused(struct ctx *ctx, int fd, const struct command *cmd,
 }
 
 void
-observe_delete(struct ctx *ctx, int fd, const struct command *cmd, bool hit)
+observe_delete(struct ctx *ctx, int fd, const struct command *cmd, bool hit,
+    uint32_t size)
 {
 	static const struct prefix_counts n = { .deletes = 1 };
 	unsigned what = observed(ctx);
@@ -123,12 +152,14 @@ observe_delete(struct ctx *ctx, int fd, const struct command *cmd, bool hit)
 
 	if ((what & OBSERVE_DETAIL) != 0)
 		prefixes_add(ctx->shared->prefixes, cmd->op.key, &n);
-	if ((what & OBSERVE_DELETIONS) == 0 || !hit)
+	/* What only became stale is not deleted. */
+	if ((what & OBSERVE_DELETIONS) == 0 || !hit ||
+	    (cmd->op.opts & OPF_INVALIDATE) != 0)
 		return;
 	watch_key(key, cmd->op.key);
 	watch_line(ctx->shared, OBSERVE_DELETIONS, "type=deleted key=%s "
-	    "cmd=%s clsid=%u cfd=%d size=0", key, is_meta(cmd) ? "md" :
-	    "delete", size_class(cmd, 0), fd);
+	    "cmd=%s clsid=%u cfd=%d size=%" PRIu32, key, is_meta(cmd) ?
+	    "md" : "delete", size_class(cmd, size), fd, size);
 }
 
 void

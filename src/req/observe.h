@@ -30,9 +30,14 @@ observed(const struct ctx *ctx)
 /* Out of line, for when observed() is not 0. fd is the client's; any lock may be held. */
 void	observe_get(struct ctx *, int fd, const struct command *, bool hit, const struct op_result *);
 void	observe_store(struct ctx *, int fd, const struct command *, enum op_status);
+/*
+ * What a write finds before it changes it, which memcached tells fetchers too; returns the value's size for
+ * observe_delete(). No lock is held.
+ */
+uint32_t observe_lookup(struct ctx *, int fd, const struct command *);
 /* A store that was refused for want of room. */
 void	observe_refused(struct ctx *, int fd, const struct command *, bool too_large);
-void	observe_delete(struct ctx *, int fd, const struct command *, bool hit);
+void	observe_delete(struct ctx *, int fd, const struct command *, bool hit, uint32_t size);
 /* cache_conf.evicted, arg is the struct shared. */
 void	observe_evicted(void *arg, const struct cache_shard *, const struct item *);
 

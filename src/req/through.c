@@ -99,7 +99,7 @@ observe_done(const struct req *r, const struct op_result *res)
 		observe_get(r->ctx, r->cfd, &r->cmd, ok, res);
 		break;
 	case OP_DELETE:
-		observe_delete(r->ctx, r->cfd, &r->cmd, ok);
+		observe_delete(r->ctx, r->cfd, &r->cmd, ok, 0);
 		break;
 	case OP_STORE:
 	case OP_ARITH:
@@ -155,8 +155,10 @@ count_write(struct ctx *ctx, struct ns_stats *ns, const struct req *r,
 		break;
 	case OP_DELETE:
 		NS_ADD(ns, deletes);
-		METRIC_ADD(m, delete_hits, hit);
-		METRIC_ADD(m, delete_misses, miss);
+		/* What only became stale is no hit. */
+		METRIC_ADD(m, delete_hits, hit &&
+		    (r->cmd.op.opts & OPF_INVALIDATE) == 0);
+		METRIC_ADD(m, delete_misses, !hit);
 		break;
 	case OP_ARITH:
 		NS_ADD(ns, ariths);

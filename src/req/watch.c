@@ -161,7 +161,7 @@ watcher_take(struct watcher *w, struct outq *out)
 		return (false);
 	if (skipped == 0)
 		return (true);
-	n = snprintf(text, sizeof text, "[skipped: %" PRIu64 "]\n", skipped);
+	n = snprintf(text, sizeof text, "skipped=%" PRIu64 "\n", skipped);
 	return (outq_append(out, text, (size_t)n));
 }
 
