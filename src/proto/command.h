@@ -50,7 +50,7 @@ struct command {
 	bool		 quiet;		/* noreply, or meta q */
 	bool		 close;		/* close the connection after (or, with no error text, instead of) answering */
 	bool		 has_body;	/* op.vlen bytes and CRLF follow the line */
-	uint8_t		 nrflags;	/* meta: letters to answer, in the order asked (O, k too; T: t as it was) */
+	uint8_t		 nrflags;	/* meta: letters to answer, in the order asked (O, k too) */
 	uint8_t		 nwords;	/* SHAPE_WORDS: words after the command, a last "noreply" included */
 	char		 rflags[COMMAND_RFLAGS_MAX];
 	struct op	 op;

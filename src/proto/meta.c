@@ -31,7 +31,6 @@ enum arg {
 	ARG_RECACHE,
 	ARG_SETTTL,
 	ARG_SPACE,
-	ARG_TTL,
 	ARG_VIVIFY,
 };
 
@@ -41,6 +40,7 @@ struct flag_row {
 	bool		 echoed;
 	uint16_t	 opt;		/* OPF_* */
 	uint16_t	 want;		/* OPW_* */
+	uint8_t		 order;		/* OPO_* */
 };
 
 /* The commands, as bits for the table's columns and as its indices. */
@@ -49,10 +49,14 @@ enum who { WHO_G, WHO_S, WHO_D, WHO_A, WHO_COUNT, WHO_DEBUG = WHO_COUNT };
 
 #define LETTERS		('z' + 1 - 'A')
 
+#define ORDER(opt, want)									\
+	((opt) == OPF_TTL ? OPO_TTL : (opt) == OPF_VIVIFY ? OPO_VIVIFY : (opt) == OPF_RECACHE ? OPO_RECACHE :	\
+	    (want) == OPW_TTL ? OPO_SHOW : 0)
+
 static const struct flag_row rows[WHO_COUNT][LETTERS] = {
 #define ROW(who, letter, arg, opt, want, heeded, echoed)						\
 	[letter - 'A'] = { ARG_##arg, ((echoed) & (who)) != 0, ((heeded) & (who)) != 0 ? (opt) : 0,	\
-	    ((heeded) & (who)) != 0 ? (want) : 0 },
+	    ((heeded) & (who)) != 0 ? (want) : 0, ((heeded) & (who) & (G | A)) != 0 ? ORDER(opt, want) : 0 },
 	[WHO_G] = {
 #define MFLAG(...)	ROW(G, __VA_ARGS__)
 #include "tbl/meta_flags.h"
@@ -81,9 +85,7 @@ struct meta {
 	struct command	*cmd;
 	const char	*error;		/* the last one counts */
 	bool		 failed;
-	bool		 ttl_set;	/* T was seen */
 	char		 mode;		/* M's letter; '\0': none */
-	uint8_t		 ttl_at;	/* where t stands in rflags, + 1 */
 };
 
 static void
@@ -121,26 +123,6 @@ take_key64(struct meta *m)
 		fail(m, "CLIENT_ERROR error decoding key");
 }
 
-/* A `t` that stood before this T or N asks for the TTL as it was. A T outweighs an N. */
-static void
-note_ttl_before(struct meta *m, bool is_n)
-{
-	struct command *cmd = m->cmd;
-
-	if (m->ttl_at == 0 || (is_n && m->ttl_set))
-		return;
-	cmd->rflags[m->ttl_at - 1] = 'T';
-	cmd->op.want |= OPW_TTL_BEFORE;
-}
-
-/* mg's T, N and R act in the order in which they stand. */
-static void
-note_ttl_first(struct meta *m)
-{
-	if (m->ttl_set)
-		m->cmd->op.opts |= OPF_TTL_FIRST;
-}
-
 /* The flags with arguments. word: letter and argument. */
 static void __attribute__((noinline))
 take_argument(struct meta *m, enum arg kind, struct slice word)
@@ -155,9 +137,6 @@ take_argument(struct meta *m, enum arg kind, struct slice word)
 		break;
 	case ARG_QUIET:
 		cmd->quiet = true;
-		break;
-	case ARG_TTL:
-		m->ttl_at = cmd->nrflags;
 		break;
 	case ARG_KEY64:
 		take_key64(m);
@@ -179,17 +158,12 @@ take_argument(struct meta *m, enum arg kind, struct slice word)
 			fail(m, NULL);
 		break;
 	case ARG_SETTTL:
-		note_ttl_before(m, false);
-		m->ttl_set = true;
 		take_i32(m, arg, &op->ttl);
 		break;
 	case ARG_VIVIFY:
-		note_ttl_before(m, true);
-		note_ttl_first(m);
 		take_i32(m, arg, &op->vivify_ttl);
 		break;
 	case ARG_RECACHE:
-		note_ttl_first(m);
 		take_i32(m, arg, &op->recache_ttl);
 		break;
 	case ARG_MODE:
@@ -235,7 +209,7 @@ take_flags(struct meta *m, const char *p, const char *end, unsigned n, uint64_t 
 	const struct flag_row *const mine = rows[who];
 	struct command *cmd = m->cmd;
 	const char *e;
-	unsigned opts = 0, want = 0;
+	unsigned opts = 0, want = 0, order = cmd->op.order, shift = order != 0 ? OPO_BITS : 0;
 
 	for (; (p = token_skip(p, end)) < end; p = e) {
 		unsigned at = (unsigned char)*p - (unsigned)'A';
@@ -250,6 +224,8 @@ take_flags(struct meta *m, const char *p, const char *end, unsigned n, uint64_t 
 		seen |= (uint64_t)1 << at;
 		opts |= mine[at].opt;
 		want |= mine[at].want;
+		order |= (unsigned)mine[at].order << shift;
+		shift += mine[at].order != 0 ? OPO_BITS : 0;
 		if (mine[at].echoed)
 			cmd->rflags[cmd->nrflags++] = *p;
 		if (mine[at].arg != ARG_NONE)
@@ -257,6 +233,7 @@ take_flags(struct meta *m, const char *p, const char *end, unsigned n, uint64_t 
 	}
 	cmd->op.opts |= (uint16_t)opts;
 	cmd->op.want |= (uint16_t)want;
+	cmd->op.order = (uint16_t)order;
 	return (true);
 }
 
@@ -421,9 +398,6 @@ parse_mg_rest(struct command *cmd, const char *p, const char *end, uint64_t seen
 	struct meta m = { .cmd = cmd, .error = PARSE_BAD_FORMAT };
 	size_t keylen = cmd->op.key.len;
 
-	for (unsigned i = 0; i < cmd->nrflags; i++)
-		if (cmd->rflags[i] == 't')
-			m.ttl_at = (uint8_t)(i + 1);
 	if (UNLIKELY(!take_flags(&m, p, end, 2 + (unsigned)__builtin_popcountll(seen), seen, WHO_G))) {
 		cmd->quiet = false;
 		return (parse_bad(cmd, PARSE_BAD_FORMAT, 0));
@@ -458,7 +432,7 @@ parse_mg(struct command *cmd, const char *p, const char *end)
 		if (at >= LETTERS || (seen >> at & 1) != 0)
 			break;
 		row = &rows[WHO_G][at];
-		if (row->arg != ARG_NONE && row->arg != ARG_TTL)
+		if (row->arg != ARG_NONE)
 			break;
 		seen |= (uint64_t)1 << at;
 		opts |= row->opt;
@@ -469,6 +443,7 @@ parse_mg(struct command *cmd, const char *p, const char *end)
 	cmd->nrflags = (uint8_t)n;
 	cmd->op.opts = (uint16_t)opts;
 	cmd->op.want = (uint16_t)want;
+	cmd->op.order = (want & OPW_TTL) != 0 ? OPO_SHOW : 0;	/* the others have arguments */
 	if (UNLIKELY(p < end || key.len > OP_KEY_MAX))
 		return (parse_mg_rest(cmd, p, end, seen));
 	return (PARSE_DONE);

@@ -50,7 +50,6 @@ enum op_mode {			/* OP_STORE; OP_ARITH */
 #define OPF_BINKEY	(1u << 8)	/* b: the key was base64 on the wire */
 #define OPF_FLAGS	(1u << 9)	/* F (and classic flags): op.client_flags */
 #define OPF_CLASSIC	(1u << 10)	/* of a classic command: win and stale marks are neither shown nor changed */
-#define OPF_TTL_FIRST	(1u << 11)	/* T stood before N or R and acts first */
 
 /* What is asked for. */
 #define OPW_VALUE	(1u << 0)	/* v */
@@ -60,14 +59,24 @@ enum op_mode {			/* OP_STORE; OP_ARITH */
 #define OPW_LA		(1u << 4)	/* l */
 #define OPW_SIZE	(1u << 5)	/* s */
 #define OPW_TTL		(1u << 6)	/* t */
-#define OPW_TTL_BEFORE	(1u << 7)	/* with OPW_TTL: t stood before the T or N that sets it: the old one */
+
+/*
+ * OP_GET, OP_ARITH: T, N, R and t act one after the other as the line has them, so the same four can come to many
+ * outcomes. op.order is that sequence, OPO_BITS each, the first lowest; 0 ends it.
+ */
+#define OPO_SHOW	1u	/* t; the lowest: an order above it changes or judges the expiry */
+#define OPO_TTL		2u	/* T */
+#define OPO_VIVIFY	3u	/* N */
+#define OPO_RECACHE	4u	/* R */
+#define OPO_BITS	4u
+#define OPO_MASK	15u
 
 struct op {
 	uint8_t		 verb;		/* enum op_verb */
 	uint8_t		 mode;		/* enum op_mode */
 	uint16_t	 opts;		/* OPF_* */
 	uint16_t	 want;		/* OPW_* */
-	uint16_t	 spare;
+	uint16_t	 order;		/* OPO_*; whatever stands in it has its OPF_ or OPW_ as well */
 	int32_t		 ttl;		/* seconds as the client gave them: 0 never, < 0 expired, > 30 days unix time */
 	int32_t		 vivify_ttl;
 	int32_t		 recache_ttl;
@@ -100,8 +109,7 @@ struct op_result {
 	uint8_t		 status;	/* enum op_status */
 	uint8_t		 bits;		/* OPR_* */
 	uint32_t	 client_flags;
-	int32_t		 ttl;		/* remaining seconds or OP_TTL_NONE, after T or N had its way */
-	int32_t		 ttl_before;	/* the same before it; equal to ttl where nothing sets one */
+	int32_t		 ttl;		/* remaining seconds or OP_TTL_NONE; where t stands in order, else in the end */
 	uint32_t	 la;		/* seconds since last access */
 	uint32_t	 size;		/* of the value, without CRLF */
 	uint64_t	 cas;

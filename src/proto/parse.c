@@ -251,7 +251,7 @@ clear_command(struct command *cmd)
 
 	cmd->quiet = cmd->close = cmd->has_body = false;
 	op->verb = op->mode = 0;
-	op->opts = op->want = op->spare = 0;
+	op->opts = op->want = op->order = 0;
 	op->ttl = op->vivify_ttl = op->recache_ttl = 0;
 	op->client_flags = op->vlen = 0;
 	op->key = SLICE_NULL;

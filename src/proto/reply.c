@@ -109,7 +109,7 @@ put_flags(char *dst, const struct command *cmd, const struct op_result *res)
 		if (!is_done(res) && letter != 'k' && !store)
 			continue;
 		*dst++ = ' ';
-		*dst++ = letter == 'T' ? 't' : letter;
+		*dst++ = letter;
 		switch (letter) {
 		case 'k':
 			dst = put_key(dst, cmd, res);
@@ -119,9 +119,6 @@ put_flags(char *dst, const struct command *cmd, const struct op_result *res)
 			break;
 		case 't':
 			dst = put_ttl(dst, res->ttl);
-			break;
-		case 'T':
-			dst = put_ttl(dst, res->ttl_before);
 			break;
 		case 'c':
 			dst = num_put_u64(dst, is_done(res) ? res->cas : 0);

@@ -56,6 +56,7 @@ parse_touchkeys(struct command *cmd, const char *p, const char *end)
 	cmd->op.verb = OP_GET;
 	cmd->op.want = OPW_VALUE | OPW_FLAGS | (cmd->id == CMD_GATS ? OPW_CAS : 0);
 	cmd->op.opts = OPF_TTL | OPF_CLASSIC;
+	cmd->op.order = OPO_TTL;
 	if (token_skip(p, end) == end)
 		return (parse_bad(cmd, PARSE_BAD_FORMAT, 0));
 	if (!token_i32(exptime, &cmd->op.ttl))
@@ -143,6 +144,7 @@ parse_key(struct command *cmd, const char *p, const char *end)
 		return (parse_bad(cmd, PARSE_BAD_FORMAT, 0));
 	if (cmd->id == CMD_TOUCH) {
 		op->opts = OPF_TTL | OPF_CLASSIC;
+		op->order = OPO_TTL;
 		if (!token_i32(arg, &op->ttl))
 			return (parse_bad(cmd, "CLIENT_ERROR invalid exptime argument", 0));
 	} else if (!del) {

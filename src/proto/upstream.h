@@ -47,9 +47,8 @@ enum upstream_rc {
 
 /*
  * Reads one reply line. On DONE and VALUE *used is the length of the line (the number that follows ma's VA is
- * taken with it). res->error borrows from buf. OP_ERROR outcomes leave the connection usable. Where only the TTL
- * before was asked for (OPW_TTL_BEFORE), res->ttl is 0: nobody may keep the value on its strength. Fields that the
- * op did not ask for are zero, ttl OP_TTL_NONE.
+ * taken with it). res->error borrows from buf. OP_ERROR outcomes leave the connection usable. Fields that the op did
+ * not ask for are zero, ttl OP_TTL_NONE. Where T or N stands behind t, res->ttl is not what the item now has.
  */
 enum upstream_rc upstream_parse(const char *buf, size_t len, const struct upstream_expect *,
 		    struct op_result *res, size_t *used, size_t *tail);

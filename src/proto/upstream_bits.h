@@ -8,7 +8,6 @@
 #define UB_TOUCH	(1u << 0)	/* a classic touch: TOUCHED or NOT_FOUND, no value */
 #define UB_MAY_OMIT	(1u << 1)	/* mg with C: HD instead of VA is right */
 #define UB_CAS		(1u << 2)	/* C was sent: EXISTS and EX are right */
-#define UB_TTL_BEFORE	(1u << 3)	/* t stands before T */
 
 /* FNV-1a. Only the key that we asked for may come back, so it guards against mishaps, not against malice. */
 static inline uint32_t

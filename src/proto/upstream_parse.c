@@ -393,17 +393,14 @@ parse_flush(struct slice line, const struct upstream_expect *expect, struct op_r
 }
 
 /*
- * What the reply leaves open. One TTL is told: the one asked for. Before 1.6.20 ms tells no size, but it is that of
- * the body unless something was joined to it.
+ * What the reply leaves open. Before 1.6.20 ms tells no size, but it is that of the body unless something was joined
+ * to it.
  */
 static void
 settle(const struct upstream_expect *expect, struct op_result *res)
 {
 	if (expect->verb == OP_STORE && res->size == 0)
 		res->size = expect->vlen;
-	res->ttl_before = res->ttl;
-	if ((expect->bits & UB_TTL_BEFORE) != 0)
-		res->ttl = 0;
 }
 
 /* By field, as in parse.c: the compiler would make a loop of it. */
@@ -413,7 +410,7 @@ clear_result(struct op_result *res)
 	res->status = OP_ERROR;
 	res->bits = 0;
 	res->client_flags = res->la = res->size = 0;
-	res->ttl = res->ttl_before = OP_TTL_NONE;
+	res->ttl = OP_TTL_NONE;
 	res->cas = res->number = 0;
 	res->error = SLICE_NULL;
 }

@@ -80,33 +80,46 @@ put_meta_key(char *dst, const struct op *op)
 	return (base64_put(dst, op->key.p, op->key.len));
 }
 
-/* T, N and R act in the order in which they stand. */
+/* T, N, R and t: for the server to do as the client had them. */
 static char *
-put_ttls(char *dst, const struct op *op)
+put_in_order(char *dst, const struct op *op)
 {
-	bool ttl = (op->opts & OPF_TTL) != 0 && (op->verb != OP_STORE || op->ttl != 0);
-	bool first = (op->opts & OPF_TTL_FIRST) != 0;
-
-	if (ttl && first)
-		dst = put_flag_i32(dst, 'T', op->ttl);
-	if ((op->opts & OPF_VIVIFY) != 0)
-		dst = put_flag_i32(dst, 'N', op->vivify_ttl);
-	if ((op->opts & OPF_RECACHE) != 0 && op->verb == OP_GET)
-		dst = put_flag_i32(dst, 'R', op->recache_ttl);
-	return (ttl && !first ? put_flag_i32(dst, 'T', op->ttl) : dst);
+	for (unsigned left = op->order; left != 0; left >>= OPO_BITS)
+		switch (left & OPO_MASK) {
+		case OPO_SHOW:
+			dst = put_flag(dst, 't');
+			break;
+		case OPO_TTL:
+			dst = put_flag_i32(dst, 'T', op->ttl);
+			break;
+		case OPO_VIVIFY:
+			dst = put_flag_i32(dst, 'N', op->vivify_ttl);
+			break;
+		case OPO_RECACHE:
+			dst = put_flag_i32(dst, 'R', op->recache_ttl);
+			break;
+		}
+	return (dst);
 }
 
-/* What is rare: all options with their arguments, and t on the right side of T. */
+/* Those of verbs that know no order, and the t of somebody here who wants to keep what is read. */
+static char *
+put_ttls(char *dst, const struct op *op, unsigned want)
+{
+	if (op->order != 0)
+		return (put_in_order(dst, op));
+	if ((op->opts & OPF_VIVIFY) != 0)
+		dst = put_flag_i32(dst, 'N', op->vivify_ttl);
+	if ((op->opts & OPF_TTL) != 0 && (op->verb != OP_STORE || op->ttl != 0))
+		dst = put_flag_i32(dst, 'T', op->ttl);
+	return ((want & OPW_TTL) != 0 ? put_flag(dst, 't') : dst);
+}
+
+/* What is rare: all options with their arguments, and t. */
 static char * __attribute__((noinline))
 put_meta_options(char *dst, const struct op *op, unsigned want)
 {
-	bool ttl_first = (want & OPW_TTL_BEFORE) != 0;
-
-	if ((want & OPW_TTL) != 0 && ttl_first)
-		dst = put_flag(dst, 't');
-	dst = put_ttls(dst, op);
-	if ((want & OPW_TTL) != 0 && !ttl_first)
-		dst = put_flag(dst, 't');
+	dst = put_ttls(dst, op, want);
 	if ((op->opts & OPF_CAS) != 0)
 		dst = put_flag_u64(dst, 'C', op->cas);
 	if ((op->opts & OPF_NEWCAS) != 0)
@@ -358,8 +371,6 @@ upstream_put(char *dst, enum upstream_dialect dialect, const struct op *op, uint
 	raw = dialect == UPSTREAM_CLASSIC || (op->opts & OPF_BINKEY) == 0;
 	*expect = (struct upstream_expect){ .opaque = opaque, .want = op->want, .verb = op->verb,
 	    .dialect = (uint8_t)dialect, .bits = (op->opts & OPF_CAS) != 0 ? UB_CAS : 0 };
-	if ((op->want & OPW_TTL_BEFORE) != 0)
-		expect->bits |= UB_TTL_BEFORE;
 	if (op->verb == OP_STORE)
 		expect->vlen = op->vlen;
 	if (op->verb == OP_FLUSH)

@@ -306,7 +306,7 @@ give_back(struct req *r)
 {
 	struct op *op = &r->be.op;
 
-	op->opts = 0;
+	op->opts = op->order = 0;
 	op->want = OPW_CAS;
 	r->be.done = give_back_asked;
 	through_submit(r);

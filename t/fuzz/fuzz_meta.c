@@ -159,6 +159,21 @@ same_numbers(const struct op *a, const struct op *b)
 	    a->initial == b->initial);
 }
 
+/* mg and ma keep the sequence of these letters; the words are known to be flags of theirs. */
+static unsigned
+plain_order(char cm, const struct word *words, unsigned n)
+{
+	const char *letters = cm == 'g' ? "?tTNR" : cm == 'a' ? "?tTN" : "", *found;
+	unsigned order = 0, shift = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		if ((found = strchr(letters, words[i].p[0])) != NULL) {
+			order |= (unsigned)(found - letters) << shift;
+			shift += OPO_BITS;
+		}
+	return (order);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -210,7 +225,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		PROMISE(cmd.id == CMD_BAD && strcmp(cmd.error, error) == 0 && !cmd.quiet);
 		PROMISE(cmd.swallow == (swallows ? 7u : 0u));
 	} else
-		PROMISE(cmd.id != CMD_BAD && cmd.quiet == q && same_numbers(&cmd.op, &op));
+		PROMISE(cmd.id != CMD_BAD && cmd.quiet == q && same_numbers(&cmd.op, &op) &&
+		    cmd.op.order == plain_order(cm, words, n));
 	free(buf);
 	return (0);
 }

@@ -77,7 +77,7 @@ answer(const struct command *cmd)
 	PROMISE(buf != NULL);
 	for (unsigned status = OP_OK; status <= OP_ERROR; status++) {
 		struct op_result res = { .status = (uint8_t)status, .bits = 0xff, .client_flags = UINT32_MAX,
-		    .ttl = INT32_MIN, .ttl_before = INT32_MIN, .la = UINT32_MAX, .size = UINT32_MAX, .cas = UINT64_MAX,
+		    .ttl = INT32_MIN, .la = UINT32_MAX, .size = UINT32_MAX, .cas = UINT64_MAX,
 		    .number = UINT64_MAX, .error = SLICE_LIT("SERVER_ERROR x") };
 
 		if (cmd->id == CMD_BAD)

@@ -71,10 +71,36 @@ keep_what_can_be_said(struct op *op)
 		op->delta = op->initial = 0;
 }
 
+/* One of the sequences in which what is there can stand; a t alone may be nobody's but the proxy's own. */
+static uint16_t
+order_of(const struct op *op, unsigned which)
+{
+	unsigned there[4], n = 0, order = 0;
+
+	if (op->verb != OP_GET && op->verb != OP_ARITH)
+		return (0);
+	if ((op->want & OPW_TTL) != 0)
+		there[n++] = OPO_SHOW;
+	if ((op->opts & OPF_TTL) != 0)
+		there[n++] = OPO_TTL;
+	if ((op->opts & OPF_VIVIFY) != 0)
+		there[n++] = OPO_VIVIFY;
+	if ((op->opts & OPF_RECACHE) != 0)
+		there[n++] = OPO_RECACHE;
+	if (n == 1 && there[0] == OPO_SHOW && which % 2 == 0)
+		return (0);
+	for (unsigned shift = 0; n > 0; shift += OPO_BITS, which /= n--) {
+		order |= there[which % n] << shift;
+		there[which % n] = there[n - 1];
+	}
+	return ((uint16_t)order);
+}
+
 /* Leaves the rest of the input to the result. */
 static void
 make_op(struct input *in, struct op *op, char *key)
 {
+	unsigned which;
 	size_t len;
 
 	*op = (struct op){ .verb = (uint8_t)(take(in, 1) % 5), .opts = (uint16_t)take(in, 2), .want = (uint16_t)take(in, 1),
@@ -86,7 +112,9 @@ make_op(struct input *in, struct op *op, char *key)
 	op->initial = take(in, 8);
 	op->mode = (uint8_t)take(in, 1);
 	op->mode = op->verb == OP_STORE ? op->mode % 5 : op->verb == OP_ARITH ? OP_INCR + op->mode % 2 : 0;
+	which = op->opts >> 11;
 	keep_what_can_be_said(op);
+	op->order = order_of(op, which);
 	len = 1 + take(in, 1) % ((op->opts & OPF_BINKEY) != 0 ? 186 : OP_KEY_MAX);
 	for (size_t i = 0; i < len; i++)
 		key[i] = (char)take(in, 1);
@@ -98,9 +126,9 @@ make_op(struct input *in, struct op *op, char *key)
 }
 
 static bool
-same_op(const struct op *a, const struct op *b, unsigned opts)
+same_op(const struct op *a, const struct op *b)
 {
-	return (a->verb == b->verb && a->mode == b->mode && a->opts == opts && a->ttl == b->ttl &&
+	return (a->verb == b->verb && a->mode == b->mode && a->opts == b->opts && a->ttl == b->ttl &&
 	    a->vivify_ttl == b->vivify_ttl && a->recache_ttl == b->recache_ttl && a->client_flags == b->client_flags &&
 	    a->vlen == b->vlen && a->cas == b->cas && a->newcas == b->newcas && a->delta == b->delta &&
 	    a->initial == b->initial && slice_eq(a->key, b->key));
@@ -111,14 +139,13 @@ static void
 request_is_the_op(struct command *cmd, char *line, size_t len, const struct op *op)
 {
 	static const struct parse_limits limits = { 2048, 2048 };
-	unsigned opts = op->opts;
 	enum parse_close why;
 	size_t used;
 
 	PROMISE(proto_parse(line, len, &limits, cmd, &used, &why) == PARSE_DONE && used == len);
 	PROMISE(cmd->id != CMD_BAD && !cmd->quiet);
-	opts &= ~(unsigned)OPF_TTL_FIRST;
-	PROMISE(same_op(&cmd->op, op, opts | (cmd->op.opts & OPF_TTL_FIRST)));
+	PROMISE(same_op(&cmd->op, op));
+	PROMISE(cmd->op.order == (op->order == 0 && (op->want & OPW_TTL) != 0 ? OPO_SHOW : op->order));
 	if ((op->want & OPW_VALUE) != 0 && op->verb == OP_GET && (op->opts & OPF_CAS) == 0)
 		cmd->op.want |= op->want & OPW_SIZE;
 	PROMISE((cmd->op.want & op->want) == op->want);
@@ -164,7 +191,6 @@ make_result(struct input *in, const struct op *op, struct op_result *res)
 	res->number = take(in, 8);
 	if (res->ttl == INT32_MAX)
 		res->ttl = OP_TTL_NONE;
-	res->ttl_before = res->ttl;
 	/* Outcomes that the verb can have. */
 	if ((op->verb == OP_GET || op->verb == OP_DEBUG) && res->status > OP_MISS)
 		res->status = OP_MISS;

@@ -66,7 +66,7 @@ static bool
 same(const struct op_result *a, const struct op_result *b)
 {
 	return (a->status == b->status && a->bits == b->bits && a->client_flags == b->client_flags && a->ttl == b->ttl &&
-	    a->ttl_before == b->ttl_before && a->la == b->la && a->size == b->size && a->cas == b->cas &&
+	    a->la == b->la && a->size == b->size && a->cas == b->cas &&
 	    a->number == b->number && a->error.len == b->error.len);
 }
 

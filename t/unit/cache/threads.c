@@ -117,6 +117,7 @@ get(struct worker *w, uint32_t k, uint64_t r)
 	op.hash = cache_hash(op.key);
 	if ((r >> 50) % 16 == 0) {
 		op.opts = OPF_TTL;
+		op.order = OPO_TTL;
 		op.ttl = (int32_t)(r >> 8) % 30;
 	}
 	cache_prefetch_bucket(w->c, op.hash);
@@ -138,7 +139,8 @@ get(struct worker *w, uint32_t k, uint64_t r)
 static void
 count(struct worker *w, uint64_t r)
 {
-	struct op op = { .verb = OP_ARITH, .mode = OP_INCR, .opts = OPF_VIVIFY, .delta = 1, .key = SLICE_LIT("count0") };
+	struct op op = { .verb = OP_ARITH, .mode = OP_INCR, .opts = OPF_VIVIFY, .order = OPO_VIVIFY,
+	    .delta = 1, .key = SLICE_LIT("count0") };
 	struct op_result res;
 	char key[] = "count0";
 

@@ -23,8 +23,31 @@ get(struct cache *c, const char *key, uint16_t opts, int32_t ttl)
 	struct op op = kit_op(OP_GET, key);
 
 	op.opts = opts;
+	op.order = (uint16_t)((opts & OPF_VIVIFY) != 0 ? OPO_VIVIFY : (opts & OPF_RECACHE) != 0 ? OPO_RECACHE :
+	    (opts & OPF_TTL) != 0 ? OPO_TTL : 0);
 	op.ttl = op.vivify_ttl = op.recache_ttl = ttl;
 	op.newcas = 99;
+	return (kit_run_get(c, &op));
+}
+
+/* mg with flags of "T5 N6 R7 t" in any order. */
+static struct op_result
+get_line(struct cache *c, const char *key, const char *flags)
+{
+	struct op op = kit_op(OP_GET, key);
+	char *p = (char *)(uintptr_t)flags;
+
+	for (unsigned shift = 0; *p != '\0'; shift += OPO_BITS) {
+		unsigned what = *p == 'T' ? OPO_TTL : *p == 'N' ? OPO_VIVIFY : *p == 'R' ? OPO_RECACHE : OPO_SHOW;
+		int32_t arg = (int32_t)strtol(p + 1, &p, 10);
+
+		op.order |= (uint16_t)(what << shift);
+		op.opts |= what == OPO_TTL ? OPF_TTL : what == OPO_VIVIFY ? OPF_VIVIFY : what == OPO_RECACHE ? OPF_RECACHE : 0;
+		op.want |= what == OPO_SHOW ? OPW_TTL : 0;
+		if (what != OPO_SHOW)
+			*(what == OPO_TTL ? &op.ttl : what == OPO_VIVIFY ? &op.vivify_ttl : &op.recache_ttl) = arg;
+		p += *p == ' ';
+	}
 	return (kit_run_get(c, &op));
 }
 
@@ -43,13 +66,14 @@ del(struct cache *c, const char *key, uint16_t opts, uint64_t cas, int32_t ttl)
 }
 
 static struct op_result
-arith(struct cache *c, const char *key, uint8_t mode, uint64_t delta, uint16_t opts)
+arith(struct cache *c, const char *key, uint8_t mode, uint64_t delta, uint16_t opts, uint16_t order)
 {
 	struct op op = kit_op(OP_ARITH, key);
 	struct op_result res;
 
 	op.mode = mode;
 	op.opts = opts;
+	op.order = order;
 	op.delta = delta;
 	op.initial = 13;
 	op.vivify_ttl = 40;
@@ -146,10 +170,10 @@ touches(void)
 	cache_tick(c, 10);
 	kit_set(c, "a", "x", 0, 3);
 	r = get(c, "a", OPF_TTL, 20);
-	ok(r.ttl_before == OP_TTL_NONE && r.ttl == 20, "T on an item that had no room for it");
+	ok(r.ttl == 20, "T on an item that had no room for it");
 	cache_tick(c, 15);
 	r = get(c, "a", OPF_TTL, 100);
-	ok(r.ttl_before == 15 && r.ttl == 100, "and on one that has");
+	ok(r.ttl == 100, "and on one that has");
 	is_u(r.client_flags, 3, "client flags are kept");
 	ok(kit_is(c, "a", "x"), "so is the value");
 	r = get(c, "a", OPF_TTL, 0);
@@ -205,6 +229,46 @@ vivifies_and_recaches(void)
 	kit_set(c, "n", "value", 0, 0);
 	r = get(c, "n", OPF_RECACHE, 1000);
 	ok((r.bits & OPR_WON) == 0, "R without a TTL never wins");
+	cache_free(&c);
+}
+
+/* What mg shows and wins, and what it leaves behind: TTL_GONE for nothing. */
+#define TTL_GONE	(-2)
+
+static void
+order_is(struct cache *c, int32_t had, const char *flags, int32_t shown, bool won, int32_t left)
+{
+	struct op_result r, after;
+
+	if (had == TTL_GONE)
+		(void)kit_delete(c, "o");
+	else
+		kit_set(c, "o", "x", had < 0 ? 0 : had, 0);
+	r = get_line(c, "o", flags);
+	after = kit_get(c, "o");
+	ok(r.status == OP_OK && r.ttl == shown && ((r.bits & OPR_WON) != 0) == won &&
+	    (after.status == OP_OK ? after.ttl : TTL_GONE) == left, "%d: mg k %s", had, flags);
+}
+
+static void
+order(void)
+{
+	struct cache *c = kit_new(64, 0);
+
+	cache_tick(c, 10);
+	order_is(c, TTL_GONE, "N30 t T40", 30, true, 40);
+	order_is(c, TTL_GONE, "t N30", OP_TTL_NONE, true, 30);
+	order_is(c, TTL_GONE, "T40 N0 t", OP_TTL_NONE, true, OP_TTL_NONE);
+	order_is(c, TTL_GONE, "T40 t N-1", 40, true, TTL_GONE);
+	order_is(c, TTL_GONE, "N30 T-1 t R30", 0, true, TTL_GONE);
+	order_is(c, TTL_GONE, "N-1 T5", 5, true, 5);
+	order_is(c, 50, "t T40 N30", 50, false, 40);
+	order_is(c, 50, "R45 T40", 40, false, 40);
+	order_is(c, 50, "T40 t R45", 40, true, 40);
+	order_is(c, 50, "R60 T0 t", OP_TTL_NONE, true, OP_TTL_NONE);
+	order_is(c, 50, "T0 R60 t", OP_TTL_NONE, false, OP_TTL_NONE);
+	order_is(c, 50, "t T-1 R0", 50, false, TTL_GONE);
+	order_is(c, OP_TTL_NONE, "t T5 R6 N9", OP_TTL_NONE, true, 5);
 	cache_free(&c);
 }
 
@@ -266,37 +330,41 @@ arithmetic(void)
 	struct cache *c = kit_new(64, 0);
 	struct op_result r;
 
-	is_u(arith(c, "n", OP_INCR, 1, 0).status, OP_MISS, "incr of nothing");
+	is_u(arith(c, "n", OP_INCR, 1, 0, 0).status, OP_MISS, "incr of nothing");
 	kit_set(c, "n", "10", 0, 0);
-	is_u(arith(c, "n", OP_INCR, 5, 0).number, 15, "incr");
-	is_u(arith(c, "n", OP_DECR, 7, 0).number, 8, "decr");
+	is_u(arith(c, "n", OP_INCR, 5, 0, 0).number, 15, "incr");
+	is_u(arith(c, "n", OP_DECR, 7, 0, 0).number, 8, "decr");
 	ok(kit_is(c, "n", "8 "), "keeps its width");
 	is_u(kit_get(c, "n").size, 2, "two bytes");
-	is_u(arith(c, "n", OP_DECR, 9, 0).number, 0, "decr stops at 0");
-	is_u(arith(c, "n", OP_INCR, 999, 0).number, 999, "incr that needs more room");
+	is_u(arith(c, "n", OP_DECR, 9, 0, 0).number, 0, "decr stops at 0");
+	is_u(arith(c, "n", OP_INCR, 999, 0, 0).number, 999, "incr that needs more room");
 	ok(kit_is(c, "n", "999"), "gets it");
 	kit_set(c, "n", "18446744073709551615", 0, 0);
-	is_u(arith(c, "n", OP_INCR, 2, 0).number, 1, "incr wraps");
+	is_u(arith(c, "n", OP_INCR, 2, 0, 0).number, 1, "incr wraps");
 	kit_set(c, "n", "12 ", 0, 0);
-	is_u(arith(c, "n", OP_INCR, 1, 0).number, 13, "spaces after it");
+	is_u(arith(c, "n", OP_INCR, 1, 0, 0).number, 13, "spaces after it");
 	kit_set(c, "n", "12abc", 0, 0);
-	r = arith(c, "n", OP_INCR, 1, 0);
+	r = arith(c, "n", OP_INCR, 1, 0, 0);
 	ok(r.status == OP_ERROR && slice_eq_str(r.error,
 	    "CLIENT_ERROR cannot increment or decrement non-numeric value"), "letters after it");
 	kit_set(c, "n", "", 0, 0);
-	is_u(arith(c, "n", OP_INCR, 1, 0).status, OP_ERROR, "nothing");
+	is_u(arith(c, "n", OP_INCR, 1, 0, 0).status, OP_ERROR, "nothing");
 	kit_set(c, "n", "184467440737095516160", 0, 0);
-	is_u(arith(c, "n", OP_INCR, 1, 0).status, OP_ERROR, "too large");
+	is_u(arith(c, "n", OP_INCR, 1, 0, 0).status, OP_ERROR, "too large");
 	kit_set(c, "n", "-5", 0, 0);
-	is_u(arith(c, "n", OP_INCR, 1, 0).status, OP_ERROR, "negative");
-	r = arith(c, "v", OP_INCR, 3, OPF_VIVIFY);
+	is_u(arith(c, "n", OP_INCR, 1, 0, 0).status, OP_ERROR, "negative");
+	r = arith(c, "v", OP_INCR, 3, OPF_VIVIFY, OPO_VIVIFY);
 	ok(r.status == OP_OK && r.number == 13 && r.ttl == 40, "N J: the initial value with its TTL");
-	is_u(arith(c, "v", OP_INCR, 3, OPF_VIVIFY | OPF_CAS).status, OP_EXISTS, "another CAS");
-	r = arith(c, "v", OP_INCR, 3, OPF_VIVIFY | OPF_TTL | OPF_NEWCAS);
-	ok(r.number == 16 && r.ttl == 50 && r.ttl_before == 40 && r.cas == 1234, "T and E");
+	is_u(arith(c, "v", OP_INCR, 3, OPF_VIVIFY | OPF_CAS, OPO_VIVIFY).status, OP_EXISTS, "another CAS");
+	r = arith(c, "v", OP_INCR, 3, OPF_VIVIFY | OPF_TTL | OPF_NEWCAS, OPO_SHOW | OPO_TTL << OPO_BITS);
+	ok(r.number == 16 && r.ttl == 40 && r.cas == 1234 && kit_get(c, "v").ttl == 50, "t T and E");
 	is_u(kit_get(c, "v").cas, 1234, "E is kept");
+	r = arith(c, "v", OP_INCR, 3, OPF_TTL, OPO_TTL | OPO_SHOW << OPO_BITS);
+	is_u(r.ttl, 50, "T t");
+	r = arith(c, "w", OP_INCR, 3, OPF_VIVIFY | OPF_TTL, OPO_TTL | OPO_SHOW << OPO_BITS | OPO_VIVIFY << 2 * OPO_BITS);
+	ok(r.ttl == 50 && kit_get(c, "w").ttl == 40 && (r.bits & OPR_WON) == 0, "T t N: each has its turn");
 	kit_set(c, "f", "9", 77, 6);
-	arith(c, "f", OP_INCR, 1, 0);
+	arith(c, "f", OP_INCR, 1, 0, 0);
 	r = kit_get(c, "f");
 	ok(r.client_flags == 6 && r.ttl == 77 && kit_is(c, "f", "10"), "flags and TTL survive");
 	cache_free(&c);
@@ -315,7 +383,7 @@ arithmetic_beside_a_reader(void)
 	s = verb_get(c, &op, &res, &it);
 	cache_pin(s, it);
 	cache_unlock(s);
-	is_u(arith(c, "n", OP_INCR, 1, 0).number, 42, "incr while it is being read");
+	is_u(arith(c, "n", OP_INCR, 1, 0, 0).number, 42, "incr while it is being read");
 	ok(memcmp(item_value(it), "41", 2) == 0, "the reader's bytes do not change");
 	ok(kit_is(c, "n", "42"), "the next one sees the new value");
 	cache_unpin(c, it);
@@ -413,6 +481,7 @@ main(void)
 	touches();
 	last_access();
 	vivifies_and_recaches();
+	order();
 	stale();
 	deletes();
 	arithmetic();

@@ -44,8 +44,8 @@ describe_slice(struct description *d, const char *name, struct slice s)
 static inline void
 describe_op(struct description *d, const struct op *op)
 {
-	/* o: old, that is classic; 1: T stands first */
-	static const char opts[] = "CETNRIxubFo1", wants[] = "vcfhlstT";
+	/* o: old, that is classic */
+	static const char opts[] = "CETNRIxubFo", wants[] = "vcfhlst", order[] = "?tTNR";
 
 	describe_add(d, " verb=%d mode=%d opts=", op->verb, op->mode);
 	for (unsigned i = 0; i < sizeof opts - 1; i++)
@@ -55,6 +55,10 @@ describe_op(struct description *d, const struct op *op)
 	for (unsigned i = 0; i < sizeof wants - 1; i++)
 		if ((op->want >> i & 1) != 0)
 			describe_add(d, "%c", wants[i]);
+	if (op->order != 0)
+		describe_add(d, " order=");
+	for (unsigned left = op->order; left != 0; left >>= OPO_BITS)
+		describe_add(d, "%c", (left & OPO_MASK) < sizeof order - 1 ? order[left & OPO_MASK] : '?');
 	describe_add(d, " T%d N%d R%d F%u C%llu E%llu D%llu J%llu vlen=%u", op->ttl, op->vivify_ttl, op->recache_ttl,
 	    op->client_flags, (unsigned long long)op->cas, (unsigned long long)op->newcas,
 	    (unsigned long long)op->delta, (unsigned long long)op->initial, op->vlen);

@@ -73,7 +73,7 @@ reads(void)
 	meta_is("mg foo k v", RES(.size = 1, .bits = OPR_BINKEY), "VA 1 kZm9v b\r\n");
 	meta_is("mg k t", RES(.ttl = 0), "HD t0\r\n");
 	meta_is("mg k t", RES(.ttl = 2147483647), "HD t2147483647\r\n");
-	meta_is("mg k t T30", RES(.ttl = 30, .ttl_before = OP_TTL_NONE), "HD t-1\r\n");
+	meta_is("mg k t T30", RES(.ttl = OP_TTL_NONE), "HD t-1\r\n");
 	meta_is("mg k T30 t", RES(.ttl = 30), "HD t30\r\n");
 	meta_is("mg k f", RES(.bits = OPR_WON | OPR_STALE | OPR_SENT), "HD f0 Z X W\r\n");
 	meta_is("mg k v", RES(.bits = OPR_WON), "VA 0 W\r\n");
@@ -115,14 +115,14 @@ writes(void)
 static void
 arithmetic(void)
 {
-	struct op_result res = RES(.number = UINT64_MAX, .cas = 8, .ttl = 30, .ttl_before = 5);
+	struct op_result res = RES(.number = UINT64_MAX, .cas = 8, .ttl = 5);
 
 	meta_is("ma k", res, "HD\r\n");
 	meta_is("ma k q v", res, "");
 	meta_is("ma k v", res, "VA 20\r\n18446744073709551615\r\n");
 	meta_is("ma k v", RES(.number = 0), "VA 1\r\n0\r\n");
 	meta_is("ma k t c O1 k v T30 N9", res, "VA 20 t5 c8 O1 kk\r\n18446744073709551615\r\n");
-	meta_is("ma k N9 t", res, "HD t30\r\n");
+	meta_is("ma k N9 t", res, "HD t5\r\n");
 	meta_is("ma k q C3 O1 c", RES(.status = OP_EXISTS), "EX O1\r\n");
 	meta_is("ma k N9 O1 q", RES(.status = OP_NOT_STORED), "NS O1\r\n");
 }

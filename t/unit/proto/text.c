@@ -32,11 +32,11 @@ retrieval(void)
 static void
 retrieval_with_touch(void)
 {
-	line_is("gat 30 a", "gat verb=0 mode=0 opts=To want=vf T30" ZEROS " key=<a> nkeys=1 key=<a>");
-	line_is("gats -1 a b", "gats verb=0 mode=0 opts=To want=vcf T-1" ZEROS " key=<a> nkeys=2 key=<a> key=<b>");
-	line_is("touch a 30", "touch verb=0 mode=0 opts=To want= T30" ZEROS " key=<a>");
-	line_is("touch a 30 noreply", "touch quiet verb=0 mode=0 opts=To want= T30" ZEROS " key=<a>");
-	line_is("touch a - x", "touch verb=0 mode=0 opts=To want= T0" ZEROS " key=<a>");
+	line_is("gat 30 a", "gat verb=0 mode=0 opts=To want=vf order=T T30" ZEROS " key=<a> nkeys=1 key=<a>");
+	line_is("gats -1 a b", "gats verb=0 mode=0 opts=To want=vcf order=T T-1" ZEROS " key=<a> nkeys=2 key=<a> key=<b>");
+	line_is("touch a 30", "touch verb=0 mode=0 opts=To want= order=T T30" ZEROS " key=<a>");
+	line_is("touch a 30 noreply", "touch quiet verb=0 mode=0 opts=To want= order=T T30" ZEROS " key=<a>");
+	line_is("touch a - x", "touch verb=0 mode=0 opts=To want= order=T T0" ZEROS " key=<a>");
 	line_bad("gat 0", BAD_FORMAT, false, 0);
 	line_bad("gat", BAD_FORMAT, false, 0);
 	line_bad("gat x a", EXPTIME, false, 0);

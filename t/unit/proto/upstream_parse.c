@@ -77,7 +77,7 @@ meta_reads(void)
 	asked(UPSTREAM_META, "mg k v c f t s l h");
 	ok(comes_to(UPSTREAM_VALUE, "VA 5 O42 c9 f7 h1 l3 t60\r\n"), "a value with all flags");
 	ok(res.status == OP_OK && res.size == 5 && res.cas == 9 && res.client_flags == 7 && res.la == 3 &&
-	    res.ttl == 60 && res.ttl_before == 60 && res.bits == OPR_FETCHED, "... and what they say");
+	    res.ttl == 60 && res.bits == OPR_FETCHED, "... and what they say");
 	ok(parse("VA 5 O42 c9 f7 h1 l3 t60\r\n", 26, &used, &tail) == UPSTREAM_VALUE && tail == 2, "... CRLF follows it");
 	ok(upstream_tail_ok("\r\n", &expect) && !upstream_tail_ok("\n\n", &expect), "... and nothing else");
 	ok(comes_to(UPSTREAM_VALUE, "VA 0 c18446744073709551615 f4294967295 h0 l0 t-1 O42 W X Z\r\n"), "marks");
@@ -166,7 +166,7 @@ meta_value_left_out(void)
 	ok(comes_to(UPSTREAM_VALUE, "VA 5 O42 c8 s5\r\n") && res.cas == 8, "or not");
 	bad("HD O42 s5\r\n");
 	asked(UPSTREAM_META, "mg k t T30");
-	ok(comes_to(UPSTREAM_DONE, "HD O42 t7\r\n") && res.ttl_before == 7 && res.ttl == 0, "the TTL before");
+	ok(comes_to(UPSTREAM_DONE, "HD O42 t7\r\n") && res.ttl == 7, "the TTL before");
 	asked(UPSTREAM_META, "mg k T30 t");
 	ok(comes_to(UPSTREAM_DONE, "HD O42 t30\r\n") && res.ttl == 30, "the TTL after");
 	asked(UPSTREAM_META, "mg k");

@@ -46,6 +46,18 @@ meta(const char *text, const char *want)
 	sent(UPSTREAM_META, text, want);
 }
 
+/* What is read in order to be kept here is asked for its TTL, whether the client wants one or not. */
+static void
+reads_to_be_kept(void)
+{
+	struct op op = { .verb = OP_GET, .want = OPW_VALUE | OPW_TTL, .key = SLICE_LIT("k") };
+	struct upstream_expect expect;
+	char buf[UPSTREAM_LINE_MAX], *end;
+
+	end = upstream_put(buf, UPSTREAM_META, &op, 42, &expect);
+	ok(slice_eq_str(slice_of(buf, (size_t)(end - buf)), "mg k O42 v t\r\n"), "t that stands in no line");
+}
+
 static void
 classic(const char *text, const char *want)
 {
@@ -68,6 +80,7 @@ reads(void)
 	meta("mg k T30 t", "mg k O42 T30 t");
 	meta("mg k N5 T30", "mg k O42 N5 T30");
 	meta("mg k T30 N5", "mg k O42 T30 N5");
+	meta("mg k R20 c T30 t N5 v", "mg k O42 v c R20 T30 t N5");
 	meta("mg k v C9", "mg k O42 v c C9");
 	meta("mg k v s C9", "mg k O42 v c s C9");
 	meta("mg Zm9vIGJhcg== b v", "mg Zm9vIGJhcg== b O42 v");
@@ -92,6 +105,7 @@ writes(void)
 	meta("incr k 1", "ma k O42 v");
 	meta("decr k 18446744073709551615", "ma k O42 v D18446744073709551615 MD");
 	meta("ma k q t c N0 J5 D2 T3 C4", "ma k O42 v c t N0 T3 C4 D2 J5");
+	meta("ma k T3 R9 N0 t", "ma k O42 v T3 N0 t");
 }
 
 /* An ms that is too large drops the old value, so only set may become one. */
@@ -195,7 +209,7 @@ keys_that_are_never_sent(void)
 static void
 the_longest_line_fits(void)
 {
-	struct op op = { .opts = 0xffff & ~OPF_CLASSIC, .want = 0xff, .ttl = INT32_MIN, .vivify_ttl = INT32_MIN,
+	struct op op = { .opts = 0xffff & ~OPF_CLASSIC, .want = 0xff, .order = 0x4321, .ttl = INT32_MIN, .vivify_ttl = INT32_MIN,
 	    .recache_ttl = INT32_MIN, .client_flags = UINT32_MAX, .vlen = UINT32_MAX, .cas = UINT64_MAX,
 	    .newcas = UINT64_MAX, .delta = UINT64_MAX, .initial = UINT64_MAX };
 	char buf[UPSTREAM_LINE_MAX * 2];
@@ -217,6 +231,7 @@ int
 main(void)
 {
 	reads();
+	reads_to_be_kept();
 	writes();
 	classic_stores_stay_classic();
 	to_old_servers();
