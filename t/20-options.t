@@ -64,7 +64,7 @@ def settings():
 		    "shutdown_command").split():
 			if name in theirs:
 				is_(ours.get(name), theirs[name], "stats settings: %s is memcached's" % name)
-		is_([name for name in theirs if name not in ours and not re.match("ext_|ssl_|slab_automove_free", name)],
+		is_([name for name in theirs if name not in ours and not re.match("ext_|ssl_|proxy_|slab_automove_free", name)],
 		    [],
 		    "every line of memcached's stats settings is there")
 		is_(ours["tcpport"], str(kv.port), "tcpport")
