@@ -216,13 +216,29 @@ program_start(struct program *p)
 	return (daemon_ready(&p->ready, conf->core_dumps, conf->verbose > 0));
 }
 
+/* What threads had posted to each other when they ended. */
+static void
+program_flush(struct program *p)
+{
+	bool any;
+
+	do {
+		any = p->loop != NULL && loop_flush(p->loop);
+		for (unsigned i = 0; i < p->shared.nworkers; i++)
+			if (p->workers[i] != NULL)
+				any |= loop_flush(p->workers[i]->loop);
+	} while (any);
+}
+
 static void
 program_close(struct program *p)
 {
 	listeners_free(&p->listeners);
+	p->shared.listeners = NULL;
 	for (unsigned i = 0; i < p->shared.nworkers; i++)
 		if (p->workers[i] != NULL)
 			worker_wait(p->workers[i]);
+	program_flush(p);
 	for (unsigned i = 0; i < p->shared.nworkers; i++)
 		if (p->workers[i] != NULL)
 			worker_join(&p->workers[i]);

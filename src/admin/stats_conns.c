@@ -16,7 +16,7 @@
 #include "admin/internal.h"
 #include "base/check.h"
 
-#define ANSWER_USEC	(2 * 1000 * 1000)
+#define ANSWER_USEC	(1000 * 1000)
 
 struct conns_job;
 

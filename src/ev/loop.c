@@ -59,20 +59,29 @@ clock_usec(void)
 static void
 loop_deliver(int fd, void *arg)
 {
-	struct loop *l = arg;
-	struct loop_msgs batch = STAILQ_HEAD_INITIALIZER(batch);
-	struct loop_msg *m;
 	uint64_t n;
 
 	(void)!read(fd, &n, sizeof n);
+	(void)loop_flush(arg);
+}
+
+bool
+loop_flush(struct loop *l)
+{
+	struct loop_msgs batch = STAILQ_HEAD_INITIALIZER(batch);
+	struct loop_msg *m;
+	bool any;
+
 	pthread_mutex_lock(&l->lock);
 	STAILQ_CONCAT(&batch, &l->msgs);
 	pthread_mutex_unlock(&l->lock);
+	any = !STAILQ_EMPTY(&batch);
 	while ((m = STAILQ_FIRST(&batch)) != NULL) {
 		STAILQ_REMOVE_HEAD(&batch, next);
 		m->fn(m->arg);
 		free(m);
 	}
+	return (any);
 }
 
 struct loop *

@@ -18,7 +18,7 @@ struct loop;
 
 /* NULL: out of memory or descriptors. */
 struct loop	*loop_new(void);
-/* Frees; events and timers must be gone. Messages not yet delivered are dropped. */
+/* Frees; events and timers must be gone. Messages not yet delivered are dropped, see loop_flush(). */
 void		 loop_free(struct loop **);
 
 /* Runs turns until loop_stop(). */
@@ -53,6 +53,12 @@ void	       **loop_slot(struct loop *, enum loop_slot);
 /* Any thread: fn(arg) runs on the loop's thread, in order of posting. False: out of memory. */
 typedef void loop_msg_f(void *arg);
 bool		 loop_post(struct loop *, loop_msg_f *, void *arg);
+
+/*
+ * Delivers what was posted to a loop that has ended, on the thread that owns it now, so that what messages carry is not
+ * lost. False: there was nothing.
+ */
+bool		 loop_flush(struct loop *);
 
 /* A one-shot timer inside its owner's struct. */
 struct timer {
