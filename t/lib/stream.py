@@ -228,6 +228,8 @@ class Frame:
 	def after(self, data):
 		"""The frame after data; None if that completes a line on which servers differ."""
 		swallow = min(self.swallow, len(data))
+		if b"{" in data[:swallow]:
+			return None     # what is filled in there has another length
 		left, data = self.swallow - swallow, self.line + data[swallow:]
 		while not left:
 			line, newline, rest = data.partition(b"\n")
@@ -236,7 +238,7 @@ class Frame:
 			if line.endswith(b"\r"):
 				line = line[:-1]
 			length = agreed(line)
-			if length is None:
+			if length is None or b"{" in rest[:length]:
 				return None
 			left = max(length - len(rest), 0)
 			data = rest[length:]
