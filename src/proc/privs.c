@@ -36,19 +36,31 @@ raise_core(void)
 	return (getrlimit(RLIMIT_CORE, &rl) == 0 && rl.rlim_cur != 0);
 }
 
+/*
+ * At least `least`, `want` if that can be had: a command line that memcached takes at this hard limit is taken too, and
+ * accepting pauses when descriptors run out.
+ */
 static bool
-raise_nofile(rlim_t want)
+raise_nofile(rlim_t least, rlim_t want)
 {
-	struct rlimit rl;
+	struct rlimit rl, all;
 
 	if (getrlimit(RLIMIT_NOFILE, &rl) != 0)
 		return (false);
 	if (rl.rlim_cur >= want)
 		return (true);
-	rl.rlim_cur = want;
-	if (rl.rlim_max < want)
-		rl.rlim_max = want;
-	return (setrlimit(RLIMIT_NOFILE, &rl) == 0);
+	all.rlim_cur = want;
+	all.rlim_max = rl.rlim_max < want ? want : rl.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &all) == 0)
+		return (true);
+	if (rl.rlim_max < least)
+		return (false);
+	rl.rlim_cur = rl.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &rl) != 0)
+		return (false);
+	log_warn("%llu open files are allowed, %llu would be needed for all connections of -c",
+	    (unsigned long long)rl.rlim_max, (unsigned long long)want);
+	return (true);
 }
 
 bool
@@ -60,7 +72,7 @@ privs_set_limits(const struct conf *c, size_t nfds)
 		fprintf(stderr, "kvgate: option -r: core files are not allowed here; raise the hard limit (ulimit -Hc)\n");
 		return (false);
 	}
-	if (!raise_nofile(want)) {
+	if (!raise_nofile((rlim_t)c->maxconns, want)) {
 		fprintf(stderr, "kvgate: option -c: %u connections need %llu open files, more than the hard limit; a "
 		    "smaller -c, or start as root\n", c->maxconns, (unsigned long long)want);
 		return (false);
