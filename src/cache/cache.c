@@ -313,9 +313,9 @@ bigs_take(struct cache_shard *s, uint32_t n)
 
 /* Everything that log_alloc() may need is at hand; room is made on the way. */
 static bool
-make_room(struct cache_shard *s, enum queue q, uint32_t shape, uint32_t vlen, uint32_t nbig)
+make_room(struct cache_shard *s, enum stream st, uint32_t shape, uint32_t vlen, uint32_t nbig)
 {
-	unsigned wants = log_wants(s, q, shape, vlen, nbig);
+	unsigned wants = log_wants(s, st, shape, vlen, nbig);
 
 	if (wants == 0 && nbig == 0)
 		return (true);
@@ -330,7 +330,7 @@ cache_reserve_locked(struct cache_shard *s, uint64_t hash, struct slice key, uin
 	uint32_t shape = shape_for(key.len, exptime, client_flags), nbig, no;
 	struct item_chain *ch;
 	struct item *it;
-	enum queue q;
+	enum stream st;
 
 	MUST(key.len <= 255);
 	if (too_large(c, key.len, vlen, client_flags)) {
@@ -339,12 +339,12 @@ cache_reserve_locked(struct cache_shard *s, uint64_t hash, struct slice key, uin
 	}
 	*why = CACHE_NO_MEMORY;
 	nbig = sizeof *it + sizeof *ch + key.len + vlen + 8 > c->slab_size ? vlen >> c->slab_shift : 0;
-	q = ghost_has(s, hash) ? Q_MAIN : Q_SMALL;
-	if (!make_room(s, q, shape, vlen, nbig)) {
+	st = log_stream(s, ghost_has(s, hash) ? Q_MAIN : Q_SMALL, exptime);
+	if (!make_room(s, st, shape, vlen, nbig)) {
 		s->st.reserved_failed++;
 		return (NULL);
 	}
-	if ((it = log_alloc(s, q, shape, vlen, nbig)) == NULL) {
+	if ((it = log_alloc(s, st, shape, vlen, nbig)) == NULL) {
 		bigs_undo(s, nbig);
 		s->st.reserved_failed++;
 		return (NULL);
@@ -361,7 +361,7 @@ cache_reserve_locked(struct cache_shard *s, uint64_t hash, struct slice key, uin
 	}
 	memcpy((char *)(uintptr_t)item_key_ptr(it), key.p, key.len);
 	each_slab(c, it, pin_one);
-	if (UNLIKELY(evict_due(s)))
+	if (UNLIKELY(evict_due(s, st)))
 		(void)evict_step(s, STEP_RECORDS);
 	*why = CACHE_OK;
 	return (it);

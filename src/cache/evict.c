@@ -61,11 +61,11 @@ item_move(struct cache_shard *s, struct slot at, struct item *it, enum queue q, 
 
 	if (it->shape & ITEM_L_CHAIN)
 		nbig = item_chain(it)->nslabs;
-	if ((to = log_alloc(s, q, shape, vlen, nbig)) == NULL)
+	exp = item_exptime(it);
+	if ((to = log_alloc(s, log_stream(s, q, exp), shape, vlen, nbig)) == NULL)
 		return (false);
 	to->cas = it->cas;
 	to->state = it->state;
-	exp = item_exptime(it);
 	if (to->shape & ITEM_L_EXP)
 		memcpy(to->data, &exp, sizeof exp);
 	cf = item_client_flags(it);
@@ -185,18 +185,19 @@ oldest(struct cache_shard *s)
 	return (main_->head);
 }
 
-/* What is being filled becomes a victim only when there is nothing else: few, large values. */
+/* What is being filled becomes a victim when all in it has expired, or there is nothing else: few, large values. */
 static void
-seal_open(struct cache_shard *s)
+seal_open(struct cache_shard *s, bool all)
 {
-	for (unsigned q = 0; q < NQUEUES; q++) {
-		uint32_t no = s->open[q];
+	for (unsigned st = 0; st < NSTREAMS; st++) {
+		uint32_t no = s->open[st];
+		struct slab *sl = &s->c->slabs[no];
 
-		if (no == SLAB_NONE || s->c->slabs[no].used == 0)
+		if (no == SLAB_NONE || sl->used == 0 || (!all && (sl->nlive == 0 || sl->max_exp > s->now)))
 			continue;
-		s->open[q] = SLAB_NONE;
-		s->c->slabs[no].state = SLAB_QUEUED;
-		list_push(s->c, &s->queue[q], no);
+		s->open[st] = SLAB_NONE;
+		sl->state = SLAB_QUEUED;
+		list_push(s->c, &s->queue[sl->queue], no);
 	}
 }
 
@@ -223,8 +224,7 @@ victim_pick(struct cache_shard *s)
 	uint32_t no, size = c->slab_size, held = atomic_load_explicit(&s->nretired, memory_order_relaxed);
 	struct slab *sl;
 
-	if (s->queue[Q_SMALL].n + s->queue[Q_MAIN].n == 0)
-		seal_open(s);
+	seal_open(s, s->queue[Q_SMALL].n + s->queue[Q_MAIN].n == 0);
 	if ((no = emptiest(s)) == SLAB_NONE)
 		return (false);
 	sl = &c->slabs[no];
@@ -312,12 +312,11 @@ evict_step(struct cache_shard *s, unsigned records)
 	return (victim_done(s) ? STEP_GAINED : STEP_ON);
 }
 
-/* Whether a store should do part of the work for the slab after this one: memory is full, half of this one too. */
 bool
-evict_due(const struct cache_shard *s)
+evict_due(const struct cache_shard *s, enum stream st)
 {
 	const struct cache *c = s->c;
-	uint32_t no = s->open[Q_SMALL];
+	uint32_t no = s->open[st];
 
 	return (s->spare.n < SPARES && no != SLAB_NONE && c->slabs[no].used > c->slab_size / 2 && c->conf.evict &&
 	    !pool_has(c));
@@ -454,12 +453,12 @@ kill_pieces(struct cache_shard *s, uint32_t no)
 static void
 kill_all_pieces(struct cache_shard *s)
 {
-	for (unsigned q = 0; q < NQUEUES; q++) {
+	for (unsigned q = 0; q < NQUEUES; q++)
 		for (uint32_t no = s->queue[q].head; no != SLAB_NONE; no = s->c->slabs[no].next)
 			kill_pieces(s, no);
-		if (s->open[q] != SLAB_NONE)
-			kill_pieces(s, s->open[q]);
-	}
+	for (unsigned st = 0; st < NSTREAMS; st++)
+		if (s->open[st] != SLAB_NONE)
+			kill_pieces(s, s->open[st]);
 	if (s->victim != SLAB_NONE)
 		kill_pieces(s, s->victim);
 }
@@ -486,11 +485,12 @@ shard_flush(struct cache_shard *s)
 	index_clear(s);
 	s->found = NULL;
 	s->st.items = s->st.bytes = s->st.value_bytes = 0;
-	for (unsigned q = 0; q < NQUEUES; q++) {
+	for (unsigned q = 0; q < NQUEUES; q++)
 		retire_all(s, &s->queue[q]);
-		if (s->open[q] != SLAB_NONE)
-			(void)slab_retire(s, s->open[q]);
-		s->open[q] = SLAB_NONE;
+	for (unsigned st = 0; st < NSTREAMS; st++) {
+		if (s->open[st] != SLAB_NONE)
+			(void)slab_retire(s, s->open[st]);
+		s->open[st] = SLAB_NONE;
 	}
 	if (s->victim != SLAB_NONE)
 		(void)slab_retire(s, s->victim);

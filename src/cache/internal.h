@@ -47,6 +47,11 @@ struct slot {
 
 enum slab_state { SLAB_POOL, SLAB_SPARE, SLAB_OPEN, SLAB_QUEUED, SLAB_VICTIM, SLAB_BIG, SLAB_RETIRED };
 enum queue { Q_SMALL, Q_MAIN, NQUEUES };
+/*
+ * Where records are appended: one open slab for the main queue, and for the small one four by the magnitude of the
+ * TTL, so that what is written together expires together and whole slabs fall free.
+ */
+enum stream { ST_SMALL, ST_DAY, ST_QUARTER, ST_MINUTE, ST_MAIN, NSTREAMS };
 
 #define PIN_RETIRED	(1u << 31)
 struct slab {			/* lock: the shard's, but pins */
@@ -88,7 +93,7 @@ struct cache_shard {		/* lock: lock */
 	uint32_t	 nitems;
 	uint32_t	 index_cap;	/* buckets paid for */
 	uint32_t	 index_max;	/* buckets of address space */
-	uint32_t	 open[NQUEUES];	/* slabs or SLAB_NONE */
+	uint32_t	 open[NSTREAMS];	/* slabs or SLAB_NONE */
 	struct slab_list queue[NQUEUES], big, spare;
 	uint32_t	 victim;	/* or SLAB_NONE */
 	uint32_t	 cursor;	/* in it: next record */
@@ -221,12 +226,14 @@ void		 slab_unpin(struct cache *, struct slab *);
 void		 slab_revive(struct cache_shard *, struct slab *);
 
 /*
- * log.c: room for a record at the end of a queue. Uses spare slabs only, evicts nothing; NULL: there are not
+ * log.c: room for a record at the end of a stream. Uses spare slabs only, evicts nothing; NULL: there are not
  * enough. shape says layout and key length; the chain is filled in, key and value are not.
  */
-struct item	*log_alloc(struct cache_shard *, enum queue, uint32_t shape, uint32_t vlen, uint32_t nbig);
+struct item	*log_alloc(struct cache_shard *, enum stream, uint32_t shape, uint32_t vlen, uint32_t nbig);
 /* Spare slabs that log_alloc() might need. */
-unsigned	 log_wants(const struct cache_shard *, enum queue, uint32_t shape, uint32_t vlen, uint32_t nbig);
+unsigned	 log_wants(const struct cache_shard *, enum stream, uint32_t shape, uint32_t vlen, uint32_t nbig);
+/* Of an item for that queue that expires then. */
+enum stream	 log_stream(const struct cache_shard *, enum queue, uint32_t exptime);
 void		 log_copy_value(const struct cache *, struct item *to, const struct item *from);
 /* Accounting of a record that became findable, or no longer is. */
 void		 log_account(struct cache_shard *, const struct item *, bool alive);
@@ -235,7 +242,8 @@ void		 log_account(struct cache_shard *, const struct item *, bool alive);
 /* Some work on the victim; GAINED: a slab, for spare or pool. NOTHING: there is no victim to be had. */
 enum step { STEP_NOTHING, STEP_ON, STEP_GAINED };
 enum step	 evict_step(struct cache_shard *, unsigned records);
-bool		 evict_due(const struct cache_shard *);
+/* Whether a store should do part of the work for the next slab: memory is full, half of the open one too. */
+bool		 evict_due(const struct cache_shard *, enum stream);
 /* Gains one slab; false: there is nothing to evict, or all is pinned. */
 bool		 evict_slab(struct cache_shard *);
 /* A slab for s: of the pool, its own or another shard's. reserved: how many it holds that it cannot give. */

@@ -11,6 +11,7 @@
 
 #include "cache/internal.h"
 
+#define SORT_SLABS	32u	/* slabs of a shard from which on TTLs are kept apart */
 #define HEAD_MIN	64u	/* of a split value's bytes in the first slab */
 
 static inline uint32_t
@@ -24,14 +25,33 @@ base_len(uint32_t shape, uint32_t nbig)
 }
 
 static inline uint32_t
-open_room(const struct cache_shard *s, enum queue q)
+open_room(const struct cache_shard *s, enum stream st)
 {
-	return (s->open[q] == SLAB_NONE ? 0 : s->c->slab_size - s->c->slabs[s->open[q]].used);
+	return (s->open[st] == SLAB_NONE ? 0 : s->c->slab_size - s->c->slabs[s->open[st]].used);
+}
+
+static inline enum queue
+queue_of(enum stream st)
+{
+	return (st == ST_MAIN ? Q_MAIN : Q_SMALL);
+}
+
+enum stream
+log_stream(const struct cache_shard *s, enum queue q, uint32_t exptime)
+{
+	uint32_t ttl = exptime - s->now;
+
+	if (q == Q_MAIN)
+		return (ST_MAIN);
+	/* Few slabs are better full than sorted. */
+	if (exptime == 0 || atomic_load_explicit(&s->nslabs, memory_order_relaxed) < SORT_SLABS)
+		return (ST_SMALL);
+	return (ttl <= 60 ? ST_MINUTE : ttl <= 900 ? ST_QUARTER : ttl <= 86400 ? ST_DAY : ST_SMALL);
 }
 
 /* A spare slab becomes the open one; what was open joins its queue. */
 static bool
-open_next(struct cache_shard *s, enum queue q)
+open_next(struct cache_shard *s, enum stream st)
 {
 	struct cache *c = s->c;
 	uint32_t no = s->spare.head;
@@ -40,23 +60,23 @@ open_next(struct cache_shard *s, enum queue q)
 	if (no == SLAB_NONE)
 		return (false);
 	list_remove(c, &s->spare, no);
-	if (s->open[q] != SLAB_NONE) {
-		c->slabs[s->open[q]].state = SLAB_QUEUED;
-		list_push(c, &s->queue[q], s->open[q]);
+	if (s->open[st] != SLAB_NONE) {
+		c->slabs[s->open[st]].state = SLAB_QUEUED;
+		list_push(c, &s->queue[queue_of(st)], s->open[st]);
 	}
 	sl = &c->slabs[no];
 	sl->state = SLAB_OPEN;
-	sl->queue = (uint8_t)q;
+	sl->queue = (uint8_t)queue_of(st);
 	sl->born = s->now;
-	s->open[q] = no;
+	s->open[st] = no;
 	return (true);
 }
 
 static struct item *
-bump(struct cache_shard *s, enum queue q, uint32_t shape, uint32_t base, uint32_t vlen)
+bump(struct cache_shard *s, enum stream st, uint32_t shape, uint32_t base, uint32_t vlen)
 {
-	struct slab *sl = &s->c->slabs[s->open[q]];
-	struct item *it = (struct item *)(void *)(slab_mem(s->c, s->open[q]) + sl->used);
+	struct slab *sl = &s->c->slabs[s->open[st]];
+	struct item *it = (struct item *)(void *)(slab_mem(s->c, s->open[st]) + sl->used);
 
 	sl->used += base + vlen;
 	it->cas = 0;
@@ -66,9 +86,9 @@ bump(struct cache_shard *s, enum queue q, uint32_t shape, uint32_t base, uint32_
 }
 
 unsigned
-log_wants(const struct cache_shard *s, enum queue q, uint32_t shape, uint32_t vlen, uint32_t nbig)
+log_wants(const struct cache_shard *s, enum stream st, uint32_t shape, uint32_t vlen, uint32_t nbig)
 {
-	uint32_t room = open_room(s, q), need = base_len(shape, 0) + vlen;
+	uint32_t room = open_room(s, st), need = base_len(shape, 0) + vlen;
 
 	if (nbig == 0 && need <= room)
 		return (0);
@@ -78,7 +98,7 @@ log_wants(const struct cache_shard *s, enum queue q, uint32_t shape, uint32_t vl
 }
 
 static struct item *
-alloc_chain(struct cache_shard *s, enum queue q, uint32_t shape, uint32_t vlen, uint32_t nbig)
+alloc_chain(struct cache_shard *s, enum stream st, uint32_t shape, uint32_t vlen, uint32_t nbig)
 {
 	uint32_t lv = vlen - nbig * s->c->slab_size, base, head;
 	struct item_chain *ch;
@@ -86,19 +106,19 @@ alloc_chain(struct cache_shard *s, enum queue q, uint32_t shape, uint32_t vlen, 
 
 	shape |= ITEM_L_CHAIN;
 	base = base_len(shape, nbig);
-	if (open_room(s, q) < base + (lv < HEAD_MIN ? lv : HEAD_MIN) && !open_next(s, q))
+	if (open_room(s, st) < base + (lv < HEAD_MIN ? lv : HEAD_MIN) && !open_next(s, st))
 		return (NULL);
-	head = open_room(s, q) - base < lv ? open_room(s, q) - base : lv;
+	head = open_room(s, st) - base < lv ? open_room(s, st) - base : lv;
 	if (head > ITEM_VLEN_MASK)
 		head = ITEM_VLEN_MASK;
 	if (head < lv && s->spare.n == 0)
 		return (NULL);
-	it = bump(s, q, shape, base, head);
+	it = bump(s, st, shape, base, head);
 	ch = (struct item_chain *)(void *)(it->data + item_opt_len(shape));
 	*ch = (struct item_chain){ .vlen = vlen, .head = head, .tail = lv - head, .nslabs = nbig };
 	if (head < lv) {
-		(void)open_next(s, q);
-		piece = bump(s, q, ITEM_L_PIECE, sizeof *piece, lv - head);
+		(void)open_next(s, st);
+		piece = bump(s, st, ITEM_L_PIECE, sizeof *piece, lv - head);
 		piece->cas = addr_of(s->c, it);
 		ch->piece = addr_of(s->c, piece);
 	}
@@ -106,18 +126,18 @@ alloc_chain(struct cache_shard *s, enum queue q, uint32_t shape, uint32_t vlen, 
 }
 
 struct item *
-log_alloc(struct cache_shard *s, enum queue q, uint32_t shape, uint32_t vlen, uint32_t nbig)
+log_alloc(struct cache_shard *s, enum stream st, uint32_t shape, uint32_t vlen, uint32_t nbig)
 {
 	uint32_t base = base_len(shape, 0);
 
 	if (LIKELY(nbig == 0)) {
-		if (LIKELY(base + vlen <= open_room(s, q)))
-			return (bump(s, q, shape, base, vlen));
+		if (LIKELY(base + vlen <= open_room(s, st)))
+			return (bump(s, st, shape, base, vlen));
 		if (base + vlen <= s->c->split_min)
-			return (open_next(s, q) ? bump(s, q, shape, base, vlen) : NULL);
+			return (open_next(s, st) ? bump(s, st, shape, base, vlen) : NULL);
 	}
 	/* A chain always has room for an expiry: to move it for want of one would copy a large value. */
-	return (alloc_chain(s, q, shape | ITEM_L_EXP, vlen, nbig));
+	return (alloc_chain(s, st, shape | ITEM_L_EXP, vlen, nbig));
 }
 
 /* Up to vlen - whole slabs bytes in at most two pieces. */

@@ -99,10 +99,10 @@ shard_init(struct cache *c, unsigned i)
 	s->index_cap = INDEX_FIRST;
 	atomic_init(&s->nbuckets, 64);
 	s->now = 2;
-	for (unsigned q = 0; q < NQUEUES; q++) {
-		s->open[q] = SLAB_NONE;
+	for (unsigned st = 0; st < NSTREAMS; st++)
+		s->open[st] = SLAB_NONE;
+	for (unsigned q = 0; q < NQUEUES; q++)
 		s->queue[q].head = s->queue[q].tail = SLAB_NONE;
-	}
 	s->big.head = s->big.tail = s->spare.head = s->spare.tail = SLAB_NONE;
 	s->victim = SLAB_NONE;
 }

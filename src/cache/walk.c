@@ -12,11 +12,12 @@ stats_shard(struct cache_shard *s, struct cache_stats *st)
 	const struct cache *c = s->c;
 	uint64_t room = 0, held, age;
 
+	for (unsigned i = 0; i < NSTREAMS; i++)
+		if (s->open[i] != SLAB_NONE)
+			room += c->slab_size - c->slabs[s->open[i]].used;
 	for (unsigned q = 0; q < NQUEUES; q++) {
 		uint32_t no = s->queue[q].head;
 
-		if (s->open[q] != SLAB_NONE)
-			room += c->slab_size - c->slabs[s->open[q]].used;
 		age = no == SLAB_NONE ? 0 : s->now - c->slabs[no].born;
 		if (age > st->oldest_age)
 			st->oldest_age = age;

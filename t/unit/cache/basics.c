@@ -169,6 +169,40 @@ keeps_what_is_hit(void)
 }
 
 static void
+expired_before_alive(void)
+{
+	struct cache *c = kit_new(8, 1 << 20);
+	unsigned lost = 0, now = 100, n = 0;
+	struct cache_stats st;
+	char key[32];
+
+	cache_tick(c, now);
+	for (unsigned i = 0; i < 20000; i++) {
+		snprintf(key, sizeof key, "forever%u", i);
+		kit_set(c, key, "a value that is to stay where it is, whatever else may come and go", 0, 0);
+		snprintf(key, sizeof key, "brief%u", n++);
+		kit_set(c, key, "a value that is to stay for a moment only, and then go away again", 20, 0);
+	}
+	for (unsigned round = 0; round < 40; round++) {
+		cache_tick(c, now += 21);
+		for (unsigned i = 0; i < 20000; i++) {
+			snprintf(key, sizeof key, "brief%u", n++);
+			kit_set(c, key, "a value that is to stay for a moment only, and then go away again", 20, 0);
+		}
+	}
+	for (unsigned i = 0; i < 20000; i++) {
+		snprintf(key, sizeof key, "forever%u", i);
+		lost += !kit_has(c, key);
+	}
+	st = kit_stats(c);
+	is_u(lost, 0, "while 800,000 items expire, those without expiry stay");
+	is_u(st.evictions, 0, "nothing alive was evicted");
+	ok(st.reclaimed > 700000, "the memory of expired ones was used again (%llu)",
+	    (unsigned long long)st.reclaimed);
+	cache_free(&c);
+}
+
+static void
 pins(void)
 {
 	struct cache *c = kit_new(4, 1 << 20);
@@ -232,6 +266,7 @@ main(void)
 	expires_to_the_second();
 	flushes();
 	keeps_what_is_hit();
+	expired_before_alive();
 	pins();
 	refuses();
 	holds_memory(8, 10, 300000);
