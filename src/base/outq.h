@@ -54,7 +54,10 @@ int		 outq_iov(const struct outq *, struct iovec *, int max);
 void		 outq_consume(struct outq *, size_t n);
 
 enum outq_rc { OUTQ_EMPTY, OUTQ_BLOCKED, OUTQ_FAILED };
-/* fd is a socket. Sends until empty or the socket is full; errno is set on OUTQ_FAILED. *sent grows by the bytes that left. */
+/*
+ * fd is a socket. Sends until empty or the socket is full; errno is set on OUTQ_FAILED. *sent grows by the bytes
+ * that left.
+ */
 enum outq_rc	 outq_write(struct outq *, int fd, uint64_t *sent);
 
 static inline size_t

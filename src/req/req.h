@@ -102,7 +102,10 @@ void		 replyq_abandon(struct replyq *);
 /* Where the bytes of an answer that is ready now go. NULL: out of memory. */
 struct outq	*replyq_out(struct ctx *, struct replyq *);
 
-/* A req at the end of the queue (q may be NULL). Copies what outlives the parse buffer from cmd, if given. NULL: out of memory. */
+/*
+ * A req at the end of the queue (q may be NULL). Copies what outlives the parse buffer from cmd, if given. NULL: out
+ * of memory.
+ */
 struct req	*req_new(struct ctx *, struct replyq *q, const struct command *cmd);
 /* The answer is written, to req_out(). Frees the req; whatever became due moves on. */
 void		 req_done(struct req *);
