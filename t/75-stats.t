@@ -61,7 +61,7 @@ EXPORTER_SLABS = """chunk_size chunks_per_page total_pages total_chunks used_chu
     cmd_set delete_hits incr_hits decr_hits cas_hits cas_badval touch_hits""".split()
 
 # Optional parts of memcached that a build may have.
-NOT_OURS = re.compile(r"ext_|ssl_|extstore|slab_automove_freeratio$|slab_reassign_evictions_nomem$|time_since_server")
+NOT_OURS = re.compile(r"ext_|ssl_|proxy_|extstore|slab_automove_freeratio$|slab_reassign_evictions_nomem$|time_since_server")
 
 
 def missing(wanted, got):
