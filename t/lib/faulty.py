@@ -171,6 +171,7 @@ class Store:
 				return b"EXISTS"
 		if verb in (b"append", b"prepend"):
 			old.value = old.value + value if verb == b"append" else value + old.value
+			old.stale = old.sent = False
 			self.put(key, old)
 		else:
 			self.put(key, Item(value, flags, expire))
@@ -329,8 +330,8 @@ class Store:
 
 	def ms(self, words, data):
 		key, order, f = self.flags(b"ms", words, 3)
-		mode = f.get(b"M", b"S")[:1].upper() if f.get(b"M", b"S") else b"?"
-		if mode not in b"EAPRS":
+		mode = f.get(b"M", b"S")[:1]
+		if mode not in (b"E", b"A", b"P", b"R", b"S"):
 			raise Refused(b"CLIENT_ERROR invalid mode for ms M token")
 		if len(data) - 2 > LIMIT:
 			self.items.pop(key, None)
@@ -353,6 +354,7 @@ class Store:
 		if status == b"HD":
 			if mode in b"AP" and old:
 				old.value = old.value + value if mode == b"A" else value + old.value
+				old.stale = old.sent = False
 				new = old
 			elif mode in b"AP":
 				new.expire = self.expiry(f[b"N"])
@@ -385,7 +387,7 @@ class Store:
 			key, order, f = self.flags(b"ma", words, 2)
 		except Refused as e:
 			raise Refused(e.args[0] if b"opaque" in e.args[0] else b"CLIENT_ERROR invalid or duplicate flag") from None
-		mode = f.get(b"M", b"I")[:1].upper()
+		mode = f.get(b"M", b"I")[:1]
 		if mode not in (b"I", b"+", b"D", b"-"):
 			raise Refused(b"CLIENT_ERROR invalid mode for ma M token")
 		item, only = self.find(key), [o for o in order if o[0] in b"Okb"]
@@ -426,7 +428,7 @@ class Store:
 
 	def length(self, line):
 		"""How many bytes of data follow this line."""
-		words = line.split()
+		words = [w for w in line.split(b" ") if w]
 		at = {b"ms": 2}.get(words[0] if words else b"", 4)
 		if words and words[0] in (b"set", b"add", b"replace", b"append", b"prepend", b"cas", b"ms") and len(words) > at:
 			try:
@@ -449,6 +451,8 @@ class Store:
 			try:
 				if len(words) < self.LEAST[verb]:
 					hushed = False
+					raise Refused(FORMAT)
+				if self.LEAST[verb] > 1 and verb[:2] != b"ma" and any(len(w) > 250 for w in words[1:2]):
 					raise Refused(FORMAT)
 				reply = self.dispatch(verb, words, data)
 			except Refused as e:
