@@ -90,7 +90,7 @@ defaults(void)
 	ok(c != NULL && said_out[0] == '\0' && said_err[0] == '\0', "nothing said, nothing printed: %s", said_err);
 	ok(c->memory == 64 << 20 && c->item_max == 1 << 20 && c->threads == 4 && c->maxconns == 1024 &&
 	    c->backlog == 1024 && c->reqs_per_event == 1024 && c->stat_prefix == ':' && c->sock_mode == 0700 &&
-	    c->idle_timeout == 0 && c->verbose == 0, "memcached's defaults");
+	    c->idle_timeout == 0 && c->verbose == 0, "memcached's defaults, but for -R");
 	ok(c->nlistens == 1 && c->listens[0].host == NULL && c->listens[0].port == 11211, "port 11211 everywhere");
 	ok(c->nspaces == 1 && strcmp(c->spaces[0].name, "default") == 0 && c->spaces[0].prefix_len == 0 &&
 	    c->spaces[0].primary == NULL && c->spaces[0].local && c->spaces[0].flush, "one namespace, local");
