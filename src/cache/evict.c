@@ -2,8 +2,8 @@
  * evict.c - making room: two queues of slabs, items kept by credits, expired and half-dead slabs first.
  *
  * New items are logged to the small queue, those seen before and those that were hit there to the main one. How large
- * the small queue may be is decided in duel.c. An item is kept for a credit, a large one for more, as it takes the place
- * of many.
+ * the small queue may be is decided in duel.c. An item is kept for a credit, a large one for more, as it takes the
+ * place of many.
  * The victim is walked record by record, a few per store, so that no store pays for a whole slab: each item is dropped,
  * or copied to the end of the main queue for a credit. Copies only ever use the shard's spare slab; where
  * that does not suffice the item is dropped, so the walk always ends and always gains its slab.
