@@ -10,7 +10,8 @@
 
 #include "cache/bucket.h"
 
-#define STEP_RECORDS	4u	/* walked per store, once memory is full */
+#define RECORD_MAX	(sizeof(struct item) + sizeof(struct item_chain) + 8 + 255)	/* but value and slab numbers */
+#define STEP_TIMES	4u	/* of a store's own bytes walked, once memory is full */
 #define LINK_CREDIT	0u
 #define CREDIT_TOP	4u	/* the dearest item's price, see evict.c */
 
@@ -59,6 +60,7 @@ cache_lock(struct cache *c, uint64_t hash)
 		s->gen = gen;
 	}
 	s->found = NULL;
+	s->missed = 0;
 	return (s);
 }
 
@@ -77,6 +79,7 @@ find(struct cache_shard *s, uint64_t hash, struct slice key)
 
 	if (at.b == NULL) {
 		s->was_expired = false;
+		s->missed = hash;
 		return (NULL);
 	}
 	it = item_at(s, slot_addr(at));
@@ -172,7 +175,7 @@ cache_unlink(struct cache_shard *s, struct item *it)
 }
 
 /* Calls fn for each slab that the item has bytes in. */
-static void
+static inline __attribute__((always_inline)) void
 each_slab(struct cache *c, const struct item *it, void (*fn)(struct cache *, struct slab *))
 {
 	const struct item_chain *ch;
@@ -190,17 +193,18 @@ each_slab(struct cache *c, const struct item *it, void (*fn)(struct cache *, str
 	fn(c, slab_of(c, it));
 }
 
-static void
+static inline void
 pin_one(struct cache *c, struct slab *sl)
 {
 	(void)c;
 	slab_pin(sl);
 }
 
-static void
+static inline void
 revive_one(struct cache *c, struct slab *sl)
 {
-	slab_revive(&c->shards[sl->shard], sl);
+	if (UNLIKELY(sl->state == SLAB_RETIRED))
+		slab_revive(&c->shards[sl->shard], sl);
 }
 
 void
@@ -231,7 +235,7 @@ item_set_cas(struct cache_shard *s, struct item *it, uint64_t cas)
 	it->cas = cas;
 }
 
-/* The slot that has the item's key already; the one found last is the likeliest. */
+/* The slot that has the item's key already. Mostly the last cache_find() has just looked. */
 static inline struct slot
 slot_of_key(struct cache_shard *s, uint64_t hash, const struct item *it)
 {
@@ -240,13 +244,14 @@ slot_of_key(struct cache_shard *s, uint64_t hash, const struct item *it)
 	if (s->found != NULL && item_klen(s->found) == key.len &&
 	    same_bytes(item_key_ptr(s->found), key.p, key.len))
 		return (s->found_at);
+	if (s->missed == hash && hash != 0)
+		return ((struct slot){ NULL, 0 });
 	return (index_find(s, hash, key));
 }
 
 uint64_t
-cache_link(struct cache_shard *s, struct item *it, uint64_t cas)
+cache_link_hash(struct cache_shard *s, struct item *it, uint64_t cas, uint64_t hash)
 {
-	uint64_t hash = cache_hash(item_key(it));
 	struct slot at = slot_of_key(s, hash, it);
 
 	each_slab(s->c, it, revive_one);
@@ -266,6 +271,12 @@ cache_link(struct cache_shard *s, struct item *it, uint64_t cas)
 	s->st.value_bytes += item_vlen(it);
 	cache_unpin(s->c, it);
 	return (it->cas);
+}
+
+uint64_t
+cache_link(struct cache_shard *s, struct item *it, uint64_t cas)
+{
+	return (cache_link_hash(s, it, cas, cache_hash(item_key(it))));
 }
 
 /* The size that memcached would find for it, so that both call the same values too large. */
@@ -317,9 +328,31 @@ make_room(struct cache_shard *s, enum stream st, uint32_t shape, uint32_t vlen, 
 {
 	unsigned wants = log_wants(s, st, shape, vlen, nbig);
 
-	if (wants == 0 && nbig == 0)
-		return (true);
 	return ((nbig == 0 || bigs_take(s, nbig)) && (spare_ensure(s, wants) || (bigs_undo(s, nbig), false)));
+}
+
+/* A record that does not fit into what is open: whole slabs where it is larger than one, and then the log. */
+static struct item *
+reserve_slowly(struct cache_shard *s, enum stream st, uint32_t shape, uint32_t vlen)
+{
+	struct cache *c = s->c;
+	uint32_t no, nbig = vlen + RECORD_MAX > c->slab_size ? vlen >> c->slab_shift : 0;
+	struct item_chain *ch;
+	struct item *it = NULL;
+
+	if (make_room(s, st, shape, vlen, nbig) && (it = log_alloc(s, st, shape, vlen, nbig)) == NULL)
+		bigs_undo(s, nbig);
+	if (it == NULL) {
+		s->st.reserved_failed++;
+		return (NULL);
+	}
+	if (nbig != 0) {
+		ch = (struct item_chain *)(uintptr_t)item_chain(it);
+		no = s->big.tail;
+		for (uint32_t i = nbig; i-- > 0; no = c->slabs[no].prev)
+			ch->slab[i] = no;
+	}
+	return (it);
 }
 
 struct item *
@@ -327,42 +360,29 @@ cache_reserve_locked(struct cache_shard *s, uint64_t hash, struct slice key, uin
     uint32_t client_flags, enum cache_err *why)
 {
 	struct cache *c = s->c;
-	uint32_t shape = shape_for(key.len, exptime, client_flags), nbig, no;
-	struct item_chain *ch;
-	struct item *it;
+	uint32_t shape = shape_for(key.len, exptime, client_flags);
 	enum stream st;
+	struct item *it;
 
 	MUST(key.len <= 255);
 	if (too_large(c, key.len, vlen, client_flags)) {
 		*why = CACHE_TOO_LARGE;
 		return (NULL);
 	}
-	*why = CACHE_NO_MEMORY;
-	nbig = sizeof *it + sizeof *ch + key.len + vlen + 8 > c->slab_size ? vlen >> c->slab_shift : 0;
 	st = log_stream(s, ghost_has(s, hash) ? Q_MAIN : Q_SMALL, exptime);
-	if (!make_room(s, st, shape, vlen, nbig)) {
-		s->st.reserved_failed++;
-		return (NULL);
-	}
-	if ((it = log_alloc(s, st, shape, vlen, nbig)) == NULL) {
-		bigs_undo(s, nbig);
-		s->st.reserved_failed++;
+	it = log_alloc_here(s, st, shape, vlen);
+	if (UNLIKELY(it == NULL) && (it = reserve_slowly(s, st, shape, vlen)) == NULL) {
+		*why = CACHE_NO_MEMORY;
 		return (NULL);
 	}
 	if (it->shape & ITEM_L_EXP)
 		memcpy(it->data, &exptime, sizeof exptime);
 	if (it->shape & ITEM_L_FLAGS)
 		memcpy(it->data + (it->shape >> 18 & 4), &client_flags, sizeof client_flags);
-	if (nbig != 0) {
-		ch = (struct item_chain *)(uintptr_t)item_chain(it);
-		no = s->big.tail;
-		for (uint32_t i = nbig; i-- > 0; no = c->slabs[no].prev)
-			ch->slab[i] = no;
-	}
 	memcpy((char *)(uintptr_t)item_key_ptr(it), key.p, key.len);
 	each_slab(c, it, pin_one);
 	if (UNLIKELY(evict_due(s, st)))
-		(void)evict_step(s, STEP_RECORDS);
+		(void)evict_step(s, STEP_TIMES * item_record_size(it));
 	*why = CACHE_OK;
 	return (it);
 }

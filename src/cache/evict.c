@@ -293,7 +293,7 @@ take_reserve(struct cache_shard *s)
 }
 
 enum step
-evict_step(struct cache_shard *s, unsigned records)
+evict_step(struct cache_shard *s, uint32_t bytes)
 {
 	struct slab *sl;
 
@@ -303,7 +303,7 @@ evict_step(struct cache_shard *s, unsigned records)
 			return (STEP_NOTHING);
 	}
 	sl = &s->c->slabs[s->victim];
-	for (; records > 0 && sl->nlive != 0 && s->cursor < sl->used; records--)
+	for (uint32_t from = s->cursor; sl->nlive != 0 && s->cursor < sl->used && s->cursor - from < bytes;)
 		if (!walk_one(s, sl)) {
 			shard_flush(s);	/* the slab cannot be read: nothing of this shard can be trusted */
 			return (STEP_GAINED);

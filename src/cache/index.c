@@ -215,6 +215,7 @@ index_insert(struct cache_shard *s, uint64_t hash, uint64_t addr, unsigned credi
 	struct slot sl;
 
 	s->found = NULL;		/* it may be displaced */
+	s->missed = 0;
 	if (s->nitems * 10ull >= s->nbuckets * (uint64_t)GROW_AT)
 		grow(s);
 	n = s->nbuckets;

@@ -88,6 +88,7 @@ struct cache_shard {		/* lock: lock */
 	uint32_t	 gen;		/* flushes seen */
 	struct item	*found;		/* what cache_find() found last, and where */
 	struct slot	 found_at;
+	uint64_t	 missed;	/* the hash that cache_find() found nothing for, until something is linked */
 	bool		 was_expired;	/* what cache_find() last did not find was there, but expired */
 	uint64_t	*ghosts;	/* one word of 4 tags per bucket, newest lowest; never moves */
 	uint32_t	 nitems;
@@ -166,6 +167,12 @@ slab_of(const struct cache *c, const void *p)
 	return (&c->slabs[addr_of(c, p) >> c->slab_shift]);
 }
 
+static inline void
+slab_pin(struct slab *sl)
+{
+	atomic_fetch_add_explicit(&sl->pins, 1, memory_order_relaxed);
+}
+
 static inline char *
 slab_mem(const struct cache *c, uint32_t no)
 {
@@ -194,6 +201,7 @@ bool		 ghost_has(const struct cache_shard *, uint64_t hash);
 void		 ghost_add(struct cache_shard *, uint64_t hash);
 
 /* cache.c: lock held. */
+uint64_t	 cache_link_hash(struct cache_shard *, struct item *, uint64_t cas, uint64_t hash);
 /* An access that is not a fetch. */
 void		 cache_bump(struct cache_shard *, struct item *);
 /* Whether its value may be changed in place: nobody may be reading it. */
@@ -220,8 +228,8 @@ bool		 pool_charge(struct cache *, size_t bytes);
 bool		 pool_over(const struct cache *);
 /* Lock held, slab on no list: nothing in it can be found any more. True: it is in the pool; false: once unpinned. */
 bool		 slab_retire(struct cache_shard *, uint32_t no);
-void		 slab_pin(struct slab *);
-void		 slab_unpin(struct cache *, struct slab *);
+/* The last pin of a retired slab went, or one that was never taken. */
+void		 slab_unpinned(struct cache *, struct slab *, uint32_t was);
 /* Lock held: a reservation in a retired slab is linked after all. */
 void		 slab_revive(struct cache_shard *, struct slab *);
 
@@ -230,6 +238,8 @@ void		 slab_revive(struct cache_shard *, struct slab *);
  * enough. shape says layout and key length; the chain is filled in, key and value are not.
  */
 struct item	*log_alloc(struct cache_shard *, enum stream, uint32_t shape, uint32_t vlen, uint32_t nbig);
+/* The same where it fits into the open slab as it is; NULL: it does not. */
+struct item	*log_alloc_here(struct cache_shard *, enum stream, uint32_t shape, uint32_t vlen);
 /* Spare slabs that log_alloc() might need. */
 unsigned	 log_wants(const struct cache_shard *, enum stream, uint32_t shape, uint32_t vlen, uint32_t nbig);
 /* Of an item for that queue that expires then. */
@@ -241,7 +251,7 @@ void		 log_account(struct cache_shard *, const struct item *, bool alive);
 /* evict.c. Lock held. */
 /* Some work on the victim; GAINED: a slab, for spare or pool. NOTHING: there is no victim to be had. */
 enum step { STEP_NOTHING, STEP_ON, STEP_GAINED };
-enum step	 evict_step(struct cache_shard *, unsigned records);
+enum step	 evict_step(struct cache_shard *, uint32_t bytes);
 /* Whether a store should do part of the work for the next slab: memory is full, half of the open one too. */
 bool		 evict_due(const struct cache_shard *, enum stream);
 /* Gains one slab; false: there is nothing to evict, or all is pinned. */
@@ -255,5 +265,14 @@ void		 item_forget(struct cache_shard *, struct item *);
 enum drop { DROP_UNLINKED, DROP_EVICTED, DROP_EXPIRED };
 void		 item_drop(struct cache_shard *, struct slot, struct item *, enum drop);
 void		 shard_flush(struct cache_shard *);
+
+static inline void
+slab_unpin(struct cache *c, struct slab *sl)
+{
+	uint32_t was = atomic_fetch_sub_explicit(&sl->pins, 1, memory_order_acq_rel);
+
+	if (UNLIKELY(was == (PIN_RETIRED | 1) || (was & ~PIN_RETIRED) == 0))
+		slab_unpinned(c, sl, was);
+}
 
 #endif

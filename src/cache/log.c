@@ -85,6 +85,16 @@ bump(struct cache_shard *s, enum stream st, uint32_t shape, uint32_t base, uint3
 	return (it);
 }
 
+struct item *
+log_alloc_here(struct cache_shard *s, enum stream st, uint32_t shape, uint32_t vlen)
+{
+	uint32_t base = base_len(shape, 0);
+
+	if (vlen > ITEM_VLEN_MASK || base + vlen > open_room(s, st))
+		return (NULL);
+	return (bump(s, st, shape, base, vlen));
+}
+
 unsigned
 log_wants(const struct cache_shard *s, enum stream st, uint32_t shape, uint32_t vlen, uint32_t nbig)
 {

@@ -179,12 +179,6 @@ pool_charge(struct cache *c, size_t bytes)
 	return (ok);
 }
 
-void
-slab_pin(struct slab *sl)
-{
-	atomic_fetch_add_explicit(&sl->pins, 1, memory_order_relaxed);
-}
-
 static void
 retired_free(struct cache *c, struct slab *sl)
 {
@@ -193,13 +187,10 @@ retired_free(struct cache *c, struct slab *sl)
 }
 
 void
-slab_unpin(struct cache *c, struct slab *sl)
+slab_unpinned(struct cache *c, struct slab *sl, uint32_t was)
 {
-	uint32_t was = atomic_fetch_sub_explicit(&sl->pins, 1, memory_order_acq_rel);
-
 	MUST((was & ~PIN_RETIRED) != 0);
-	if (UNLIKELY(was == (PIN_RETIRED | 1)))
-		retired_free(c, sl);
+	retired_free(c, sl);
 }
 
 bool

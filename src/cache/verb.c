@@ -120,7 +120,7 @@ vivify(struct cache_shard *s, const struct op *op, struct op_result *res, bool *
 	if (it == NULL)
 		return (NULL);
 	item_set_binkey(it, (op->opts & OPF_BINKEY) != 0);
-	(void)cache_link(s, it, 0);
+	(void)cache_link_hash(s, it, 0, op->hash);
 	verb_relink_cas(s, it, op);
 	verb_describe(s, it, res);
 	res->ttl = ttl;
@@ -202,7 +202,7 @@ empty_value(struct cache_shard *s, const struct op *op, struct item *it)
 	if (to == NULL)
 		return (NULL);
 	item_set_binkey(to, binkey);
-	(void)cache_link(s, to, cas);
+	(void)cache_link_hash(s, to, cas, op->hash);
 	verb_relink_cas(s, to, op);
 	return (to);
 }

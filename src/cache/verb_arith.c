@@ -78,7 +78,7 @@ rewrite(struct cache_shard *s, const struct op *op, struct item *it, const char 
 		return (NULL);
 	}
 	put_padded((char *)(uintptr_t)item_value(to), width, num, len);
-	(void)cache_link(s, to, 0);
+	(void)cache_link_hash(s, to, 0, op->hash);
 	return (to);
 }
 
@@ -147,7 +147,7 @@ arith_create(struct cache_shard *s, const struct op *op, struct op_result *res)
 	}
 	memcpy((char *)(uintptr_t)item_value(it), num, len);
 	item_set_binkey(it, (op->opts & OPF_BINKEY) != 0);
-	(void)cache_link(s, it, 0);
+	(void)cache_link_hash(s, it, 0, op->hash);
 	verb_relink_cas(s, it, op);
 	verb_describe(s, it, res);
 	res->ttl = ttl;

@@ -73,7 +73,7 @@ link_it(struct cache_shard *s, const struct op *op, struct item *it, struct op_r
 {
 	if ((op->opts & OPF_BINKEY) != 0)
 		item_set_binkey(it, true);
-	(void)cache_link(s, it, 0);
+	(void)cache_link_hash(s, it, 0, op->hash);
 	verb_relink_cas(s, it, op);
 	verb_describe(s, it, res);
 }
