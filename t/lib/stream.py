@@ -331,8 +331,6 @@ def _agreed_meta(verb, words, n):
 		if letter == b"F" and not _number(token, 32) or letter == b"M" and len(token) != 1:
 			return None
 	unsound = len(set(letters)) < len(letters) or not all(f in b"bckqtvfhlsuOCNJDTMIFPLR" for f in letters)
-	if {b"T", b"N"} <= set(letters) and {b"t", b"R"} & set(letters):
-		return None     # all act in their places; the transcripts have the orders that make sense
 	if any(letter == b"O" and len(f) > 32 for letter, f in zip(letters, flags)):
 		return None     # memcached refuses it after N and T have acted
 	if b"L" in letters and b"Ldefault" not in flags:
