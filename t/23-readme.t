@@ -1,0 +1,33 @@
+#!/usr/bin/python3
+"""
+What README.md shows being typed is answered as README.md shows it, by kvgate with proxy.conf.example.
+"""
+import os, re, sys
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
+from kvt import *
+
+COMMANDS = ("set ", "get ", "ma ", "mg ", "quit")
+
+
+def session():
+	"""The lines of the telnet session: what is typed, what is answered."""
+	with open(os.path.join(top_srcdir, "README.md")) as f:
+		block = re.search(r"^\$ telnet [^\n]*\n(.*?)^```", f.read(), re.M | re.S).group(1)
+	typed, answered, data = [], [], False
+	for line in block.splitlines():
+		if data or line.startswith(COMMANDS):
+			typed.append(line)
+			data = not data and line.startswith("set ")
+		else:
+			answered.append(line)
+	return typed, answered
+
+
+typed, answered = session()
+ok(len(typed) > 4 and len(answered) > 4, "README.md has a session")
+with open(os.path.join(top_srcdir, "proxy.conf.example")) as f:
+	example = f.read()
+with Kvgate(conf=example) as kv, kv.client() as c:
+	c.send("".join(line + "\r\n" for line in typed).encode())
+	is_(c.recv_all().decode().split("\r\n"), answered + [""], "it is answered as printed")
+done_testing()
