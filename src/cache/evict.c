@@ -247,14 +247,15 @@ victim_pick(struct cache_shard *s)
 	return (true);
 }
 
-/* What goes to the pool is anybody's: who gives more than others would slowly starve. */
+/* What goes to the pool is anybody's: who gave more than others, or took less, would slowly starve. */
 static bool
 has_more_than_its_part(const struct cache_shard *s)
 {
-	const struct cache *c = s->c;
-	uint64_t all = atomic_load_explicit(&c->pool.used, memory_order_relaxed) >> c->slab_shift;
+	const struct pool *p = &s->c->pool;
+	uint64_t all = (uint64_t)atomic_load_explicit(&p->nout, memory_order_relaxed) +
+	    atomic_load_explicit(&p->nwarm, memory_order_relaxed);
 
-	return ((uint64_t)atomic_load_explicit(&s->nslabs, memory_order_relaxed) * c->nshards > all);
+	return ((uint64_t)atomic_load_explicit(&s->nslabs, memory_order_relaxed) * s->c->nshards > all);
 }
 
 /* True: a slab was gained. */
@@ -396,9 +397,11 @@ gain(struct cache_shard *s, uint32_t mine)
 uint32_t
 slab_gain(struct cache_shard *s, uint32_t reserved)
 {
-	uint32_t no, tries = 0;
+	uint32_t no = SLAB_NONE, tries = 0;
 
-	while ((no = pool_take(s->c, s, false)) == SLAB_NONE && tries++ < 16) {
+	/* While there is memory it is first come, first served. */
+	while (((s->has_reserve && reserved == 0 && tries == 0 && has_more_than_its_part(s)) ||
+	    (no = pool_take(s->c, s, false)) == SLAB_NONE) && tries++ < 16) {
 		uint32_t held = atomic_load_explicit(&s->nslabs, memory_order_relaxed);
 
 		if (!gain(s, held > reserved ? held - reserved : 0))

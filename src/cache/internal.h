@@ -114,6 +114,7 @@ struct pool {			/* lock: lock; taken last */
 	uint32_t	 fresh;		/* slabs from here on were never used */
 	uint32_t	 nslabs;	/* of address space */
 	_Atomic uint32_t nwarm;
+	_Atomic uint32_t nout;		/* slabs that shards hold */
 	_Atomic uint32_t reserve;	/* slabs kept for shards that never had a spare one for moving items */
 	_Atomic uint64_t used;		/* bytes: slabs with memory, index, tables */
 	_Atomic uint64_t limit;

@@ -128,6 +128,7 @@ pool_take(struct cache *c, struct cache_shard *s, bool for_moves)
 	lock_drop(&c->pool.lock);
 	if (no == SLAB_NONE)
 		return (no);
+	atomic_fetch_add_explicit(&c->pool.nout, 1, memory_order_relaxed);
 	sl = &c->slabs[no];
 	sl->shard = (uint16_t)(s - c->shards);
 	sl->state = SLAB_SPARE;
@@ -144,6 +145,7 @@ pool_give(struct cache *c, uint32_t no)
 	struct slab *sl = &c->slabs[no];
 
 	atomic_fetch_sub_explicit(&c->shards[sl->shard].nslabs, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&p->nout, 1, memory_order_relaxed);
 	lock_take(&p->lock);
 	sl->state = SLAB_POOL;
 	if (pool_over(c)) {
