@@ -419,7 +419,7 @@ mc_name_errors(struct mc *mc)
 	const char *name = mc->server->name;
 
 	snprintf(mc->why_busy, sizeof mc->why_busy, "%s %s", name, err_text(ERR_BUSY));
-	snprintf(mc->why_old, sizeof mc->why_old, "%s %s", name, err_text(ERR_UNSUPPORTED));
+	snprintf(mc->why_old, sizeof mc->why_old, "%s speaks the classic protocol, which cannot say this", name);
 	snprintf(mc->why_slow, sizeof mc->why_slow, "%s %s", name, err_text(ERR_TIMEOUT));
 }
 

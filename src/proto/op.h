@@ -17,6 +17,7 @@
 
 #define OP_KEY_MAX	250	/* bytes, decoded */
 #define OP_TTL_NONE	(-1)	/* op_result.ttl of what never expires */
+#define OP_TTL_UNKNOWN	(-2)	/* of what a server told without */
 #define OP_REALTIME_MAX	(60 * 60 * 24 * 30)	/* above: TTL is a unix time */
 
 enum op_verb {
@@ -50,6 +51,7 @@ enum op_mode {			/* OP_STORE; OP_ARITH */
 #define OPF_BINKEY	(1u << 8)	/* b: the key was base64 on the wire */
 #define OPF_FLAGS	(1u << 9)	/* F (and classic flags): op.client_flags */
 #define OPF_CLASSIC	(1u << 10)	/* of a classic command: win and stale marks are neither shown nor changed */
+#define OPF_ELSEWHERE	(1u << 11)	/* L named another namespace than the key does: no local copy is its */
 
 /* What is asked for. */
 #define OPW_VALUE	(1u << 0)	/* v */

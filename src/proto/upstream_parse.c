@@ -296,6 +296,7 @@ parse_value(struct slice line, const struct upstream_expect *expect, struct op_r
 	res->status = OP_OK;
 	res->client_flags = (uint32_t)flags;
 	res->size = (uint32_t)size;
+	res->ttl = OP_TTL_UNKNOWN;
 	*tail = UPSTREAM_TAIL_MAX;
 	return (UPSTREAM_VALUE);
 }

@@ -253,7 +253,10 @@ put_meta(char *dst, const struct op *op, uint32_t opaque, struct upstream_expect
 
 /* ---- classic ---- */
 
-/* gets, get, gats, gat, touch. What needs no TTL, last access or fetched bit can be said. */
+/*
+ * gets, get, gats, gat, touch. What needs no TTL, last access or fetched bit can be said. A t that does not stand in the
+ * order is somebody's here, who does without it.
+ */
 static char *
 put_classic_get(char *dst, const struct op *op, struct upstream_expect *expect)
 {
@@ -261,7 +264,7 @@ put_classic_get(char *dst, const struct op *op, struct upstream_expect *expect)
 	bool ttl = (op->opts & OPF_TTL) != 0;
 
 	if ((op->opts & (OPF_NEWCAS | OPF_VIVIFY | OPF_RECACHE)) != 0 ||
-	    (op->want & (OPW_HIT | OPW_LA | OPW_TTL)) != 0)
+	    (op->want & (OPW_HIT | OPW_LA)) != 0 || ((op->want & OPW_TTL) != 0 && op->order != 0))
 		return (NULL);
 	if (ttl && op->want == 0 && !cas) {
 		expect->bits |= UB_TOUCH;
