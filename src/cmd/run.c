@@ -49,7 +49,7 @@ cmd_say(struct client *cl, const struct command *cmd, const char *text)
 }
 
 bool
-cmd_space(struct client *cl, const struct command *cmd, unsigned *space,
+cmd_space(struct client *cl, struct command *cmd, unsigned *space,
     bool *good)
 {
 	const struct shared *sh = cl->ctx->shared;
@@ -67,7 +67,14 @@ cmd_space(struct client *cl, const struct command *cmd, unsigned *space,
 	n = keymap_named(sh->keymap, name);
 	if (n >= 0) {
 		*space = (unsigned)n;
-		return (true);
+		if (keymap_find(sh->keymap, cmd->op.key) == *space)
+			return (true);
+		cmd->op.opts |= OPF_ELSEWHERE;
+		if (sh->conf->spaces[n].primary != NULL)
+			return (true);
+		/* The local cache knows keys, not namespaces. */
+		*good = cmd_say(cl, cmd, "CLIENT_ERROR the key is of another namespace");
+		return (false);
 	}
 	*good = cmd_say(cl, cmd, "CLIENT_ERROR unknown namespace");
 	return (false);

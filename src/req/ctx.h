@@ -77,6 +77,8 @@ struct ctx_ops {
 	const char *(*watch)(struct ctx *, struct client *, unsigned nwords, const struct slice *words);
 };
 
+#define NFENCES		4096	/* keys share them by hash; a power of two */
+
 /* Common to all workers. */
 struct shared {
 	const struct conf	*conf;
@@ -91,7 +93,10 @@ struct shared {
 	_Atomic unsigned	 observe;	/* OBSERVE_*: what somebody wants to see of single commands */
 	struct prefixes		*prefixes;	/* `stats detail` */
 	struct watch		*watch;		/* `watch` */
+	/* route.c's: fences between writes, reads and flushes. */
 	_Atomic uint32_t	 flushes;	/* moves every fence */
+	_Atomic uint32_t	 flush_from, flush_to;	/* when the servers carry out a delayed flush; the cache's clock */
+	_Atomic uint64_t	 fences[NFENCES];
 	time_t			 started;	/* unix time at which the cache's clock was 0 */
 	/* Connections: main thread writes, all read. */
 	_Atomic uint64_t	 curr_conns, total_conns, rejected_conns, listen_disabled;

@@ -19,6 +19,7 @@ fill_exptime(const struct ctx *ctx, const struct conf_ns *ns,
 	uint32_t exp = asked_at + (uint32_t)(ns->local_ttl / USEC_PER_SEC);
 
 	if (left != OP_TTL_NONE) {
+		/* OP_TTL_UNKNOWN is among these. */
 		if (left <= 1)
 			return (NOT_KEPT);
 		if (asked_at + (uint32_t)left - 1 < exp)
@@ -48,6 +49,8 @@ fill_reserve_write(struct ctx *ctx, const struct conf_ns *ns,
 		uint32_t end = verb_exptime(ctx->cache, ttl);
 
 		left = end > now ? (int32_t)(end - now) : 0;
+		/* Where the server's seconds begin, a moment in time can be one second earlier. */
+		left -= ttl > OP_REALTIME_MAX;
 	}
 	exp = fill_exptime(ctx, ns, now, left);
 	if (exp == NOT_KEPT)
@@ -135,6 +138,15 @@ fill_iov(struct be_op *be, const struct op_result *res, uint32_t off,
 
 const struct be_sink fill_sink = { fill_iov };
 
+/* Lock held: whether the item may be found by others. writes: those under way when it was asked for, itself included. */
+static bool
+fill_may_link(const struct req *r, const struct item *it, unsigned writes)
+{
+	return (route_fence_writes(r->fence) == writes &&
+	    route_fence(r->ctx, r->cmd.op.hash) == r->fence &&
+	    !route_flush_crossed(r->ctx, r->asked_at, item_exptime(it)));
+}
+
 static void
 fill_read_large(struct req *r)
 {
@@ -146,7 +158,7 @@ fill_read_large(struct req *r)
 	if (it == NULL)
 		return;
 	s = cache_lock(ctx->cache, r->cmd.op.hash);
-	good = route_fence(ctx, r->cmd.op.hash) == r->fence;
+	good = fill_may_link(r, it, 0);
 	if (good) {
 		cache_pin(s, it);
 		(void)cache_link(s, it, 0);
@@ -188,7 +200,7 @@ fill_read(struct req *r)
 		return;
 	fill_copy_item(ctx, it, r->be.data);
 	s = cache_lock(ctx->cache, hash);
-	if (route_fence(ctx, hash) == r->fence) {
+	if (fill_may_link(r, it, 0)) {
 		(void)cache_link(s, it, 0);
 		cache_unlock(s);
 		METRIC_ADD(&ctx->metrics, local_fills, 1);
@@ -209,9 +221,8 @@ fill_write_begin(struct req *r)
 
 	if (old != NULL)
 		cache_unlink(s, old);
-	(void)cache_fence_bump(ctx->cache, hash);
+	r->fence = route_fence_enter(ctx, hash);
 	cache_unlock(s);
-	r->fence = route_fence(ctx, hash);
 }
 
 void
@@ -221,23 +232,21 @@ fill_write_end(struct req *r, bool known)
 	uint64_t hash = r->cmd.op.hash;
 	struct item *it = r->item != NULL ? r->item :
 	    r->value != NULL ? value_item(r->value) : NULL, *old;
-	bool same = known && r->cmd.op.verb == OP_STORE &&
-	    r->be.res.status != OP_OK;
 	struct cache_shard *s = cache_lock(ctx->cache, hash);
 
 	if (it != NULL && known && r->be.res.status == OP_OK &&
-	    route_fence(ctx, hash) == r->fence) {
+	    fill_may_link(r, it, 1)) {
 		if (r->item == NULL) {
 			cache_pin(s, it);
 			value_linked(r->value);
 		}
 		(void)cache_link(s, it, 0);
 		r->item = NULL;
-	} else if (!same || route_fence(ctx, hash) != r->fence) {
+	} else {
 		old = cache_find(s, hash, r->cmd.op.key);
 		if (old != NULL)
 			cache_unlink(s, old);
 	}
-	(void)cache_fence_bump(ctx->cache, hash);
+	route_fence_leave(ctx, hash);
 	cache_unlock(s);
 }

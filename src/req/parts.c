@@ -180,8 +180,7 @@ flush_done(struct be_op *be)
 		parts_fail(p, be->why, strlen(be->why));
 	else if (be->res.status == OP_ERROR)
 		parts_fail(p, be->res.error.p, be->res.error.len);
-	/* A value read before the flush may be on its way into the cache: it must not outlive it. */
-	route_flush_local(r->ctx, p->cmd.op.ttl);
+	route_flush_end(r->ctx, p->cmd.op.ttl);
 	req_done(r);
 }
 
@@ -210,7 +209,7 @@ parts_flush(struct ctx *ctx, struct replyq *q, struct command *cmd)
 	if (p == NULL)
 		return (false);
 	p->flush = true;
-	route_flush_local(ctx, cmd->op.ttl);
+	route_flush_begin(ctx, cmd->op.ttl);
 	for (unsigned i = 0; i < ctx->conf->nstores; i++) {
 		struct pool *pool = &ctx->pools[i];
 

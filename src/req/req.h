@@ -70,7 +70,7 @@ struct req {
 	bool		 failed;
 	bool		 flush;
 	uint16_t	 space;		/* index of the namespace */
-	uint32_t	 fence;
+	uint64_t	 fence;
 	uint32_t	 held;		/* bytes of its body, counted in q and ctx */
 	uint32_t	 asked_at;	/* the cache's clock */
 	int		 cfd;		/* the client's descriptor, for watchers */

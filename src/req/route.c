@@ -22,21 +22,106 @@ route_pick(struct pool *p, struct slice key, uint64_t hash)
 	return (p->servers[ring_pick(p->ring, key, hash)]);
 }
 
-uint32_t
-route_fence(const struct ctx *ctx, uint64_t hash)
+/* A fence: writes under way in the low bits, moves above. */
+#define FENCE_MOVE	((uint64_t)1 << 24)
+/* Servers flush by clocks of whole seconds, and memcached a second early. */
+#define FLUSH_EARLY	2
+#define FLUSH_LATE	1
+
+static inline _Atomic uint64_t *
+fence_of(const struct ctx *ctx, uint64_t hash)
 {
-	return (cache_fence(ctx->cache, hash) + (uint32_t)
+	return (&ctx->shared->fences[hash & (NFENCES - 1)]);
+}
+
+static inline uint64_t
+with_flushes(const struct ctx *ctx, uint64_t fence)
+{
+	return (fence + FENCE_MOVE *
 	    atomic_load_explicit(&ctx->shared->flushes, memory_order_acquire));
 }
 
-void
-route_flush_local(struct ctx *ctx, int32_t delay)
+uint64_t
+route_fence(const struct ctx *ctx, uint64_t hash)
 {
-	uint32_t when = delay > 0 ? verb_exptime(ctx->cache, delay) : 0;
+	return (with_flushes(ctx, atomic_load_explicit(fence_of(ctx, hash),
+	    memory_order_acquire)));
+}
 
-	atomic_fetch_add_explicit(&ctx->shared->flushes, 1,
+uint64_t
+route_fence_enter(struct ctx *ctx, uint64_t hash)
+{
+	return (with_flushes(ctx, 1 + atomic_fetch_add_explicit(
+	    fence_of(ctx, hash), 1, memory_order_acq_rel)));
+}
+
+void
+route_fence_leave(struct ctx *ctx, uint64_t hash)
+{
+	atomic_fetch_add_explicit(fence_of(ctx, hash), FENCE_MOVE - 1,
 	    memory_order_acq_rel);
-	cache_flush(ctx->cache, when != 0 ? when : cache_now(ctx->cache));
+}
+
+unsigned
+route_fence_writes(uint64_t fence)
+{
+	return ((unsigned)(fence & (FENCE_MOVE - 1)));
+}
+
+static bool
+has_copies(const struct ctx *ctx)
+{
+	for (unsigned i = 0; i < ctx->conf->nspaces; i++)
+		if (ctx->conf->spaces[i].local &&
+		    ctx->conf->spaces[i].primary != NULL)
+			return (true);
+	return (false);
+}
+
+void
+route_flush_begin(struct ctx *ctx, int32_t delay)
+{
+	struct shared *sh = ctx->shared;
+	uint32_t now = cache_now(ctx->cache), when = now, from;
+
+	if (delay > 0)
+		when = verb_exptime(ctx->cache, delay);
+	if (when > now && has_copies(ctx)) {
+		from = when > now + FLUSH_EARLY ? when - FLUSH_EARLY : now;
+		atomic_store_explicit(&sh->flush_from, from,
+		    memory_order_relaxed);
+		atomic_store_explicit(&sh->flush_to, when + FLUSH_LATE,
+		    memory_order_release);
+		when = from;
+	}
+	atomic_fetch_add_explicit(&sh->flushes, 1, memory_order_acq_rel);
+	cache_flush(ctx->cache, when);
+}
+
+void
+route_flush_end(struct ctx *ctx, int32_t delay)
+{
+	struct shared *sh = ctx->shared;
+	uint32_t to;
+
+	if (delay <= 0) {
+		/* A value read before the flush may have entered the cache while it was under way. */
+		route_flush_begin(ctx, 0);
+		return;
+	}
+	to = verb_exptime(ctx->cache, delay) + FLUSH_LATE;
+	if (to > atomic_load_explicit(&sh->flush_to, memory_order_relaxed))
+		atomic_store_explicit(&sh->flush_to, to, memory_order_release);
+}
+
+bool
+route_flush_crossed(const struct ctx *ctx, uint32_t asked_at, uint32_t exptime)
+{
+	const struct shared *sh = ctx->shared;
+
+	return (asked_at <= atomic_load_explicit(&sh->flush_to,
+	    memory_order_acquire) && exptime >
+	    atomic_load_explicit(&sh->flush_from, memory_order_relaxed));
 }
 
 bool

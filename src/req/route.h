@@ -10,11 +10,27 @@
 struct pool	*route_pool(struct ctx *, unsigned space);
 struct backend	*route_pick(struct pool *, struct slice key, uint64_t hash);
 
-/* cache_fence(), which a flush moves too. */
-uint32_t	 route_fence(const struct ctx *, uint64_t hash);
+/*
+ * What keeps an old value read from a store out of the cache: coarse (by hash), lock-free, any thread. A fence
+ * tells how many writes are under way, and moves with each write's start and end and with every flush.
+ */
+uint64_t	 route_fence(const struct ctx *, uint64_t hash);
+/* A write starts, with the shard's lock held; the fence as it is then. */
+uint64_t	 route_fence_enter(struct ctx *, uint64_t hash);
+/* It ends, with the lock held. */
+void		 route_fence_leave(struct ctx *, uint64_t hash);
+/* How many writes were under way. */
+unsigned	 route_fence_writes(uint64_t fence);
 
-/* Empties the local cache, at once or after delay seconds (as flush_all's argument). */
-void		 route_flush_local(struct ctx *, int32_t delay);
+/*
+ * flush_all starts: empties the local cache, at once or after delay seconds (its argument). Local copies go a
+ * little earlier than any server's items, whose clocks may be that much ahead.
+ */
+void		 route_flush_begin(struct ctx *, int32_t delay);
+/* A server has answered it. */
+void		 route_flush_end(struct ctx *, int32_t delay);
+/* Whether a copy of what was asked for at asked_at could outlive a delayed flush. */
+bool		 route_flush_crossed(const struct ctx *, uint32_t asked_at, uint32_t exptime);
 /* Whether flush_all is to be sent to the pool's servers. */
 bool		 route_flush_reaches(const struct ctx *, const struct pool *);
 

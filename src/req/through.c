@@ -2,12 +2,14 @@
  * through.c - one op on a namespace that has a store behind it.
  *
  * The rules that keep local copies right (all times are the cache's clock, whole seconds):
- *  - a read remembers the key's fence when it is sent; its value enters the cache only if the fence has not
- *    moved, and with an expiry counted from when it was sent, one second short of what the server said,
- *    because the server's second may be nearly over;
- *  - a write moves the fence when it starts and when it ends. At its start it removes the local copy, so that
- *    a read pipelined behind it follows it to the server. At its end it sets the local copy if nothing else
- *    moved the fence meanwhile and the outcome is known, else it removes it.
+ *  - a read remembers the key's fence when it is sent; its value enters the cache only if no write was under way
+ *    and the fence has not moved, and with an expiry counted from when it was sent, one second short of what the
+ *    server said, because the server's second may be nearly over;
+ *  - a write moves the fence when it starts and when it ends. At its start it removes the local copy, and none can
+ *    come while it is under way, so that a read pipelined behind it follows it to the server. At its end it sets
+ *    the local copy if it was alone and the outcome is known;
+ *  - copies are the namespace's that the key itself names. Where L names another they are not looked at, but a
+ *    write removes them: both may have one store.
  */
 #include "config.h"
 
@@ -26,7 +28,7 @@
 /* What a local copy cannot tell makes a read go to the server; so does anything that changes the item. */
 #define LOCAL_WANTS	(OPW_VALUE | OPW_FLAGS | OPW_SIZE)
 #define LOCAL_OPTS	(OPF_BINKEY | OPF_NO_BUMP | OPF_CLASSIC)
-#define READ_OPTS	(LOCAL_OPTS | OPF_CAS)
+#define READ_OPTS	(LOCAL_OPTS | OPF_CAS | OPF_ELSEWHERE)
 /* Values that may be too large for a server: there add, replace ... behave unlike any ms. */
 #define OVERSIZE_MIN	(256 * 1024)
 
@@ -40,6 +42,26 @@ is_read(const struct op *op)
 {
 	return (op->verb == OP_DEBUG ||
 	    (op->verb == OP_GET && (op->opts & ~READ_OPTS) == 0));
+}
+
+/* Whether the namespace may keep a copy of what this op reads or writes. */
+static inline bool
+keeps(const struct ctx *ctx, unsigned space, const struct op *op)
+{
+	return (ctx->conf->spaces[space].local &&
+	    (op->opts & OPF_ELSEWHERE) == 0);
+}
+
+/* Whether there may be a copy of the key, of whatever namespace. */
+static inline bool
+is_kept(const struct ctx *ctx, unsigned space, const struct op *op)
+{
+	const struct conf_ns *ns = &ctx->conf->spaces[space];
+
+	if (UNLIKELY((op->opts & OPF_ELSEWHERE) != 0))
+		ns = &ctx->conf->spaces[keymap_find(ctx->shared->keymap,
+		    op->key)];
+	return (ns->local && ns->primary != NULL);
 }
 
 bool
@@ -363,14 +385,15 @@ static struct req *
 through_begin(struct ctx *ctx, unsigned space, struct replyq *q,
     const struct command *cmd)
 {
-	const struct conf_ns *ns = &ctx->conf->spaces[space];
 	struct req *r = req_new(ctx, q, cmd);
+	bool kept;
 
 	if (r == NULL)
 		return (NULL);
 	METRIC_ADD(&ctx->metrics, requests_inflight, 1);
 	r->space = (uint16_t)space;
 	r->be.op = r->cmd.op;
+	r->be.op.opts &= (uint16_t)~OPF_ELSEWHERE;
 	if (cmd->id == CMD_SET || cmd->op.vlen < OVERSIZE_MIN)
 		r->be.op.opts &= (uint16_t)~OPF_CLASSIC;
 	r->be.body = NULL;
@@ -380,10 +403,11 @@ through_begin(struct ctx *ctx, unsigned space, struct replyq *q,
 	r->be.done = through_done;
 	r->asked_at = cache_now(ctx->cache);
 	r->cfd = ctx->cfd;
-	r->write = ns->local && !is_read(&cmd->op);
+	kept = is_kept(ctx, space, &cmd->op);
+	r->write = kept && !is_read(&cmd->op);
 	if (r->write)
 		fill_write_begin(r);
-	else if (ns->local)
+	else if (kept)
 		r->fence = route_fence(ctx, cmd->op.hash);
 	return (r);
 }
@@ -392,7 +416,6 @@ bool
 through_run(struct ctx *ctx, unsigned space, struct replyq *q,
     struct command *cmd, struct req *parent)
 {
-	const struct conf_ns *ns = &ctx->conf->spaces[space];
 	struct req *r = through_begin(ctx, space, q, cmd);
 	struct op *op;
 
@@ -405,8 +428,9 @@ through_run(struct ctx *ctx, unsigned space, struct replyq *q,
 		op->opts &= (uint16_t)~OPF_CAS;
 		op->want |= OPW_CAS;
 	}
-	r->fills = ns->local && op->verb == OP_GET && is_read(&cmd->op) &&
-	    (op->want & OPW_VALUE) != 0;
+	r->fills = keeps(ctx, space, &cmd->op) && op->verb == OP_GET &&
+	    is_read(&cmd->op) && (op->want & OPW_VALUE) != 0 &&
+	    route_fence_writes(r->fence) == 0;
 	if (r->fills)
 		op->want |= OPW_TTL | OPW_FLAGS;
 	through_submit(r);
@@ -420,7 +444,7 @@ through_body(struct ctx *ctx, unsigned space, const struct command *cmd)
 	struct value *v = NULL;
 	struct item *it;
 
-	if (ns->local && fill_may_store(cmd)) {
+	if (keeps(ctx, space, &cmd->op) && fill_may_store(cmd)) {
 		it = fill_reserve_write(ctx, ns, cmd);
 		if (it != NULL) {
 			v = value_of_reserved(ctx, it);
@@ -463,7 +487,7 @@ through_store(struct ctx *ctx, unsigned space, struct replyq *q,
 	r = through_begin(ctx, space, q, cmd);
 	if (r == NULL)
 		return (false);
-	if (ns->local && fill_may_store(cmd)) {
+	if (keeps(ctx, space, &cmd->op) && fill_may_store(cmd)) {
 		r->item = fill_reserve_write(ctx, ns, cmd);
 		if (r->item != NULL)
 			fill_copy_item(ctx, r->item, body);
