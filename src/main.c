@@ -179,6 +179,13 @@ program_open(struct program *p)
 	p->shared.ops.conns = describe_conns;
 	if (conf->daemonize && !daemon_fork(&p->ready))
 		return (false);
+	/* From here on a signal waits for the loop instead of ending a program half open. */
+	p->loop = loop_new();
+	if (p->loop == NULL)
+		return (refuse("out of memory"));
+	p->signals = signals_new(p->loop, program_on_signal, p);
+	if (p->signals == NULL)
+		return (refuse("out of memory"));
 	if (!privs_set_limits(conf, program_fds(conf)))
 		return (false);
 	p->listeners = listeners_new(conf, &p->shared, why, sizeof why);
@@ -190,8 +197,7 @@ program_open(struct program *p)
 	if (conf->lock_memory)
 		privs_lock_memory();
 	p->keymap = keymap_new(conf);
-	p->loop = loop_new();
-	if (p->keymap == NULL || p->loop == NULL || !stats_open(&p->shared))
+	if (p->keymap == NULL || !stats_open(&p->shared))
 		return (refuse("out of memory"));
 	p->shared.keymap = p->keymap;
 	p->shared.main_loop = p->loop;
@@ -204,9 +210,6 @@ program_start(struct program *p)
 	const struct conf *conf = p->conf;
 
 	(void)pidfile_write(conf->pidfile);
-	p->signals = signals_new(p->loop, program_on_signal, p);
-	if (p->signals == NULL)
-		return (refuse("out of memory"));
 	if (!program_start_workers(p))
 		return (false);
 	if (!listeners_start(p->listeners, p->loop, p->workers,
