@@ -247,17 +247,6 @@ victim_pick(struct cache_shard *s)
 	return (true);
 }
 
-/* What goes to the pool is anybody's: who gave more than others, or took less, would slowly starve. */
-static bool
-has_more_than_its_part(const struct cache_shard *s)
-{
-	const struct pool *p = &s->c->pool;
-	uint64_t all = (uint64_t)atomic_load_explicit(&p->nout, memory_order_relaxed) +
-	    atomic_load_explicit(&p->nwarm, memory_order_relaxed);
-
-	return ((uint64_t)atomic_load_explicit(&s->nslabs, memory_order_relaxed) * s->c->nshards > all);
-}
-
 /* True: a slab was gained. */
 static bool
 victim_done(struct cache_shard *s)
@@ -273,7 +262,7 @@ victim_done(struct cache_shard *s)
 		list_push(c, &s->queue[sl->queue], no);
 		return (false);
 	}
-	if ((s->spare.n < SPARES || !has_more_than_its_part(s)) && !pool_over(c) && !s->index_hungry &&
+	if ((s->spare.n < SPARES || !share_exceeded(s)) && !pool_over(c) && !s->index_hungry &&
 	    atomic_load_explicit(&sl->pins, memory_order_acquire) == 0) {
 		sl->state = SLAB_SPARE;
 		sl->used = sl->live = sl->max_exp = 0;
@@ -343,161 +332,4 @@ evict_slab(struct cache_shard *s)
 	}
 	s->merciless = false;
 	return (false);
-}
-
-/* Makes the shard with the most slabs give one up for s. */
-static bool
-steal(struct cache_shard *s, struct cache_shard *rich)
-{
-	bool ok;
-	uint32_t no;
-
-	/* Not waited for: the other may be doing the same. */
-	if (rich == s || !lock_try(&rich->lock))
-		return (false);
-	rich->now = s->now;
-	/* Its last spare slab stays its own. */
-	while ((ok = rich->spare.n > 1 || pool_has(s->c)) == false && evict_slab(rich))
-		;
-	if (ok && !pool_has(s->c)) {
-		no = rich->spare.head;
-		list_remove(s->c, &rich->spare, no);
-		pool_give(s->c, no);
-	}
-	lock_drop(&rich->lock);
-	return (ok);
-}
-
-/* Somebody's slab goes to the pool or to the spares of s. mine: how many of its slabs s could give. */
-static bool
-gain(struct cache_shard *s, uint32_t mine)
-{
-	struct cache *c = s->c;
-	struct cache_shard *rich = s;
-	uint32_t most = mine;
-
-	for (unsigned i = 0; i < c->nshards; i++) {
-		uint32_t n = atomic_load_explicit(&c->shards[i].nslabs, memory_order_relaxed);
-
-		if (&c->shards[i] != s && n > most) {
-			most = n;
-			rich = &c->shards[i];
-		}
-	}
-	if (mine * 8ull < most * 7ull && steal(s, rich))
-		return (true);
-	if (evict_slab(s) || steal(s, rich))
-		return (true);
-	for (unsigned i = 0; i < c->nshards; i++)
-		if (steal(s, &c->shards[i]))
-			return (true);
-	return (false);
-}
-
-uint32_t
-slab_gain(struct cache_shard *s, uint32_t reserved)
-{
-	uint32_t no = SLAB_NONE, tries = 0;
-
-	/* While there is memory it is first come, first served. */
-	while (((s->has_reserve && reserved == 0 && tries == 0 && has_more_than_its_part(s)) ||
-	    (no = pool_take(s->c, s, false)) == SLAB_NONE) && tries++ < 16) {
-		uint32_t held = atomic_load_explicit(&s->nslabs, memory_order_relaxed);
-
-		if (!gain(s, held > reserved ? held - reserved : 0))
-			return (pool_take(s->c, s, true));
-		if (s->spare.n > 1) {
-			no = s->spare.head;
-			list_remove(s->c, &s->spare, no);
-			return (no);
-		}
-	}
-	return (no);
-}
-
-bool
-spare_ensure(struct cache_shard *s, unsigned n)
-{
-	uint32_t no;
-
-	if (UNLIKELY(pool_over(s->c)))
-		(void)evict_slab(s);
-	/* Once memory is full, one more: what is kept of the next victim needs a place. */
-	for (unsigned tries = 0; s->spare.n < n + s->has_reserve && tries < 16; tries++) {
-		if ((no = slab_gain(s, 0)) == SLAB_NONE)
-			break;
-		list_push(s->c, &s->spare, no);
-	}
-	return (s->spare.n >= n + (s->has_reserve && !s->c->conf.evict));
-}
-
-/*
- * A slab that is pinned may come back with a reservation; by then the heads of other values' pieces in it may be
- * gone, so these are marked while the index still tells linked heads from reserved ones.
- */
-static void
-kill_pieces(struct cache_shard *s, uint32_t no)
-{
-	struct slab *sl = &s->c->slabs[no];
-
-	if (atomic_load_explicit(&sl->pins, memory_order_relaxed) == 0)
-		return;
-	for (uint32_t off = 0; off < sl->used;) {
-		struct item *rec = (struct item *)(void *)(slab_mem(s->c, no) + off), *head;
-
-		off += item_record_size(rec);
-		if ((rec->shape & ITEM_L_PIECE) == 0 || (rec->state & ITEM_DEAD) != 0)
-			continue;
-		head = item_at(s, rec->cas);
-		if (index_find_addr(s, cache_hash(item_key(head)), rec->cas).b != NULL)
-			rec->state |= ITEM_DEAD;
-	}
-}
-
-static void
-kill_all_pieces(struct cache_shard *s)
-{
-	for (unsigned q = 0; q < NQUEUES; q++)
-		for (uint32_t no = s->queue[q].head; no != SLAB_NONE; no = s->c->slabs[no].next)
-			kill_pieces(s, no);
-	for (unsigned st = 0; st < NSTREAMS; st++)
-		if (s->open[st] != SLAB_NONE)
-			kill_pieces(s, s->open[st]);
-	if (s->victim != SLAB_NONE)
-		kill_pieces(s, s->victim);
-}
-
-static void
-retire_all(struct cache_shard *s, struct slab_list *l)
-{
-	uint32_t no;
-
-	while ((no = l->head) != SLAB_NONE) {
-		list_remove(s->c, l, no);
-		(void)slab_retire(s, no);
-	}
-}
-
-/*
- * Everything that was linked is gone. Reservations pin their slabs: these are retired and come back when they
- * are linked.
- */
-void
-shard_flush(struct cache_shard *s)
-{
-	kill_all_pieces(s);
-	index_clear(s);
-	s->found = NULL;
-	s->st.items = s->st.bytes = s->st.value_bytes = 0;
-	for (unsigned q = 0; q < NQUEUES; q++)
-		retire_all(s, &s->queue[q]);
-	for (unsigned st = 0; st < NSTREAMS; st++) {
-		if (s->open[st] != SLAB_NONE)
-			(void)slab_retire(s, s->open[st]);
-		s->open[st] = SLAB_NONE;
-	}
-	if (s->victim != SLAB_NONE)
-		(void)slab_retire(s, s->victim);
-	s->victim = SLAB_NONE;
-	retire_all(s, &s->big);
 }

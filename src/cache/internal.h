@@ -192,6 +192,32 @@ item_piece(const struct cache *c, const struct item_chain *ch)
 	return ((struct item *)(void *)(c->arena + ch->piece));
 }
 
+/* Calls fn for each slab that the item has bytes in. */
+static inline __attribute__((always_inline)) void
+each_slab(struct cache *c, const struct item *it, void (*fn)(struct cache *, struct slab *))
+{
+	const struct item_chain *ch;
+
+	if (LIKELY(!(it->shape & ITEM_L_CHAIN))) {
+		fn(c, slab_of(c, it));
+		return;
+	}
+	/* The head last: its slab is what keeps the chain readable. */
+	ch = item_chain(it);
+	for (uint32_t i = 0; i < ch->nslabs; i++)
+		fn(c, &c->slabs[ch->slab[i]]);
+	if (ch->tail != 0)
+		fn(c, slab_of(c, item_piece(c, ch)));
+	fn(c, slab_of(c, it));
+}
+
+static inline void
+pin_one(struct cache *c, struct slab *sl)
+{
+	(void)c;
+	slab_pin(sl);
+}
+
 /* index.c. All under the shard's lock. */
 struct slot	 index_find_addr(struct cache_shard *, uint64_t hash, uint64_t addr);
 /* Never fails: may push out (drop) another item. */
@@ -257,6 +283,9 @@ enum step	 evict_step(struct cache_shard *, uint32_t bytes);
 bool		 evict_due(const struct cache_shard *, enum stream);
 /* Gains one slab; false: there is nothing to evict, or all is pinned. */
 bool		 evict_slab(struct cache_shard *);
+/* share.c. Lock held. */
+/* Whether it holds more slabs than it would if all held the same. */
+bool		 share_exceeded(const struct cache_shard *);
 /* A slab for s: of the pool, its own or another shard's. reserved: how many it holds that it cannot give. */
 uint32_t	 slab_gain(struct cache_shard *, uint32_t reserved);
 bool		 spare_ensure(struct cache_shard *, unsigned n);
@@ -265,6 +294,8 @@ void		 item_forget(struct cache_shard *, struct item *);
 /* Unlinks and forgets the item; evicted says why, for the counters. */
 enum drop { DROP_UNLINKED, DROP_EVICTED, DROP_EXPIRED };
 void		 item_drop(struct cache_shard *, struct slot, struct item *, enum drop);
+
+/* flush.c: everything that was linked is gone. Lock held. */
 void		 shard_flush(struct cache_shard *);
 
 static inline void
