@@ -1,7 +1,8 @@
 /*
  * flush.c - a shard emptied at once, which is how it carries out a flush_all: at the next lock after it.
  *
- * Everything that was linked is gone. Reservations pin their slabs: these are retired, and come back when they are linked.
+ * Everything that was linked is gone. Reservations pin their slabs: these are retired, and come back when they are
+ * linked.
  */
 #include "config.h"
 

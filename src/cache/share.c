@@ -2,8 +2,8 @@
  * share.c - how the shards share the memory: who takes from the pool, gives to it, or makes another give.
  *
  * While there is memory, first come, first served; then each lives off what it evicts itself, and only one that has
- * clearly less than the richest, or needs very much at once, takes from others. Another shard's lock is only ever tried,
- * never waited for, while one's own is held.
+ * clearly less than the richest, or needs very much at once, takes from others. Another shard's lock is only ever
+ * tried, never waited for, while one's own is held.
  */
 #include "config.h"
 
