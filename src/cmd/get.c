@@ -6,6 +6,9 @@
  */
 #include "config.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/check.h"
 #include "cmd/internal.h"
 #include "req/answer.h"
@@ -14,6 +17,7 @@
 #include "req/through.h"
 
 #define KEYS_AHEAD	16	/* hashed and prefetched together */
+#define ANSWER_AHEAD	(1024 * 1024)	/* of one answer, queued before the client has to read */
 
 static bool
 get_end(struct outq *out)
@@ -39,25 +43,25 @@ get_one(struct client *cl, struct command *cmd)
 	    through_run(ctx, space, &cl->q, cmd, NULL));
 }
 
+/* Answers keys in turn until none is left or enough is queued. */
 static bool
-get_many_local(struct client *cl, struct command *cmd)
+get_some(struct ctx *ctx, struct command *cmd, struct slice *keys,
+    struct outq *out)
 {
-	struct ctx *ctx = cl->ctx;
-	struct slice keys = cmd->keys, ahead[KEYS_AHEAD];
-	struct outq *out = replyq_out(ctx, &cl->q);
+	struct slice ahead[KEYS_AHEAD];
 	uint64_t hash[KEYS_AHEAD];
 	unsigned n;
 
-	if (out == NULL)
-		return (false);
-	for (;;) {
+	while (outq_len(out) < ANSWER_AHEAD) {
 		for (n = 0; n < KEYS_AHEAD &&
-		    command_next_key(&keys, &ahead[n]); n++) {
+		    command_next_key(keys, &ahead[n]); n++) {
 			hash[n] = cache_hash(ahead[n]);
 			cache_prefetch_bucket(ctx->cache, hash[n]);
 		}
-		if (n == 0)
-			return (get_end(out));
+		if (n == 0) {
+			*keys = SLICE_NULL;
+			return (true);
+		}
 		for (unsigned i = 0; i < n; i++)
 			cache_prefetch_item(ctx->cache, hash[i]);
 		for (unsigned i = 0; i < n; i++) {
@@ -70,6 +74,52 @@ get_many_local(struct client *cl, struct command *cmd)
 				return (false);
 		}
 	}
+	return (true);
+}
+
+/* The rest of a long get, answered as fast as the client reads. */
+struct long_get {
+	struct command	 cmd;
+	struct slice	 keys;
+	char		 text[];
+};
+
+/* client.produce */
+static bool
+get_more(struct client *cl, void *state)
+{
+	struct long_get *g = state;
+
+	if (cl != NULL && get_some(cl->ctx, &g->cmd, &g->keys, &cl->out)) {
+		if (g->keys.len > 0)
+			return (true);
+		cl->q.broken |= !get_end(&cl->out);
+	} else if (cl != NULL)
+		cl->q.broken = true;
+	free(g);
+	return (false);
+}
+
+static bool
+get_many_local(struct client *cl, struct command *cmd)
+{
+	struct slice keys = cmd->keys;
+	struct outq *out = replyq_out(cl->ctx, &cl->q);
+	struct long_get *g;
+
+	if (out == NULL || !get_some(cl->ctx, cmd, &keys, out))
+		return (false);
+	if (keys.len == 0)
+		return (get_end(out));
+	g = malloc(sizeof *g + keys.len);
+	if (g == NULL)
+		return (false);
+	g->cmd = *cmd;
+	memcpy(g->text, keys.p, keys.len);
+	g->keys = slice_of(g->text, keys.len);
+	cl->produce = get_more;
+	cl->produce_state = g;
+	return (true);
 }
 
 bool

@@ -287,6 +287,9 @@ input_run(struct conn *c, struct batch *b)
 		cmd_run(cl, &jobs[i]);
 		if (UNLIKELY(cl->q.broken || cl->close))
 			return (b->used);
+		/* An answer that goes out bit by bit: what follows waits. */
+		if (UNLIKELY(cl->produce != NULL) && i + 1 < b->n)
+			return (input_unparse(c, b, i + 1));
 	}
 	if (b->body)
 		input_body_start(c, &jobs[n].cmd);

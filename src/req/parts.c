@@ -106,7 +106,10 @@ parts_ask(struct req *p, struct command *cmd, struct slice *keys)
 	uint64_t hash[PARTS_AHEAD];
 	unsigned n;
 
-	while (p->parts.nwaiting < PARTS_MAX) {
+	while (p->parts.nwaiting < PARTS_MAX && !p->failed) {
+		/* It leaves whole or not at all, so it has to be held. */
+		if (!ctx_may_hold(p->ctx, outq_len(&p->out)))
+			parts_fail(p, "too large an answer", 19);
 		for (n = 0; n < PARTS_AHEAD &&
 		    command_next_key(keys, &ahead[n]); n++) {
 			hash[n] = cache_hash(ahead[n]);
