@@ -254,8 +254,8 @@ put_meta(char *dst, const struct op *op, uint32_t opaque, struct upstream_expect
 /* ---- classic ---- */
 
 /*
- * gets, get, gats, gat, touch. What needs no TTL, last access or fetched bit can be said. A t that does not stand in the
- * order is somebody's here, who does without it.
+ * gets, get, gats, gat, touch. What needs no TTL, last access or fetched bit can be said. A t that does not stand in
+ * the order is somebody's here, who does without it.
  */
 static char *
 put_classic_get(char *dst, const struct op *op, struct upstream_expect *expect)

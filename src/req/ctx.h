@@ -95,7 +95,7 @@ struct shared {
 	struct watch		*watch;		/* `watch` */
 	/* route.c's: fences between writes, reads and flushes. */
 	_Atomic uint32_t	 flushes;	/* moves every fence */
-	_Atomic uint32_t	 flush_from, flush_to;	/* when the servers carry out a delayed flush; the cache's clock */
+	_Atomic uint32_t	 flush_from, flush_to;	/* when servers carry out a delayed flush; the cache's clock */
 	_Atomic uint64_t	 fences[NFENCES];
 	time_t			 started;	/* unix time at which the cache's clock was 0 */
 	/* Connections: main thread writes, all read. */

@@ -138,7 +138,7 @@ fill_iov(struct be_op *be, const struct op_result *res, uint32_t off,
 
 const struct be_sink fill_sink = { fill_iov };
 
-/* Lock held: whether the item may be found by others. writes: those under way when it was asked for, itself included. */
+/* Lock held: whether others may find the item. writes: those under way when it was asked for, itself included. */
 static bool
 fill_may_link(const struct req *r, const struct item *it, unsigned writes)
 {
