@@ -29,6 +29,23 @@ lanes_equal(const uint16_t *p, uint16_t v)
 #endif
 }
 
+/* The same where another thread may be writing: any mixture of old and new numbers may be seen. */
+static inline uint32_t
+lanes_equal_racing(const uint16_t *p, uint16_t v)
+{
+	const uint64_t *w = (const uint64_t *)(const void *)p;
+	uint64_t copy[2] __attribute__((aligned(16)));
+
+	copy[0] = __atomic_load_n(w, __ATOMIC_RELAXED);
+	copy[1] = __atomic_load_n(w + 1, __ATOMIC_RELAXED);
+#ifdef __SSE2__
+	return ((uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi16(_mm_set_epi64x((long long)copy[1], (long long)copy[0]),
+	    _mm_set1_epi16((short)v))));
+#else
+	return (lanes_equal((const uint16_t *)(const void *)copy, v));
+#endif
+}
+
 /* The first lane of such a result, which is not 0, taken out of it. */
 static inline unsigned
 lanes_next(uint32_t *m)

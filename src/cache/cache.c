@@ -322,15 +322,3 @@ item_set_exptime(struct cache_shard *s, struct item **itp, uint32_t exptime)
 	cache_unpin(s->c, it);
 	return (to != NULL);
 }
-
-uint32_t
-cache_fence(const struct cache *c, uint64_t hash)
-{
-	return (atomic_load_explicit(&c->fences[hash & (NFENCES - 1)], memory_order_acquire));
-}
-
-uint32_t
-cache_fence_bump(struct cache *c, uint64_t hash)
-{
-	return (atomic_fetch_add_explicit(&c->fences[hash & (NFENCES - 1)], 1, memory_order_acq_rel) + 1);
-}

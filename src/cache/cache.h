@@ -119,14 +119,6 @@ uint64_t	 cache_next_cas(struct cache *);
 /* All items linked before `when` (clock of the cache; now or later) are dead from then on. Constant time. */
 void		 cache_flush(struct cache *, uint32_t when);
 
-/*
- * Write fences: what keeps an old value read from a store out of the cache when the key was written since.
- * Coarse (hash-striped), lock-free, any thread. A fill remembers cache_fence() before it asks; a write calls
- * cache_fence_bump() when it starts and again, under the shard's lock, when it ends.
- */
-uint32_t	 cache_fence(const struct cache *, uint64_t hash);
-uint32_t	 cache_fence_bump(struct cache *, uint64_t hash);
-
 /* cache_memlimit; false: out of bounds. May take effect bit by bit. */
 bool		 cache_set_mem(struct cache *, size_t mem);
 

@@ -27,12 +27,6 @@ cache_hash(struct slice key)
 	return (XXH3_64bits(key.p, key.len));
 }
 
-static inline uint64_t
-tag_word(const struct bucket *b, unsigned w)
-{
-	return (__atomic_load_n((const uint64_t *)(const void *)&b->tag[w * 4], __ATOMIC_RELAXED));
-}
-
 /* The high bit of each 16-bit lane that is zero. */
 static inline uint64_t
 zero_lanes(uint64_t v)
@@ -271,29 +265,32 @@ cache_prefetch_bucket(const struct cache *c, uint64_t hash)
 	__builtin_prefetch(&s->index[bucket_no(x ^ spread(tag_of(hash)), n)], 1);
 }
 
-/* An address torn by a writer is only a wrong guess: prefetching it does no harm. */
+/* Asks for the first item of the bucket that has the tag. An address torn by a writer is only a wrong guess. */
+static inline bool
+prefetch_from(const struct cache_shard *s, const struct bucket *b, uint16_t tag)
+{
+	uint32_t hits = lanes_equal_racing(b->tag, tag);
+	const uint16_t *h;
+	const char *p;
+
+	if (hits == 0)
+		return (false);
+	h = (const uint16_t *)(const void *)b->ref[lanes_next(&hits)];
+	p = s->arena + (((uint64_t)__atomic_load_n(h, __ATOMIC_RELAXED) |
+	    (uint64_t)__atomic_load_n(h + 1, __ATOMIC_RELAXED) << 16 |
+	    (uint64_t)__atomic_load_n(h + 2, __ATOMIC_RELAXED) << 32) >> 4);
+	__builtin_prefetch(p, 1);
+	__builtin_prefetch(p + CACHE_LINE, 0);
+	return (true);
+}
+
 void
 cache_prefetch_item(const struct cache *c, uint64_t hash)
 {
 	const struct cache_shard *s = shard_of(c, hash);
-	uint32_t n = atomic_load_explicit(&s->nbuckets, memory_order_relaxed);
+	uint32_t n = index_size(s), mask = mask_of(n), x = (uint32_t)hash;
 	uint16_t tag = tag_of(hash);
-	uint32_t x = (uint32_t)hash;
 
-	for (unsigned w = 0; w < 4; w++) {
-		const struct bucket *b = &s->index[bucket_no(w < 2 ? x : x ^ spread(tag), n)];
-		uint64_t hits = zero_lanes(tag_word(b, w & 1) ^ tag * ONES16);
-		const uint16_t *h;
-		uint64_t ref;
-
-		if (hits == 0)
-			continue;
-		h = (const uint16_t *)(const void *)b->ref[(w & 1) * 4 + (unsigned)__builtin_ctzll(hits) / 16];
-		ref = (uint64_t)__atomic_load_n(h, __ATOMIC_RELAXED) |
-		    (uint64_t)__atomic_load_n(h + 1, __ATOMIC_RELAXED) << 16 |
-		    (uint64_t)__atomic_load_n(h + 2, __ATOMIC_RELAXED) << 32;
-		__builtin_prefetch(s->arena + (ref >> 4), 1);
-		__builtin_prefetch(s->arena + (ref >> 4) + CACHE_LINE, 0);
-		return;
-	}
+	if (!prefetch_from(s, &s->index[bucket_cut(x, n, mask)], tag))
+		(void)prefetch_from(s, &s->index[bucket_cut(x ^ spread(tag), n, mask)], tag);
 }

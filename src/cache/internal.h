@@ -23,7 +23,6 @@
 #define SHARD_MAGIC	0x6b767368u
 #define SLAB_NONE	UINT32_MAX
 #define CACHE_LINE	64
-#define NFENCES		4096
 #define DUELLISTS	3u
 
 /* Internal state that is not as it must be: stop when debugging, else count it and lose one item. */
@@ -141,7 +140,6 @@ struct cache {
 	size_t		 arena_len, slabs_len, index_len, ghost_len;
 	struct pool	 pool __attribute__((aligned(CACHE_LINE)));
 	_Atomic uint64_t next_cas __attribute__((aligned(CACHE_LINE)));
-	_Atomic uint32_t fences[NFENCES] __attribute__((aligned(CACHE_LINE)));
 };
 
 static inline struct cache_shard *

@@ -70,8 +70,11 @@ item_chain(const struct item *it)
 static inline const char *
 item_key_ptr(const struct item *it)
 {
-	const char *p = it->data + item_opt_len(it->shape);
+	const char *p;
 
+	if (__builtin_expect((it->shape & (ITEM_L_EXP | ITEM_L_FLAGS | ITEM_L_CHAIN)) == 0, 1))
+		return (it->data);
+	p = it->data + item_opt_len(it->shape);
 	if (__builtin_expect(it->shape & ITEM_L_CHAIN, 0))
 		p += sizeof(struct item_chain) + 4 * (size_t)item_chain(it)->nslabs;
 	return (p);

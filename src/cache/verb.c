@@ -51,7 +51,7 @@ verb_describe(const struct cache_shard *s, const struct item *it, struct op_resu
 	res->bits = (item_fetched(it) ? OPR_FETCHED : 0) | (item_binkey(it) ? OPR_BINKEY : 0);
 	res->client_flags = item_client_flags(it);
 	res->ttl = ttl_left(s, exp);
-	res->la = item_idle(s, it);
+	res->la = (s->now - it->state) & ITEM_LA_MASK;
 	res->size = item_vlen(it);
 	res->cas = item_cas(it);
 	res->number = 0;
