@@ -2,7 +2,7 @@
  * command.h - one parsed client command.
  *
  * Made by proto_parse(); everything in it borrows from the buffer that was parsed and is valid until that
- * buffer is changed.
+ * buffer is changed. A key that came in base64 is in the command itself, which must stay where it is then.
  *
  * Parsing a line is part of every request's cost, so only what a shape uses is written. Always valid: id, shape,
  * quiet, close, has_body, line, and all of op (zero but for what the command says). Then, by shape:
@@ -43,6 +43,7 @@ enum cmd_shape {
 #define COMMAND_RFLAGS_MAX	20
 #define COMMAND_OPAQUE_MAX	32	/* with its letter */
 #define COMMAND_WORDS_MAX	8
+#define COMMAND_KEY64_MAX	((OP_KEY_MAX + 3) / 4 * 3)	/* bytes of a key that came in base64 */
 
 struct command {
 	uint8_t		 id;		/* enum cmd_id */
@@ -59,7 +60,10 @@ struct command {
 	struct slice	 opaque;	/* meta O with its letter; len 0: none */
 	struct slice	 nonce;		/* meta P, without the letter */
 	struct slice	 space;		/* meta L, without the letter: "<namespace>/" */
-	struct slice	 words[COMMAND_WORDS_MAX];	/* SHAPE_WORDS; nwords may be more, up to 22 */
+	union {
+		struct slice words[COMMAND_WORDS_MAX];	/* SHAPE_WORDS; nwords may be more, up to 22 */
+		char	 key64[COMMAND_KEY64_MAX];	/* SHAPE_META, _MSET: op.key decoded */
+	};
 	struct slice	 line;		/* without its end */
 	const char	*error;		/* CMD_BAD: the answer without CRLF */
 	uint64_t	 swallow;	/* CMD_BAD: bytes to throw away after the line */
@@ -80,11 +84,11 @@ struct parse_limits {
 };
 
 /*
- * Reads one command line at buf. Decodes a base64 key in place, which is why buf is not const; so a line
- * once DONE must not be parsed again. Never allocates, never looks past buf[len]. On DONE *used is the
- * length of the line with its end, and, if cmd->has_body, the body and its CRLF are still to be read.
+ * Reads one command line at buf. Never allocates, never looks past buf[len], changes nothing there: a command that
+ * has to wait is parsed again from the same bytes. On DONE *used is the length of the line with its end, and, if
+ * cmd->has_body, the body and its CRLF are still to be read.
  */
-enum parse_rc	 proto_parse(char *buf, size_t len, const struct parse_limits *,
+enum parse_rc	 proto_parse(const char *buf, size_t len, const struct parse_limits *,
 		    struct command *cmd, size_t *used, enum parse_close *why);
 
 /* Takes the next key off cmd->keys; false when there is none left. */

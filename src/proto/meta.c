@@ -117,8 +117,9 @@ take_key64(struct meta *m)
 
 	if (key->len > OP_KEY_MAX)
 		return;		/* an error of its own */
-	/* In place: proto_parse() was given the bytes to write to. */
-	key->len = base64_get((char *)(uintptr_t)key->p, key->p, key->len);
+	/* Not in place: a command that has to wait is parsed again. */
+	key->len = base64_get(m->cmd->key64, key->p, key->len);
+	key->p = m->cmd->key64;
 	if (key->len == 0)
 		fail(m, "CLIENT_ERROR error decoding key");
 }

@@ -260,7 +260,7 @@ clear_command(struct command *cmd)
 
 /* The line that ends at nl. Its last act is a jump to the reader of its shape. */
 static enum parse_rc __attribute__((noinline))
-parse_whole(char *buf, const char *nl, struct command *cmd, size_t *used, enum parse_close *why)
+parse_whole(const char *buf, const char *nl, struct command *cmd, size_t *used, enum parse_close *why)
 {
 	enum cmd_id id;
 	const char *end, *p;
@@ -301,18 +301,23 @@ parse_whole(char *buf, const char *nl, struct command *cmd, size_t *used, enum p
 
 /* Lines whose end is far off, or missing. */
 static enum parse_rc __attribute__((noinline))
-parse_far(char *buf, size_t len, const struct parse_limits *limits, struct command *cmd, size_t *used,
+parse_far(const char *buf, size_t len, const struct parse_limits *limits, struct command *cmd, size_t *used,
     enum parse_close *why)
 {
 	const char *nl = memchr(buf, '\n', len);
 
 	if (nl == NULL)
 		return (parse_partial(buf, len, limits, why));
+	/* Whether the end came with the same read must not matter. */
+	if ((size_t)(nl - buf) > limits->multiget_max) {
+		*why = PARSE_CLOSE_LONG_LINE;
+		return (PARSE_CLOSE);
+	}
 	return (parse_whole(buf, nl, cmd, used, why));
 }
 
 enum parse_rc
-proto_parse(char *buf, size_t len, const struct parse_limits *limits, struct command *cmd, size_t *used,
+proto_parse(const char *buf, size_t len, const struct parse_limits *limits, struct command *cmd, size_t *used,
     enum parse_close *why)
 {
 #ifdef __SSE2__

@@ -33,7 +33,7 @@ enum parse_rc	 parse_keys(struct command *, const char *p, const char *end);
 enum parse_rc	 parse_touchkeys(struct command *, const char *p, const char *end);
 enum parse_rc	 parse_store(struct command *, const char *p, const char *end);
 enum parse_rc	 parse_key(struct command *, const char *p, const char *end);
-/* SHAPE_META and SHAPE_MSET. May write to the line: see proto_parse(). */
+/* SHAPE_META and SHAPE_MSET. A base64 key goes into the command. */
 enum parse_rc	 parse_meta(struct command *, const char *p, const char *end);
 
 #endif
