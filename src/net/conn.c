@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -112,17 +113,28 @@ conn_close(struct conn **cp)
 }
 
 /* Whether this client's answers pile up so that no more commands may be taken. */
-bool
+static bool
 conn_is_full(const struct conn *c)
 {
 	const struct ctx *ctx = c->cl.ctx;
-	size_t len = outq_len(&c->cl.out);
+	size_t len = outq_len(&c->cl.out) + replyq_parked(&c->cl.q);
 
 	/* When memory is short in all, whoever holds much of it waits; who holds little goes on. */
 	return (len + c->cl.q.held > ctx->conf->client_buffer_max ||
 	    c->cl.q.nwaiting >= WAITING_MAX || (len > FAIR_SHARE &&
 	    outpool_used(ctx->outpool) >
 	    ctx->conf->buffer_max / ctx->shared->nworkers));
+}
+
+/* Notes whether that is so. */
+void
+conn_mind_full(struct conn *c)
+{
+	bool full = conn_is_full(c);
+
+	if (full && !c->stalled)
+		METRIC_ADD(&c->cl.ctx->metrics, clients_stalled, 1);
+	c->stalled = full;
 }
 
 /* Sends; false: the connection is lost. */
@@ -136,7 +148,20 @@ conn_flush(struct conn *c)
 		return (true);
 	rc = outq_write(&c->cl.out, c->fd, &sent);
 	METRIC_ADD(&c->cl.ctx->metrics, bytes_written, sent);
+	/* Who takes a long answer slowly is not idle. */
+	if (sent > 0)
+		c->last_active = c->worker->now;
 	return (rc != OUTQ_FAILED);
+}
+
+/* A command was begun, or bytes came that nobody has looked at. */
+static bool
+conn_has_more(const struct conn *c)
+{
+	int n = 0;
+
+	return (c->rlen > 0 || c->body != NULL || c->swallow > 0 ||
+	    (ioctl(c->fd, FIONREAD, &n) == 0 && n > 0));
 }
 
 /* Nothing is left to be done for a client that is to be closed. */
@@ -147,8 +172,8 @@ conn_is_over(const struct conn *c)
 		return (true);
 	if (!TAILQ_EMPTY(&c->cl.q.waiting) || outq_len(&c->cl.out) > 0)
 		return (false);
-	return (c->cl.close || (c->eof && !c->held &&
-	    (c->cl.produce == NULL || c->cl.watching)));
+	return (c->cl.close || ((c->eof || (c->draining && !conn_has_more(c))) &&
+	    !c->held && (c->cl.produce == NULL || c->cl.watching)));
 }
 
 /* Runs a dump as far as there is room. False: there is nothing to send now. */
@@ -190,12 +215,14 @@ conn_settle(struct conn *c)
 			return;
 		}
 		if (c->cl.produce != NULL) {
-			if (more && outq_len(&c->cl.out) == 0 &&
+			/* However fast the client reads, the others of this turn come first. */
+			if ((more || !c->cl.watching) &&
+			    outq_len(&c->cl.out) == 0 &&
 			    TAILQ_EMPTY(&c->cl.q.waiting))
-				continue;
+				conn_dirty(c);
 			break;
 		}
-		c->stalled = conn_is_full(c);
+		conn_mind_full(c);
 		if (c->stalled || !c->held || c->cl.close)
 			break;
 		if (c->yielded) {
@@ -299,7 +326,10 @@ conn_readable(int fd, void *arg)
 void
 conn_drain(struct conn *c)
 {
-	c->eof = true;
-	/* A command cut off will not be completed. */
+	/* Being read from and silent: the rest of a command will not come. */
+	if (c->draining && c->worker->now - c->last_active > 1 &&
+	    !c->stalled && !c->held && c->cl.produce == NULL)
+		c->eof = true;
+	c->draining = true;
 	conn_settle(c);
 }

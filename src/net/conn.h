@@ -32,6 +32,7 @@ struct conn {
 	bool		 idled;		/* closed for sending nothing */
 	bool		 refused;	/* closed for what it sent */
 	bool		 eof;		/* the client will send no more */
+	bool		 draining;	/* closes as soon as all it sent is answered */
 	bool		 stalled;	/* its answers pile up: not read from */
 	bool		 held;		/* rbuf has commands that could be taken if it were their turn */
 	bool		 yielded;	/* because others come first */
@@ -50,7 +51,10 @@ struct conn	*conn_new(struct worker *, int fd, bool is_unix);
 void		 conn_close(struct conn **);
 /* End of the turn: sends what piled up, goes on with input that had to wait. May free it. */
 void		 conn_turn_end(struct conn *);
-/* The server stops: no new commands; the connection closes when what is under way is answered. May free it. */
+/*
+ * The server stops: the connection closes when all that was sent is answered. Called again every second, so that a
+ * command of which no more comes is waited for no longer. May free it.
+ */
 void		 conn_drain(struct conn *);
 
 #endif

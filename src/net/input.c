@@ -2,8 +2,7 @@
  * input.c - cuts what a client sent into commands, batch by batch, and runs them.
  *
  * Commands are parsed in place, in the worker's buffer. What is left over (a line cut off, commands that have to
- * wait) moves to the connection's own buffer, which exists only meanwhile. A line is parsed once: a base64 key is
- * decoded where it stands, so commands that were parsed but have to wait get it encoded again.
+ * wait) moves to the connection's own buffer, which exists only meanwhile.
  */
 #include "config.h"
 
@@ -15,7 +14,6 @@
 #include "net/input.h"
 #include "net/worker.h"
 #include "obs/log.h"
-#include "proto/base64.h"
 
 #define LINE_MAX_BYTES		2048
 #define MULTIGET_MAX_BYTES	(1024 * 1024)
@@ -235,25 +233,6 @@ input_parse(struct conn *c, char *buf, size_t len, unsigned max,
 	b->used = off;
 }
 
-/* Commands from j on have to wait: makes their lines as they came. */
-static size_t
-input_unparse(struct conn *c, struct batch *b, unsigned j)
-{
-	for (unsigned i = j; i < b->n; i++) {
-		struct command *cmd = &c->worker->jobs[i].cmd;
-		char key[OP_KEY_MAX];
-
-		if (cmd->id == CMD_BAD ||
-		    (cmd->op.opts & OPF_BINKEY) == 0 ||
-		    (cmd->shape != SHAPE_META && cmd->shape != SHAPE_MSET))
-			continue;
-		memcpy(key, cmd->op.key.p, cmd->op.key.len);
-		base64_put((char *)(uintptr_t)cmd->op.key.p, key,
-		    cmd->op.key.len);
-	}
-	return (b->start[j]);
-}
-
 static void
 input_trace(const struct conn *c, const struct command *cmd)
 {
@@ -270,17 +249,15 @@ input_run(struct conn *c, struct batch *b)
 
 	cmd_prepare(cl->ctx, jobs, b->n);
 	for (unsigned i = 0; i < n; i++) {
-		if (UNLIKELY(outq_len(&cl->out) > FLUSH_AT)) {
+		if (UNLIKELY(outq_len(&cl->out) + replyq_parked(&cl->q) >
+		    FLUSH_AT)) {
 			if (!conn_flush(c)) {
 				cl->q.broken = true;
 				return (b->used);
 			}
-			if (conn_is_full(c)) {
-				c->stalled = true;
-				METRIC_ADD(&cl->ctx->metrics, clients_stalled,
-				    1);
-				return (input_unparse(c, b, i));
-			}
+			conn_mind_full(c);
+			if (c->stalled)
+				return (b->start[i]);
 		}
 		if (UNLIKELY(log_verbosity() > 1))
 			input_trace(c, &jobs[i].cmd);
@@ -289,7 +266,7 @@ input_run(struct conn *c, struct batch *b)
 			return (b->used);
 		/* An answer that goes out bit by bit: what follows waits. */
 		if (UNLIKELY(cl->produce != NULL) && i + 1 < b->n)
-			return (input_unparse(c, b, i + 1));
+			return (b->start[i + 1]);
 	}
 	if (b->body)
 		input_body_start(c, &jobs[n].cmd);
@@ -346,8 +323,7 @@ input_feed(struct conn *c, char *buf, size_t len)
 			c->yielded = true;
 		}
 		budget -= b.n < budget ? b.n : budget;
-		if (conn_is_full(c))
-			c->stalled = true;
+		conn_mind_full(c);
 	}
 	if (c->cl.close || c->cl.q.broken || c->cl.watching)
 		off = len;

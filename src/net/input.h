@@ -28,7 +28,7 @@ void	 input_body_read(struct conn *, size_t n, size_t extra);
 void	 input_resume(struct conn *);
 
 /* conn.c's */
-bool	 conn_is_full(const struct conn *);
+void	 conn_mind_full(struct conn *);
 bool	 conn_flush(struct conn *);
 
 #endif

@@ -325,6 +325,9 @@ void
 listeners_stop(struct listeners *ls)
 {
 	if (ls->started) {
+		/* Who was connected by the kernel has perhaps asked something already. */
+		for (unsigned i = 0; i < ls->n; i++)
+			listener_accept(ls->v[i].fd, &ls->v[i]);
 		timer_clear(&ls->pause);
 		listeners_want(ls, 0);
 	}

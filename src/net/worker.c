@@ -47,6 +47,17 @@ worker_kick_idle(struct worker *w)
 }
 
 static void
+worker_drain_conns(struct worker *w)
+{
+	struct conn *c, *next;
+
+	for (c = TAILQ_FIRST(&w->conns); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, next);
+		conn_drain(c);
+	}
+}
+
+static void
 worker_second(void *arg)
 {
 	struct worker *w = arg;
@@ -56,7 +67,11 @@ worker_second(void *arg)
 	timer_set(&w->second, 1000000);
 	if (w->ctx->conf->idle_timeout > 0)
 		worker_kick_idle(w);
-	if (w->draining && w->drain_left-- == 0)
+	if (!w->draining)
+		return;
+	if (w->drain_left-- > 0)
+		worker_drain_conns(w);
+	else
 		while ((c = TAILQ_FIRST(&w->conns)) != NULL)
 			conn_close(&c);
 }
@@ -157,14 +172,10 @@ static void
 worker_begin_drain(void *arg)
 {
 	struct worker *w = arg;
-	struct conn *c, *next;
 
 	w->draining = true;
 	w->drain_left = DRAIN_SECONDS;
-	for (c = TAILQ_FIRST(&w->conns); c != NULL; c = next) {
-		next = TAILQ_NEXT(c, next);
-		conn_drain(c);
-	}
+	worker_drain_conns(w);
 }
 
 void

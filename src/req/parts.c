@@ -16,6 +16,7 @@
 #include "req/through.h"
 
 #define PARTS_MAX	256
+#define FAIR_SHARE	(64 * 1024)	/* output that one command may hold however short memory is */
 #define PARTS_AHEAD	16	/* keys hashed and prefetched together */
 
 static void parts_more(struct req *);
@@ -48,10 +49,17 @@ parts_advanced(struct replyq *q)
 	CHECK_OBJ(p, REQ_MAGIC);
 	if (p->asking)
 		return;
+	if (p->q == NULL) {
+		/* Nobody wants the others any more. */
+		free(p->rest);
+		p->rest = NULL;
+	}
 	if (p->rest != NULL && q->nwaiting < PARTS_MAX / 2)
 		parts_more(p);
 	if (TAILQ_EMPTY(&q->waiting) && p->rest == NULL)
 		parts_finish(p);
+	else
+		req_park(p);
 }
 
 static struct req *
@@ -107,8 +115,9 @@ parts_ask(struct req *p, struct command *cmd, struct slice *keys)
 	unsigned n;
 
 	while (p->parts.nwaiting < PARTS_MAX && !p->failed) {
-		/* It leaves whole or not at all, so it has to be held. */
-		if (!ctx_may_hold(p->ctx, outq_len(&p->out)))
+		/* It leaves whole or not at all, so it has to be held; with what others hold if it is not small. */
+		if (outq_len(&p->out) > FAIR_SHARE && !ctx_may_hold(p->ctx,
+		    outpool_used(p->ctx->outpool)))
 			parts_fail(p, "too large an answer", 19);
 		for (n = 0; n < PARTS_AHEAD &&
 		    command_next_key(keys, &ahead[n]); n++) {

@@ -21,6 +21,7 @@ replyq_init(struct replyq *q, struct outq *out,
 	TAILQ_INIT(&q->waiting);
 	q->nwaiting = 0;
 	q->held = 0;
+	q->parked = 0;
 	q->broken = false;
 	q->advanced = advanced;
 }
@@ -63,6 +64,7 @@ req_get(struct ctx *ctx)
 	r->done = r->filler = r->write = r->fills = false;
 	r->asking = r->failed = r->flush = r->hold = false;
 	r->held = 0;
+	r->parked = 0;
 	r->parent = NULL;
 	r->item = NULL;
 	r->value = NULL;
@@ -82,10 +84,31 @@ save(char **p, struct slice s)
 	return (out);
 }
 
+void
+req_park(struct req *r)
+{
+	struct replyq *q = r->q;
+
+	if (q == NULL)
+		return;
+	q->parked += outq_len(&r->out) - r->parked;
+	r->parked = outq_len(&r->out);
+}
+
+size_t
+replyq_parked(const struct replyq *q)
+{
+	const struct req *last = TAILQ_LAST(&q->waiting, req_list);
+
+	/* The last filler may still grow. */
+	return (q->parked + (last != NULL && last->filler ?
+	    outq_len(&last->out) - last->parked : 0));
+}
+
 struct req *
 req_new(struct ctx *ctx, struct replyq *q, const struct command *cmd)
 {
-	struct req *r = req_get(ctx);
+	struct req *r = req_get(ctx), *last;
 	char *p;
 
 	if (r == NULL)
@@ -102,6 +125,9 @@ req_new(struct ctx *ctx, struct replyq *q, const struct command *cmd)
 	}
 	r->q = q;
 	if (q != NULL) {
+		last = TAILQ_LAST(&q->waiting, req_list);
+		if (last != NULL && last->filler)
+			req_park(last);
 		TAILQ_INSERT_TAIL(&q->waiting, r, next);
 		q->nwaiting++;
 	}
@@ -146,6 +172,7 @@ replyq_advance(struct replyq *q)
 		TAILQ_REMOVE(&q->waiting, r, next);
 		if (!r->filler)
 			q->nwaiting--;
+		q->parked -= r->parked;
 		outq_splice(q->out, &r->out);
 		req_free(r);
 	}
@@ -164,6 +191,8 @@ req_done(struct req *r)
 	r->done = true;
 	if (TAILQ_FIRST(&q->waiting) == r)
 		replyq_advance(q);
+	else
+		req_park(r);
 	q->advanced(q);
 }
 
@@ -179,6 +208,7 @@ replyq_abandon(struct replyq *q)
 			req_free(r);
 	}
 	q->nwaiting = 0;
+	q->parked = 0;
 }
 
 void

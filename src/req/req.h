@@ -31,6 +31,7 @@ struct replyq {
 	struct req_list	 waiting;	/* the head is never done */
 	unsigned	 nwaiting;	/* reqs, fillers not counted */
 	size_t		 held;		/* bytes of bodies that they hold */
+	size_t		 parked;	/* bytes of answers that wait for their turn; see replyq_parked() */
 	bool		 broken;	/* an answer is missing: nothing after it may be sent */
 	/* out grew or the queue became shorter, outside of the call that added to it. */
 	void		(*advanced)(struct replyq *);
@@ -72,6 +73,7 @@ struct req {
 	uint16_t	 space;		/* index of the namespace */
 	uint64_t	 fence;
 	uint32_t	 held;		/* bytes of its body, counted in q and ctx */
+	size_t		 parked;	/* bytes of out, counted in q */
 	uint32_t	 asked_at;	/* the cache's clock */
 	int		 cfd;		/* the client's descriptor, for watchers */
 	struct req	*parent;	/* command that this is a part of */
@@ -101,6 +103,10 @@ void		 replyq_init(struct replyq *, struct outq *, void (*advanced)(struct reply
 void		 replyq_abandon(struct replyq *);
 /* Where the bytes of an answer that is ready now go. NULL: out of memory. */
 struct outq	*replyq_out(struct ctx *, struct replyq *);
+/* Counts what a req's answer has become so far; out of its turn only. */
+void		 req_park(struct req *);
+/* Bytes of answers that are ready and wait behind one that is not. */
+size_t		 replyq_parked(const struct replyq *);
 
 /*
  * A req at the end of the queue (q may be NULL). Copies what outlives the parse buffer from cmd, if given. NULL: out
