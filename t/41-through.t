@@ -312,6 +312,21 @@ with Faulty() as bad, Kvgate(["-t", "1"], conf="buffer_max = 16MB\n" + conf(("de
 		wait_for(lambda: talk(c, b"get %s\r\n" % key) == b"VALUE %s 0 900000\r\n" % key + v + b"\r\nEND\r\n", 20, "the value again")
 		ok(True, "servers that leave amid a value take no memory (%s)" % key.decode())
 
+# A value that takes longer than the timeout, but moves; and one that does not.
+for ttl in ("0", "5s"):
+	with Held() as srv, Kvgate(["-t", "1"], conf=conf(("default", "", "s", ttl), s=([srv], "timeout = %dms  retry_min = 5ms" % (400 * patience)))) as kv, \
+	    kv.client() as c:
+		v = pattern(1000000, 7)
+		whole = b"VALUE big 0 1000000\r\n" + v + b"\r\nEND\r\n"
+		is_(talk(c, b"set big 0 0 1000000\r\n" + v + b"\r\ntouch big 0\r\nset s 0 0 1\r\na\r\ntouch s 0\r\n"), b"STORED\r\nTOUCHED\r\n" * 2)
+		srv.pace = (100000, 0.1 * patience)
+		ok(talk(c, b"get big\r\nget s\r\nget none\r\n") == whole + b"VALUE s 0 1\r\na\r\nEND\r\nEND\r\n",
+		    "a value that comes slower than the timeout is waited for, local ttl %s" % ttl)
+		srv.pace = (300000, 3600)
+		like(talk(c, b"touch big 0\r\nget big\r\nget none\r\n"), rb"^TOUCHED\r\n(SERVER_ERROR 127.0.0.1:\d+ timed out\r\n){2}$", "one that stops is not")
+		srv.pace = None
+		wait_for(lambda: talk(c, b"get big\r\n") == whole, 20, "the server to be back")
+
 # Limits that are not the same on both sides.
 with Memcached(["-I", "8m"]) as wide, Memcached() as narrow, Kvgate(["-t", "1", "-I", "8m"], conf=conf(("default", "", "n", "5s"), ("w", "w:", "w", "5s"),
     n=([narrow], "timeout = 20s"), w=([wide], "timeout = 20s"))) as kv, Kvgate(["-t", "1"], conf=conf(("default", "", "w", "5s"), w=([wide], "timeout = 20s"))) as small, \

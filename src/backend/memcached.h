@@ -47,6 +47,7 @@ struct mc_conn {
 	struct io	 io;
 	struct timer	 timer;
 	uint64_t	 timer_at;	/* when it fires */
+	uint64_t	 moved_at;	/* when a part of a large value last came or went; 0: never */
 
 	struct be_dirty	 dirty;
 	struct outq	 out;

@@ -89,6 +89,7 @@ mc_conn_shut(struct mc_conn *c)
 	c->value_left = 0;
 	c->value_tail = 0;
 	c->broken = false;
+	c->moved_at = 0;
 	c->state = MC_OFF;
 }
 
@@ -150,8 +151,11 @@ mc_flush(struct be_dirty *d)
 		    errno == ECONNRESET ? NULL : strerror(errno));
 		return;
 	}
-	if (rc == OUTQ_BLOCKED)
+	if (rc == OUTQ_BLOCKED) {
 		c->burst = false;
+		if (sent > 0)
+			c->moved_at = loop_now(c->mc->loop);
+	}
 	if (!io_want(&c->io, rc == OUTQ_BLOCKED ? EV_READ | EV_WRITE : EV_READ))
 		mc_conn_lost(c, ERR_NOMEM, NULL);
 }
@@ -443,6 +447,9 @@ mc_conn_time(void *arg)
 	if (c->n == 0)
 		return;
 	next = mc_slot(c, c->head)->deadline;
+	/* What is large may take its time, and what waited behind it too, as long as it moves. */
+	if (c->moved_at != 0 && c->moved_at + c->mc->store->timeout > next)
+		next = c->moved_at + c->mc->store->timeout;
 	if (next <= now) {
 		mc_conn_lost(c, ERR_TIMEOUT, NULL);
 		return;

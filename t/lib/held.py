@@ -12,6 +12,8 @@ held - a small memcached in the test's own process whose answers wait until the 
 		srv.seen                        # every request line so far
 		srv.conn_of(rb"^mg k ")         # on which connection the last such request came
 
+srv.pace = (bytes, seconds) sends long answers so many bytes at a time, with pauses between.
+
 It answers as faulty.py's Store does. What follows a held answer on its connection waits behind it, other connections
 do not. version is what it claims to be; below 1.6 it knows no meta commands.
 """
@@ -37,6 +39,7 @@ class Held:
 		self.came_on = []
 		self.patterns = []
 		self.held = 0
+		self.pace = None
 		self.over = False
 		self.changed = threading.Condition()
 		self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -105,6 +108,14 @@ class Held:
 				self.held -= 1
 				return
 
+	def _send(self, sock, answer):
+		while self.pace and len(answer) > self.pace[0]:
+			sock.sendall(answer[:self.pace[0]])
+			answer = answer[self.pace[0]:]
+			with self.changed:
+				self.changed.wait_for(lambda: self.over, self.pace[1])
+		sock.sendall(answer)
+
 	def _answer(self, line, data):
 		if line == b"version":
 			return b"VERSION " + self.version + b"\r\n"
@@ -130,7 +141,7 @@ class Held:
 				self._wait(line, True)
 				answer = self._answer(line, rest[:n])
 				self._wait(line, False)
-				sock.sendall(answer)
+				self._send(sock, answer)
 		except OSError:
 			pass
 		finally:
