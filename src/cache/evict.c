@@ -309,8 +309,10 @@ evict_due(const struct cache_shard *s, enum stream st)
 	const struct cache *c = s->c;
 	uint32_t no = s->open[st];
 
-	return (s->spare.n < SPARES && no != SLAB_NONE && c->slabs[no].used > c->slab_size / 2 && c->conf.evict &&
-	    !pool_has(c));
+	if (s->spare.n >= SPARES || no == SLAB_NONE || !c->conf.evict)
+		return (false);
+	return ((s->spare.n == 0 || c->slabs[no].used > c->slab_size / 2) &&
+	    !pool_has(c, c->nshards));
 }
 
 bool
@@ -324,7 +326,7 @@ evict_slab(struct cache_shard *s)
 		s->merciless = victims >= MERCIFUL && s->c->conf.evict;
 		if (evict_step(s, 1) == STEP_NOTHING)
 			break;
-		if (s->spare.n > spares || pool_has(s->c)) {
+		if (s->spare.n > spares || pool_has(s->c, 0)) {
 			s->merciless = false;
 			return (true);
 		}

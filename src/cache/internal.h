@@ -244,8 +244,8 @@ void		 list_push(struct cache *, struct slab_list *, uint32_t no);
 void		 list_remove(struct cache *, struct slab_list *, uint32_t no);
 /* SLAB_NONE: -m is used up. for_moves: the shard may have its part of the reserve. */
 uint32_t	 pool_take(struct cache *, struct cache_shard *, bool for_moves);
-/* Whether there is more in it than the reserve. No lock needed. */
-bool		 pool_has(const struct cache *);
+/* Whether there is more in it than the reserve and so many. No lock needed. */
+bool		 pool_has(const struct cache *, uint32_t more);
 /* No lock needed. */
 void		 pool_give(struct cache *, uint32_t no);
 /* Memory for the index, by the byte; false: -m is used up. */

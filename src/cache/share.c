@@ -32,9 +32,9 @@ steal(struct cache_shard *s, struct cache_shard *rich)
 		return (false);
 	rich->now = s->now;
 	/* Its last spare slab stays its own. */
-	while ((ok = rich->spare.n > 1 || pool_has(s->c)) == false && evict_slab(rich))
+	while ((ok = rich->spare.n > 1 || pool_has(s->c, 0)) == false && evict_slab(rich))
 		;
-	if (ok && !pool_has(s->c)) {
+	if (ok && !pool_has(s->c, 0)) {
 		no = rich->spare.head;
 		list_remove(s->c, &rich->spare, no);
 		pool_give(s->c, no);

@@ -99,14 +99,14 @@ take_locked(struct cache *c, bool last)
 }
 
 bool
-pool_has(const struct cache *c)
+pool_has(const struct cache *c, uint32_t more)
 {
 	const struct pool *p = &c->pool;
 	uint64_t used = pool_used(p), limit = pool_limit(p);
 	uint64_t room = limit > used ? (limit - used) >> c->slab_shift : 0;
 
 	return (atomic_load_explicit(&p->nwarm, memory_order_relaxed) + room >
-	    atomic_load_explicit(&p->reserve, memory_order_relaxed));
+	    atomic_load_explicit(&p->reserve, memory_order_relaxed) + (uint64_t)more);
 }
 
 uint32_t
@@ -117,11 +117,11 @@ pool_take(struct cache *c, struct cache_shard *s, bool for_moves)
 	uint32_t no;
 
 	/* Keeps the pool's lock out of the way when memory is full. */
-	if (!pool_has(c) && !last)
+	if (!pool_has(c, 0) && !last)
 		return (SLAB_NONE);
 	lock_take(&c->pool.lock);
 	no = take_locked(c, last);
-	if (no != SLAB_NONE && last && !pool_has(c)) {
+	if (no != SLAB_NONE && last && !pool_has(c, 0)) {
 		s->has_reserve = true;
 		c->pool.reserve--;
 	}
