@@ -52,7 +52,7 @@ put_number(char *dst, uint64_t v)
 	return (num_put_u64(dst, v));
 }
 
-/* Whether key is one word of one line. */
+/* Whether key is one word of one line. Old servers end a line at NUL, too. */
 static bool
 key_is_word(struct slice key)
 {
@@ -63,10 +63,10 @@ key_is_word(struct slice key)
 		uint64_t w;
 
 		memcpy(&w, key.p + i, 8);
-		bad |= token_match(w, ' ') | token_match(w, '\n');
+		bad |= token_match(w, ' ') | token_match(w, '\n') | token_match(w, '\0');
 	}
 	for (; i < key.len; i++)
-		bad |= key.p[i] == ' ' || key.p[i] == '\n';
+		bad |= key.p[i] == ' ' || key.p[i] == '\n' || key.p[i] == '\0';
 	return (bad == 0);
 }
 
@@ -365,20 +365,29 @@ char *
 upstream_put(char *dst, enum upstream_dialect dialect, const struct op *op, uint32_t opaque,
     struct upstream_expect *expect)
 {
-	bool raw;
+	struct op coded;
 
 	/* An ms that is too large takes the old value with it whatever its mode; of the classic verbs only set does. */
 	if (op->verb == OP_STORE && (op->opts & OPF_CLASSIC) != 0 &&
 	    (op->mode != OP_SET || (op->opts & OPF_CAS) != 0))
 		dialect = UPSTREAM_CLASSIC;
-	raw = dialect == UPSTREAM_CLASSIC || (op->opts & OPF_BINKEY) == 0;
+	/* mg T would take the win of a stale item, and the answer would not say so. */
+	if (op->verb == OP_GET && op->opts == (OPF_TTL | OPF_CLASSIC) && op->want == 0)
+		dialect = UPSTREAM_CLASSIC;
+	if ((dialect == UPSTREAM_CLASSIC || (op->opts & OPF_BINKEY) == 0) && !key_is_word(op->key)) {
+		if (dialect == UPSTREAM_CLASSIC)
+			return (NULL);
+		coded = *op;
+		coded.opts |= OPF_BINKEY;
+		op = &coded;
+	}
 	*expect = (struct upstream_expect){ .opaque = opaque, .want = op->want, .verb = op->verb,
 	    .dialect = (uint8_t)dialect, .bits = (op->opts & OPF_CAS) != 0 ? UB_CAS : 0 };
 	if (op->verb == OP_STORE)
 		expect->vlen = op->vlen;
 	if (op->verb == OP_FLUSH)
 		dst = put_flush(dst, op);
-	else if (op->key.len == 0 || op->key.len > OP_KEY_MAX || (raw && !key_is_word(op->key)))
+	else if (op->key.len == 0 || op->key.len > OP_KEY_MAX)
 		return (NULL);
 	else if (dialect == UPSTREAM_META)
 		dst = put_meta(dst, op, opaque, expect);

@@ -394,7 +394,8 @@ through_begin(struct ctx *ctx, unsigned space, struct replyq *q,
 	r->space = (uint16_t)space;
 	r->be.op = r->cmd.op;
 	r->be.op.opts &= (uint16_t)~OPF_ELSEWHERE;
-	if (cmd->id == CMD_SET || cmd->op.vlen < OVERSIZE_MIN)
+	if (cmd->id != CMD_TOUCH &&
+	    (cmd->id == CMD_SET || cmd->op.vlen < OVERSIZE_MIN))
 		r->be.op.opts &= (uint16_t)~OPF_CLASSIC;
 	r->be.body = NULL;
 	r->be.nbody = 0;

@@ -1,6 +1,7 @@
 /* Unit tests of src/proto/upstream_put.c; the file is included to reach its statics. */
 #include "proto/upstream_put.c"
 #include "proto/command.h"
+#include "proto/base64.h"
 #include "tap.h"
 
 #define K100	"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
@@ -70,7 +71,7 @@ reads(void)
 	meta("get k", "mg k O42 v f");
 	meta("gets k", "mg k O42 v c f");
 	meta("gat 30 k", "mg k O42 v f T30");
-	meta("touch k 0", "mg k O42 T0");
+	meta("touch k 0", "touch k 0");
 	meta("mg k", "mg k O42");
 	meta("mg k q k Oabc", "mg k O42");
 	meta("mg k v s t l h c f", "mg k O42 v c f h l t");
@@ -172,11 +173,23 @@ flushing(void)
 	ok(slice_eq_str(slice_of(buf, (size_t)(end - buf)), "flush_all 30\r\n"), "flush_all later");
 }
 
+/* Whether the line names the key in base64. */
+static bool
+is_coded(const char *buf, struct slice key)
+{
+	char want[BASE64_LEN(OP_KEY_MAX) + 8], *end;
+
+	memcpy(want, "mg ", 3);
+	end = base64_put(want + 3, key.p, key.len);
+	memcpy(end, " b ", 3);
+	return (memcmp(buf, want, (size_t)(end + 3 - want)) == 0);
+}
+
 /* Whatever made the op: a key that ends a word or a line would be somebody's commands. */
 static void
-keys_that_are_never_sent(void)
+keys_that_are_never_sent_as_they_are(void)
 {
-	static const char bytes[] = " \n";
+	static const char bytes[] = { ' ', '\n', '\0' };
 	char key[OP_KEY_MAX + 1], buf[UPSTREAM_LINE_MAX];
 	struct upstream_expect expect;
 	struct op op = { .verb = OP_GET };
@@ -190,14 +203,15 @@ keys_that_are_never_sent(void)
 	is_u(wrong, 0, "empty and over-long ones");
 	for (size_t at = 0; at < 20; at++)
 		for (size_t len = at + 1; len < 24; len++)
-			for (unsigned b = 0; b < 2; b++) {
+			for (unsigned b = 0; b < sizeof bytes; b++) {
 				key[at] = bytes[b];
 				op.key = slice_of(key, len);
-				wrong += upstream_put(buf, UPSTREAM_META, &op, 1, &expect) != NULL;
+				wrong += upstream_put(buf, UPSTREAM_META, &op, 1, &expect) == NULL ||
+				    !is_coded(buf, op.key);
 				wrong += upstream_put(buf, UPSTREAM_CLASSIC, &op, 1, &expect) != NULL;
 				key[at] = 'k';
 			}
-	is_u(wrong, 0, "with a space or a newline anywhere");
+	is_u(wrong, 0, "with a space, a newline or a NUL anywhere: in base64, and never to classic servers");
 	key[3] = ' ';
 	op.opts = OPF_BINKEY;
 	op.key = slice_of(key, 186);
@@ -237,7 +251,7 @@ main(void)
 	to_old_servers();
 	what_old_servers_cannot();
 	flushing();
-	keys_that_are_never_sent();
+	keys_that_are_never_sent_as_they_are();
 	the_longest_line_fits();
 	return (done_testing());
 }
