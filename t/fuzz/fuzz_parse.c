@@ -38,7 +38,9 @@ check_command(const struct command *cmd)
 		PROMISE(cmd->swallow <= (uint64_t)INT32_MAX);
 		return;
 	}
-	borrowed(cmd->op.key, cmd->line);
+	/* A key that came in base64 is the command's own. */
+	if ((cmd->op.opts & OPF_BINKEY) == 0)
+		borrowed(cmd->op.key, cmd->line);
 	PROMISE(cmd->op.key.len <= OP_KEY_MAX);
 	PROMISE(cmd->op.vlen <= INT32_MAX - 2);
 	switch ((enum cmd_shape)cmd->shape) {
