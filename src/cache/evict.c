@@ -254,6 +254,7 @@ victim_done(struct cache_shard *s)
 	struct cache *c = s->c;
 	uint32_t no = s->victim;
 	struct slab *sl = &c->slabs[no];
+	bool gained;
 
 	s->victim = SLAB_NONE;
 	s->compacting = false;
@@ -262,7 +263,11 @@ victim_done(struct cache_shard *s)
 		list_push(c, &s->queue[sl->queue], no);
 		return (false);
 	}
-	if ((s->spare.n < SPARES || !share_exceeded(s)) && !pool_over(c) && !s->index_hungry &&
+	if (s->index_hungry && !share_missed(s)) {
+		gained = slab_retire(s, no);
+		return (index_feed(s) ? s->spare.n > 1 : gained);
+	}
+	if ((s->spare.n < SPARES || !share_exceeded(s)) && !pool_over(c) &&
 	    atomic_load_explicit(&sl->pins, memory_order_acquire) == 0) {
 		sl->state = SLAB_SPARE;
 		sl->used = sl->live = sl->max_exp = 0;
@@ -309,7 +314,7 @@ evict_due(const struct cache_shard *s, enum stream st)
 	const struct cache *c = s->c;
 	uint32_t no = s->open[st];
 
-	if (s->spare.n >= SPARES || no == SLAB_NONE || !c->conf.evict)
+	if (s->spare.n >= SPARES || no == SLAB_NONE || !c->conf.evict || share_missed(s))
 		return (false);
 	return ((s->spare.n == 0 || c->slabs[no].used > c->slab_size / 2) &&
 	    !pool_has(c, c->nshards));

@@ -121,20 +121,24 @@ split_one(struct cache_shard *s)
 			__builtin_prefetch(item_at(s, ref_get(&s->index[next], i) >> 4));
 }
 
-static void
-grow(struct cache_shard *s)
+bool
+index_feed(struct cache_shard *s)
 {
 	const size_t cost = CAP_STEP * (sizeof(struct bucket) + sizeof(uint64_t));
 
-	if (s->nbuckets == s->index_cap) {
-		if (s->index_cap + CAP_STEP > s->index_max)
-			return;
-		s->index_hungry = !pool_charge(s->c, cost);
-		if (s->index_hungry)
-			return;
+	if (s->index_cap + CAP_STEP > s->index_max)
+		return (false);
+	s->index_hungry = !pool_charge(s->c, cost);
+	if (!s->index_hungry)
 		s->index_cap += CAP_STEP;
-	}
-	split_one(s);
+	return (!s->index_hungry);
+}
+
+static void
+grow(struct cache_shard *s)
+{
+	if (s->nbuckets < s->index_cap || index_feed(s))
+		split_one(s);
 }
 
 /*

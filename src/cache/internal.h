@@ -222,6 +222,8 @@ struct slot	 index_find_addr(struct cache_shard *, uint64_t hash, uint64_t addr)
 void		 index_insert(struct cache_shard *, uint64_t hash, uint64_t addr, unsigned credit);
 void		 index_remove(struct cache_shard *, struct slot);
 void		 index_clear(struct cache_shard *);
+/* Memory for more buckets, of the pool; false: there is none (index_hungry), or enough. */
+bool		 index_feed(struct cache_shard *);
 bool		 ghost_has(const struct cache_shard *, uint64_t hash);
 void		 ghost_add(struct cache_shard *, uint64_t hash);
 
@@ -284,6 +286,8 @@ bool		 evict_slab(struct cache_shard *);
 /* share.c. Lock held. */
 /* Whether it holds more slabs than it would if all held the same. */
 bool		 share_exceeded(const struct cache_shard *);
+/* Whether it holds clearly fewer. */
+bool		 share_missed(const struct cache_shard *);
 /* A slab for s: of the pool, its own or another shard's. reserved: how many it holds that it cannot give. */
 uint32_t	 slab_gain(struct cache_shard *, uint32_t reserved);
 bool		 spare_ensure(struct cache_shard *, unsigned n);

@@ -10,14 +10,27 @@
 #include "cache/bucket.h"
 
 /* What goes to the pool is anybody's: who gave more than others, or took less, would slowly starve. */
+static uint64_t
+slabs_of_all(const struct pool *p)
+{
+	return ((uint64_t)atomic_load_explicit(&p->nout, memory_order_relaxed) +
+	    atomic_load_explicit(&p->nwarm, memory_order_relaxed));
+}
+
 bool
 share_exceeded(const struct cache_shard *s)
 {
-	const struct pool *p = &s->c->pool;
-	uint64_t all = (uint64_t)atomic_load_explicit(&p->nout, memory_order_relaxed) +
-	    atomic_load_explicit(&p->nwarm, memory_order_relaxed);
+	uint64_t mine = atomic_load_explicit(&s->nslabs, memory_order_relaxed);
 
-	return ((uint64_t)atomic_load_explicit(&s->nslabs, memory_order_relaxed) * s->c->nshards > all);
+	return (mine * s->c->nshards > slabs_of_all(&s->c->pool));
+}
+
+bool
+share_missed(const struct cache_shard *s)
+{
+	uint64_t mine = atomic_load_explicit(&s->nslabs, memory_order_relaxed);
+
+	return (mine * s->c->nshards * 16 < slabs_of_all(&s->c->pool) * 15);
 }
 
 /* Makes the shard with the most slabs give one up for s. */
@@ -59,7 +72,7 @@ gain(struct cache_shard *s, uint32_t mine)
 			rich = &c->shards[i];
 		}
 	}
-	if (mine * 8ull < most * 7ull && steal(s, rich))
+	if (mine * 16ull < most * 15ull && steal(s, rich))
 		return (true);
 	if (evict_slab(s) || steal(s, rich))
 		return (true);
