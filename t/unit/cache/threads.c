@@ -249,7 +249,7 @@ stress(size_t mb, unsigned ops)
 int
 main(void)
 {
-	stress(2, 60000);
-	stress(8, 60000);
+	stress(2, 30000);
+	stress(8, 20000);
 	return (done_testing());
 }
