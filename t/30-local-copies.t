@@ -7,6 +7,7 @@ import os, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
 import random
 import re
+import threading
 import time
 from kvt import *
 from held import Held
@@ -233,7 +234,7 @@ with Held() as srv, Kvgate(["-t", "2"], conf=CONF % (srv.port, 20000 * patience)
 
 
 # ---- a write whose end is unknown
-with Held() as srv, Kvgate(["-t", "1"], conf=CONF % (srv.port, 400 * patience)) as kv, kv.client() as c:
+with Held() as srv, Kvgate(["-t", "1"], conf=CONF % (srv.port, 1000 * patience)) as kv, kv.client() as c:
 	for text, after in ((b"set k 0 0 3\r\nnew\r\n", NEW), (b"delete k\r\n", b"END\r\n"),
 	    (b"append k 0 0 1\r\n+\r\n", b"VALUE k 0 4\r\nold+\r\nEND\r\n"), (b"set k 0 0 20000\r\n" + b"x" * 20000 + b"\r\n",
 	    b"VALUE k 0 20000\r\n" + b"x" * 20000 + b"\r\nEND\r\n")):
@@ -248,6 +249,73 @@ with Held() as srv, Kvgate(["-t", "1"], conf=CONF % (srv.port, 400 * patience)) 
 			return not got[-1].startswith(b"SERVER_ERROR")
 		wait_for(back, 20, "the server to be back")
 		is_(got[-1], after, "then the server is asked what there is")
+
+
+# ---- everybody at once
+def soak(seconds):
+	"""
+	Each key has one writer, which counts up; a deletion counts as well. Nobody may see a count below that of the last
+	write that was answered before he asked, nor one from before a flush_all that was.
+	"""
+	keys, least, lock = [b"s%d" % i for i in range(6)], {}, threading.Lock()
+	wrong, seen, flushes, end = [], [], [], time.monotonic() + seconds
+
+	def raise_least(values):
+		with lock:
+			for key, n in values.items():
+				least[key] = max(least.get(key, 0), n)
+
+	def write(who):
+		rnd, n = random.Random(who), 0
+		with kv.client(seconds=30) as c:
+			while time.monotonic() < end:
+				key, n = keys[who * 2 + rnd.randrange(2)], n + 1
+				value = b"%09d" % n + b"x" * rnd.choice((0, 0, 0, 5000, 30000))
+				c.send(rnd.choice((b"set %(k)s 0 0 %(n)d\r\n%(v)s\r\n", b"ms %(k)s %(n)d\r\n%(v)s\r\n",
+				    b"set %(k)s 0 100 %(n)d noreply\r\n%(v)s\r\n", b"delete %(k)s\r\n", b"touch %(k)s -1\r\n")) %
+				    {b"k": key, b"n": len(value), b"v": value} + b"get %s\r\n" % key)
+				found = c.recv_until(b"END\r\n")
+				at = found.find(b"VALUE ")
+				if at >= 0 and int(found[at:].split(b"\r\n")[1][:9]) != n:
+					wrong.append(("own write", key, n, found[at:at + 30]))
+				raise_least({key: n})
+
+	def read(who):
+		rnd = random.Random(100 + who)
+		with kv.client(seconds=30) as c:
+			while time.monotonic() < end:
+				key = rnd.choice(keys)
+				with lock:
+					n = least.get(key, 0)
+				found = c.call(b"get %s\r\n" % key, b"END\r\n")
+				seen.append(found != b"END\r\n")
+				if seen[-1] and int(found.split(b"\r\n")[1][:9]) < n:
+					wrong.append(("read", key, n, found[:30]))
+
+	def flush():
+		with kv.client(seconds=30) as c:
+			while time.monotonic() < end:
+				with lock:
+					before = {key: n + 1 for key, n in least.items()}
+				c.call(b"flush_all\r\n")
+				flushes.append(1)
+				raise_least(before)
+				time.sleep(0.05)
+
+	threads = [threading.Thread(target=f, args=a, daemon=True)
+	    for f, a in [(write, (n,)) for n in range(3)] + [(read, (n,)) for n in range(4)] + [(flush, ())]]
+	for t in threads:
+		t.start()
+	for t in threads:
+		t.join(60 * patience)
+	ok(not any(t.is_alive() for t in threads) and sum(seen) > 50 and len(flushes) > 3,
+	    "%d reads found something, amid %d flushes" % (sum(seen), len(flushes)))
+	is_(wrong[:5], [], "nobody saw what was no more")
+
+
+with Memcached() as one, Memcached() as two, Kvgate(["-t", "3"],
+    conf=fleet_conf([one, two], "5s").replace("distribution", "timeout = 20s  distribution")) as kv:
+	soak(4)
 
 
 # ---- what is asked of whom

@@ -7,6 +7,7 @@ import os, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
 import re
 import select
+import signal
 import time
 from kvt import *
 from faulty import Faulty
@@ -314,18 +315,32 @@ with Faulty() as bad, Kvgate(["-t", "1"], conf="buffer_max = 16MB\n" + conf(("de
 
 # A value that takes longer than the timeout, but moves; and one that does not.
 for ttl in ("0", "5s"):
-	with Held() as srv, Kvgate(["-t", "1"], conf=conf(("default", "", "s", ttl), s=([srv], "timeout = %dms  retry_min = 5ms" % (400 * patience)))) as kv, \
+	with Held() as srv, Kvgate(["-t", "1"], conf=conf(("default", "", "s", ttl), s=([srv], "timeout = %dms  retry_min = 5ms" % (1000 * patience)))) as kv, \
 	    kv.client() as c:
 		v = pattern(1000000, 7)
 		whole = b"VALUE big 0 1000000\r\n" + v + b"\r\nEND\r\n"
 		is_(talk(c, b"set big 0 0 1000000\r\n" + v + b"\r\ntouch big 0\r\nset s 0 0 1\r\na\r\ntouch s 0\r\n"), b"STORED\r\nTOUCHED\r\n" * 2)
-		srv.pace = (100000, 0.1 * patience)
+		srv.pace = (100000, 0.15 * patience)
 		ok(talk(c, b"get big\r\nget s\r\nget none\r\n") == whole + b"VALUE s 0 1\r\na\r\nEND\r\nEND\r\n",
 		    "a value that comes slower than the timeout is waited for, local ttl %s" % ttl)
 		srv.pace = (300000, 3600)
 		like(talk(c, b"touch big 0\r\nget big\r\nget none\r\n"), rb"^TOUCHED\r\n(SERVER_ERROR 127.0.0.1:\d+ timed out\r\n){2}$", "one that stops is not")
 		srv.pace = None
 		wait_for(lambda: talk(c, b"get big\r\n") == whole, 20, "the server to be back")
+
+# If kvgate itself had to pause, what has come by then is no timeout.
+with Held() as srv, Kvgate(["-t", "1"], conf=conf(("default", "", "s", "0"), s=([srv], "timeout = %dms" % (1500 * patience)))) as kv, kv.client() as c:
+	v = pattern(2000, 8)
+	talk(c, b"set k 0 0 2000\r\n" + v + b"\r\n")
+	srv.hold(rb"^mg ", times=1)
+	c.send(b"get k\r\n" * 1500)
+	srv.wait_held()
+	wait_for(lambda: int(stats(kv, "kvgate")["requests_inflight"]) >= 1000, 20, "all to be under way")
+	kv.send_signal(signal.SIGSTOP)
+	srv.release()
+	time.sleep(1.8 * patience)
+	kv.send_signal(signal.SIGCONT)
+	ok(talk(c, b"") == (b"VALUE k 0 2000\r\n" + v + b"\r\nEND\r\n") * 1500, "kvgate was stopped for longer than the timeout, and no server is to blame")
 
 # Limits that are not the same on both sides.
 with Memcached(["-I", "8m"]) as wide, Memcached() as narrow, Kvgate(["-t", "1", "-I", "8m"], conf=conf(("default", "", "n", "5s"), ("w", "w:", "w", "5s"),
@@ -423,7 +438,7 @@ with Held() as srv, Kvgate(["-t", "1"], conf=conf(("default", "", "s", "0"), s=(
 	is_(talk(c, b"get key0\r\n"), b"VALUE key0 0 1\r\nx\r\nEND\r\n")
 
 # ---- counters of servers
-with Held() as srv, Kvgate(["-t", "2"], conf=conf(("default", "", "s", "5s"), s=([srv], "timeout = 300ms  retry_min = 5ms"))) as kv, kv.client() as c:
+with Held() as srv, Kvgate(["-t", "2"], conf=conf(("default", "", "s", "5s"), s=([srv], "timeout = %dms  retry_min = 5ms" % (1000 * patience)))) as kv, kv.client() as c:
 	talk(c, b"set a 0 0 1\r\nx\r\n")
 	who = "s:127.0.0.1:%d:" % srv.port
 	with deltas(kv, *[who + f for f in ("requests", "errors", "errors_timeout")], what="servers") as d:

@@ -27,6 +27,7 @@
 
 #define CONNECT_TIMEOUT_MIN	1000	/* microseconds */
 #define FAILURES_MAX		30	/* doublings */
+#define UNREAD_PAUSE		1000	/* microseconds */
 
 static void mc_conn_try(struct mc_conn *);
 static void mc_conn_backoff(struct mc_conn *, enum err, const char *detail);
@@ -430,6 +431,15 @@ mc_check_short(struct mc_conn *c, uint64_t now)
 	return (next);
 }
 
+/* Whether we are late, not the server: what it sent has not been read yet. */
+static bool
+mc_conn_unread(const struct mc_conn *c)
+{
+	char byte;
+
+	return (recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
+}
+
 static void
 mc_conn_time(void *arg)
 {
@@ -450,10 +460,12 @@ mc_conn_time(void *arg)
 	/* What is large may take its time, and what waited behind it too, as long as it moves. */
 	if (c->moved_at != 0 && c->moved_at + c->mc->store->timeout > next)
 		next = c->moved_at + c->mc->store->timeout;
-	if (next <= now) {
+	if (next <= now && !mc_conn_unread(c)) {
 		mc_conn_lost(c, ERR_TIMEOUT, NULL);
 		return;
 	}
+	if (next <= now)
+		next = now + UNREAD_PAUSE;
 	if (c->nshort > 0 && (own = mc_check_short(c, now)) < next)
 		next = own;
 	mc_conn_timer(c, next);
