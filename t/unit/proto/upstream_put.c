@@ -12,7 +12,7 @@ static struct op
 op_of(const char *text)
 {
 	static const struct parse_limits limits = { 2048, 2048 };
-	struct command cmd;
+	static struct command cmd;	/* a key that came in base64 is in it */
 	enum parse_close why;
 	size_t used;
 	int n = snprintf(line, sizeof line, "%s\r\n", text);
