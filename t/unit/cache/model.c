@@ -225,6 +225,16 @@ do_delete(struct cache *c, uint32_t k)
 	return (res.status == (was ? OP_OK : OP_MISS));
 }
 
+/* Digits, and the spaces that a shorter number left behind. */
+static bool
+is_number(const struct entry *e)
+{
+	for (uint32_t i = 0; i < e->len; i++)
+		if ((e->value[i] < '0' || e->value[i] > '9') && (i == 0 || e->value[i] != ' '))
+			return (false);
+	return (true);
+}
+
 static bool
 do_incr(struct cache *c, uint32_t k)
 {
@@ -236,7 +246,7 @@ do_incr(struct cache *c, uint32_t k)
 
 	if (!agree(c, k))
 		return (false);
-	if (!e->there || e->len == 0 || e->len > 19 || strspn(e->value, "0123456789 ") < e->len || e->value[0] == ' ') {
+	if (!e->there || e->len == 0 || e->len > 19 || !is_number(e)) {
 		op = op_for(OP_STORE, k);
 		n = snprintf(num, sizeof num, "%u", rnd(2000));
 		res = kit_store(c, &op, num, (size_t)n);
