@@ -437,6 +437,33 @@ with Held() as srv, Kvgate(["-t", "1"], conf=conf(("default", "", "s", "0"), s=(
 	like(talk(c, b"get " + b"key0 " * 20 + b"\r\n"), rb"^SERVER_ERROR [^\n]*too many requests in flight\r\n$", "a multi-get that needs more is shed as a whole")
 	is_(talk(c, b"get key0\r\n"), b"VALUE key0 0 1\r\nx\r\nEND\r\n")
 
+# When a key's connection is lost another takes over, and goes on with it until what it was given is done.
+with Held() as srv, Kvgate(["-t", "1"], conf=conf(("default", "", "s", "0"), s=([srv], "connections = 2  timeout = 20s  connect_timeout = 20s"))) as kv, \
+    kv.client() as c, kv.client() as d:
+	wait_for(lambda: srv.count(rb"^version") == 2, 20, "2 connections")
+	talk(c, b"".join(b"set key%d 0 0 3\r\nold\r\n" % i for i in range(40)))
+	homes = [srv.conn_of(rb"^ms key%d " % i) for i in range(40)]
+	srv.hold(rb"^version")
+	srv.hold(rb"^ms key0 ", before=True)
+	srv.drop(homes[0])
+	srv.wait_held()
+	c.send(b"set key0 0 0 3\r\nnew\r\n")
+	srv.wait_held(2)
+	srv.release(rb"^version")
+	def back():
+		d.send(b"md none%d\r\n" % back.n)
+		back.n += 1
+		return len(set(srv.came_on[-10:])) > 1
+	back.n = 0
+	wait_for(lambda: srv.count(rb"^version") == 3 and back(), 20, "the connection to be back")
+	c.send(b"get key0\r\n")
+	wait_for(lambda: int(stats(kv, "kvgate")["requests_inflight"]) >= 2, 20, "the read to be under way")
+	srv.release()
+	is_(c.sync(), b"STORED\r\nVALUE key0 0 3\r\nnew\r\nEND\r\n", "a read does not overtake the write before it on a connection that is back")
+	d.sync()
+	stayed = next(h for h in homes if h != homes[0])
+	wait_for(lambda: talk(c, b"get key0\r\n") and srv.conn_of(rb"^mg key0 ") != stayed, 20, "the key to come home")
+
 # ---- counters of servers
 with Held() as srv, Kvgate(["-t", "2"], conf=conf(("default", "", "s", "5s"), s=([srv], "timeout = %dms  retry_min = 5ms" % (1000 * patience)))) as kv, kv.client() as c:
 	talk(c, b"set a 0 0 1\r\nx\r\n")

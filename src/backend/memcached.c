@@ -171,23 +171,39 @@ mc_put(struct mc_conn *c, struct be_op *op, const struct op *o,
 	be_loop_dirty(c->mc->be.bl, &c->dirty);
 }
 
+static struct mc_conn *
+mc_stand_in(struct mc_conn *home, struct mc_conn *c)
+{
+	home->stand_in = c;
+	home->stand_in_until = c->head + c->n + 1;
+	return (c);
+}
+
 /*
  * Ops on one key share a connection, or a client's get could overtake its set. When that one is not ready the next
- * takes over: what was sent on it has failed by then.
+ * takes over: what was sent on it has failed by then. When it is back it waits until the other is done.
  */
 static struct mc_conn *
 mc_pick(struct mc *mc, uint64_t hash)
 {
-	unsigned i = 0;
+	struct mc_conn *home, *c;
+	unsigned i;
 
 	if (LIKELY(mc->nconns == 1))
 		return (mc->conns[0].state == MC_READY ? &mc->conns[0] : NULL);
 	i = (unsigned)(((hash * 0x9e3779b97f4a7c15u >> 32) * mc->nconns) >> 32);
-	for (unsigned n = 0; n < mc->nconns; n++) {
-		struct mc_conn *c = &mc->conns[(i + n) % mc->nconns];
-
+	home = &mc->conns[i];
+	c = home->stand_in;
+	if (UNLIKELY(c != NULL) && c->state == MC_READY && c->n > 0 &&
+	    (int32_t)(c->head - home->stand_in_until) < 0)
+		return (mc_stand_in(home, c));
+	home->stand_in = NULL;
+	if (LIKELY(home->state == MC_READY))
+		return (home);
+	for (unsigned n = 1; n < mc->nconns; n++) {
+		c = &mc->conns[(i + n) % mc->nconns];
 		if (c->state == MC_READY)
-			return (c);
+			return (mc_stand_in(home, c));
 	}
 	return (NULL);
 }

@@ -38,6 +38,8 @@ enum mc_state {
 struct mc_conn {
 	struct mc	*mc;
 	unsigned	 index;
+	struct mc_conn	*stand_in;	/* carries out what came while this one was away; NULL: none */
+	uint32_t	 stand_in_until;	/* to the slot before this number */
 	uint8_t		 state;		/* enum mc_state */
 	uint8_t		 dialect;	/* enum upstream_dialect; MC_READY */
 	bool		 broken;	/* memory ran out in the middle of a request */

@@ -53,10 +53,17 @@ class Held:
 		with self.changed:
 			self.patterns.append([re.compile(pattern), before, times])
 
-	def release(self):
+	def release(self, pattern=None):
+		"""What this pattern, or any, holds."""
 		with self.changed:
-			self.patterns.clear()
+			self.patterns = [p for p in self.patterns if pattern is not None and p[0].pattern != pattern]
 			self.changed.notify_all()
+
+	def drop(self, conn):
+		"""Closes the connection that conn_of() named."""
+		for sock in list(self.sockets):
+			if sock.fileno() == conn:
+				sock.shutdown(socket.SHUT_RDWR)
 
 	def wait_held(self, n=1):
 		wait_for(lambda: self.held >= n, 20, "%d requests held" % n)
