@@ -10,6 +10,8 @@
 
 #define USEC_PER_SEC	1000000u
 #define NOT_KEPT	0	/* of an absolute expiry here: do not keep */
+/* A server's second may be nearly over, and our next one may be noticed late. */
+#define FILL_EARLY	2
 
 /* Expiry of a copy made now of something asked for at asked_at; left: remaining seconds or OP_TTL_NONE. */
 static uint32_t
@@ -20,10 +22,10 @@ fill_exptime(const struct ctx *ctx, const struct conf_ns *ns,
 
 	if (left != OP_TTL_NONE) {
 		/* OP_TTL_UNKNOWN is among these. */
-		if (left <= 1)
+		if (left <= FILL_EARLY)
 			return (NOT_KEPT);
-		if (asked_at + (uint32_t)left - 1 < exp)
-			exp = asked_at + (uint32_t)left - 1;
+		if (asked_at + (uint32_t)left - FILL_EARLY < exp)
+			exp = asked_at + (uint32_t)left - FILL_EARLY;
 	}
 	return (exp > cache_now(ctx->cache) ? exp : NOT_KEPT);
 }

@@ -3,8 +3,8 @@
  *
  * The rules that keep local copies right (all times are the cache's clock, whole seconds):
  *  - a read remembers the key's fence when it is sent; its value enters the cache only if no write was under way
- *    and the fence has not moved, and with an expiry counted from when it was sent, one second short of what the
- *    server said, because the server's second may be nearly over;
+ *    and the fence has not moved, and with an expiry counted from when it was sent, a little short of what the
+ *    server said, because clocks of whole seconds do not change at one moment;
  *  - a write moves the fence when it starts and when it ends. At its start it removes the local copy, and none can
  *    come while it is under way, so that a read pipelined behind it follows it to the server. At its end it sets
  *    the local copy if it was alone and the outcome is known;
