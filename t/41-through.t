@@ -332,6 +332,8 @@ for ttl in ("0", "5s"):
 with Held() as srv, Kvgate(["-t", "1"], conf=conf(("default", "", "s", "0"), s=([srv], "timeout = %dms" % (1500 * patience)))) as kv, kv.client() as c:
 	v = pattern(2000, 8)
 	talk(c, b"set k 0 0 2000\r\n" + v + b"\r\n")
+	# So many may be under way once answers have shown to be small.
+	talk(c, b"get k\r\n" * 1500)
 	srv.hold(rb"^mg ", times=1)
 	c.send(b"get k\r\n" * 1500)
 	srv.wait_held()

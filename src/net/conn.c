@@ -24,7 +24,6 @@
 #include "req/observe.h"
 
 #define BODY_IOVS	8
-#define WAITING_MAX	4096	/* requests of one client under way */
 #define FAIR_SHARE	(64 * 1024)	/* output that a client may hold however short memory is */
 
 static void
@@ -119,10 +118,13 @@ conn_is_full(const struct conn *c)
 	const struct ctx *ctx = c->cl.ctx;
 	size_t len = outq_len(&c->cl.out) + replyq_parked(&c->cl.q);
 
-	/* When memory is short in all, whoever holds much of it waits; who holds little goes on. */
+	/*
+	 * When memory is short in all, whoever holds much of it waits; who holds little goes on. Bodies and large
+	 * values count twice: those that were asked for already need room too.
+	 */
 	return (len + c->cl.q.held > ctx->conf->client_buffer_max ||
-	    c->cl.q.nwaiting >= WAITING_MAX || (len > FAIR_SHARE &&
-	    outpool_used(ctx->outpool) >
+	    c->cl.q.nwaiting >= c->cl.q.window || (len > FAIR_SHARE &&
+	    outpool_used(ctx->outpool) + 2 * ctx->held >
 	    ctx->conf->buffer_max / ctx->shared->nworkers));
 }
 

@@ -250,7 +250,7 @@ input_run(struct conn *c, struct batch *b)
 	cmd_prepare(cl->ctx, jobs, b->n);
 	for (unsigned i = 0; i < n; i++) {
 		if (UNLIKELY(outq_len(&cl->out) + replyq_parked(&cl->q) >
-		    FLUSH_AT)) {
+		    FLUSH_AT || cl->q.nwaiting >= cl->q.window)) {
 			if (!conn_flush(c)) {
 				cl->q.broken = true;
 				return (b->used);

@@ -9,6 +9,7 @@
 #include "req/route.h"
 
 #define USEC_PER_SEC	1000000u
+#define HOLDS_LITTLE	(64 * 1024)
 #define NOT_KEPT	0	/* of an absolute expiry here: do not keep */
 /* A server's second may be nearly over, and our next one may be noticed late. */
 #define FILL_EARLY	2
@@ -111,6 +112,17 @@ fill_copy_in(struct value *v, struct slice body)
 	copy_pieces(pieces_of_value, v, body);
 }
 
+/* The last half of the memory is for clients that hold little: those that do not read cannot take it from them. */
+static bool
+may_hold(const struct req *r, uint32_t len)
+{
+	const struct ctx *ctx = r->ctx;
+	size_t half = ctx->conf->buffer_max / ctx->shared->nworkers / 2;
+
+	return (r->q == NULL || outq_len(r->q->out) +
+	    replyq_parked(r->q) <= HOLDS_LITTLE || ctx_may_hold(ctx, half + len));
+}
+
 /* be_sink.iov: the first call decides where the value goes. */
 static int
 fill_iov(struct be_op *be, const struct op_result *res, uint32_t off,
@@ -132,7 +144,7 @@ fill_iov(struct be_op *be, const struct op_result *res, uint32_t off,
 			    &why);
 		if (it != NULL && (r->value = value_of_reserved(ctx, it)) == NULL)
 			cache_abandon(ctx->cache, it);
-		if (r->value == NULL)
+		if (r->value == NULL && may_hold(r, res->size))
 			r->value = value_heap(ctx, res->size);
 	}
 	return (r->value == NULL ? 0 : value_iov(r->value, off, iov, max));

@@ -12,6 +12,9 @@
 #include "req/req.h"
 
 #define REQS_KEPT	4096
+#define WINDOW_START	16
+#define WINDOW_MIN	4
+#define WINDOW_MAX	4096	/* requests of one client under way */
 
 void
 replyq_init(struct replyq *q, struct outq *out,
@@ -22,8 +25,28 @@ replyq_init(struct replyq *q, struct outq *out,
 	q->nwaiting = 0;
 	q->held = 0;
 	q->parked = 0;
+	q->window = WINDOW_START;
+	q->answer = 0;
 	q->broken = false;
 	q->advanced = advanced;
+}
+
+/*
+ * How large a value is shows only when it comes, and then there must be room for all that was asked for. So a client
+ * begins with a few reqs and gets one more with each answer, up to what fits if the next are like the last.
+ */
+void
+replyq_learn(struct replyq *q, uint32_t n, size_t max)
+{
+	size_t fit;
+
+	q->answer = q->answer - q->answer / 8 + n / 8;
+	fit = max / (q->answer + 1);
+	if (fit < WINDOW_MIN)
+		fit = WINDOW_MIN;
+	if (fit > WINDOW_MAX)
+		fit = WINDOW_MAX;
+	q->window = q->window < fit ? q->window + 1 : (uint32_t)fit;
 }
 
 static void

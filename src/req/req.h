@@ -32,6 +32,8 @@ struct replyq {
 	unsigned	 nwaiting;	/* reqs, fillers not counted */
 	size_t		 held;		/* bytes of bodies that they hold */
 	size_t		 parked;	/* bytes of answers that wait for their turn; see replyq_parked() */
+	uint32_t	 window;	/* so many reqs may be under way: fewer when answers are large */
+	uint32_t	 answer;	/* bytes of a value, on the average of the last few answers */
 	bool		 broken;	/* an answer is missing: nothing after it may be sent */
 	/* out grew or the queue became shorter, outside of the call that added to it. */
 	void		(*advanced)(struct replyq *);
@@ -99,6 +101,8 @@ struct req {
 };
 
 void		 replyq_init(struct replyq *, struct outq *, void (*advanced)(struct replyq *));
+/* A store's answer had a value of n bytes; of such ones no more than max shall be under way. */
+void		 replyq_learn(struct replyq *, uint32_t n, size_t max);
 /* Nobody wants the answers any more: reqs under way finish on their own. */
 void		 replyq_abandon(struct replyq *);
 /* Where the bytes of an answer that is ready now go. NULL: out of memory. */

@@ -334,6 +334,18 @@ give_back(struct req *r)
 	through_submit(r);
 }
 
+/* How many more of the client's requests may follow depends on how large the answers are. */
+static void
+through_learn(const struct req *r, bool known)
+{
+	const struct op_result *res = &r->be.res;
+	uint32_t n = r->q->answer;
+
+	if (known && r->cmd.op.verb == OP_GET)
+		n = reply_sends_value(&r->cmd, res) ? res->size : 0;
+	replyq_learn(r->q, n, r->ctx->conf->client_buffer_max);
+}
+
 /* be.done of everything that goes to a store. */
 static void
 through_done(struct be_op *be)
@@ -375,6 +387,8 @@ through_done(struct be_op *be)
 		if (out != NULL && !answer_line(out, &r->cmd, res))
 			req_broken(r);
 	}
+	if (r->q != NULL)
+		through_learn(r, known);
 	if (UNLIKELY(r->hold))
 		give_back(r);
 	else
