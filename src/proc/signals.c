@@ -70,8 +70,11 @@ signals_free(struct signals **sp)
 	if (*sp == NULL)
 		return;
 	TAKE_OBJ_NOTNULL(s, sp, SIGNALS_MAGIC);
-	while (s->nev > 0)
+	while (s->nev > 0) {
 		event_del(&s->ev[--s->nev]);
+		/* The end is under way: to be asked for it again is no reason to die of it. */
+		(void)signal(caught[s->nev], SIG_IGN);
+	}
 	s->magic = 0;
 	free(s);
 }
