@@ -257,13 +257,9 @@ def soak(seconds):
 	Each key has one writer, which counts up; a deletion counts as well. Nobody may see a count below that of the last
 	write that was answered before he asked, nor one from before a flush_all that was.
 	"""
-	keys, least, lock = [b"s%d" % i for i in range(6)], {}, threading.Lock()
+	keys, lock = [b"s%d" % i for i in range(6)], threading.Lock()
+	written, flushed = {}, {}               # no less than this may be seen
 	wrong, seen, flushes, end = [], [], [], time.monotonic() + seconds
-
-	def raise_least(values):
-		with lock:
-			for key, n in values.items():
-				least[key] = max(least.get(key, 0), n)
 
 	def write(who):
 		rnd, n = random.Random(who), 0
@@ -278,7 +274,8 @@ def soak(seconds):
 				at = found.find(b"VALUE ")
 				if at >= 0 and int(found[at:].split(b"\r\n")[1][:9]) != n:
 					wrong.append(("own write", key, n, found[at:at + 30]))
-				raise_least({key: n})
+				with lock:
+					written[key] = n
 
 	def read(who):
 		rnd = random.Random(100 + who)
@@ -286,7 +283,7 @@ def soak(seconds):
 			while time.monotonic() < end:
 				key = rnd.choice(keys)
 				with lock:
-					n = least.get(key, 0)
+					n = max(written.get(key, 0), flushed.get(key, 0))
 				found = c.call(b"get %s\r\n" % key, b"END\r\n")
 				seen.append(found != b"END\r\n")
 				if seen[-1] and int(found.split(b"\r\n")[1][:9]) < n:
@@ -296,10 +293,11 @@ def soak(seconds):
 		with kv.client(seconds=30) as c:
 			while time.monotonic() < end:
 				with lock:
-					before = {key: n + 1 for key, n in least.items()}
+					before = {key: n + 1 for key, n in written.items()}
 				c.call(b"flush_all\r\n")
 				flushes.append(1)
-				raise_least(before)
+				with lock:
+					flushed.update(before)
 				time.sleep(0.05)
 
 	threads = [threading.Thread(target=f, args=a, daemon=True)
