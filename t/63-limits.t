@@ -221,12 +221,13 @@ def ends_after_what_was_sent(mode, kv):
 	value = b"e" * 1000
 	with kv.client() as c:
 		c.call(b"set end 0 0 1000\r\n%s\r\n" % value)
-	clients = []
-	for _ in range(20):
-		request, expected = opaque_gets(3000, b"end", value)
+	clients, stalls = [], counter(kv, "clients_stalled")
+	for _ in range(6):
+		request, expected = opaque_gets(12000, b"end", value)
 		pipe = Pipe(kv, request, expected)
 		wait_for(pipe.push, what="requests taken")
 		clients.append(pipe)
+	wait_for(lambda: counter(kv, "clients_stalled") >= stalls + 6, what="stalls")
 	kv.send_signal(signal.SIGTERM)
 	ok(all(pipe.all_right() for pipe in clients), mode + ": SIGTERM: all that was sent is answered")
 	ok(all(pipe.c.closed() for pipe in clients), mode + ": then the end")
@@ -293,7 +294,7 @@ def addresses():
 
 stuck = ends_despite_the_stuck()
 next(stuck)
-for mode, kv in both_modes(["-t", "2"]):
+for mode, kv in both_modes(["-t", "2"], local="60s"):
 	ends_after_what_was_sent(mode, kv)
 ends_with_answers()
 connection_limit()
