@@ -8,7 +8,7 @@ at random, with kvgate as the cache and with two memcacheds behind it.
 kvgate answers as memcached 1.6.45 does. Debian 12 has 1.6.18, so where the two differ
 the transcript holds the reply, and names a row of DIFFERENCES, which holds the reason.
 
-Environment: KVT_SEED (random streams; printed), KVT_COMMANDS (how many of them),
+Environment: KVT_SEED (of the random streams, printed; "new" for another each time), KVT_COMMANDS (how many of them),
 KVT_ONLY (a regular expression of titles: just these transcripts, no streams).
 """
 import os
@@ -69,7 +69,8 @@ corpus = load_corpus(os.path.join(os.path.dirname(os.path.realpath(__file__)), "
 only = os.environ.get("KVT_ONLY")
 if only:
 	corpus = [t for t in corpus if re.search(only, t.title)]
-seed = int(os.environ.get("KVT_SEED") or random.SystemRandom().randrange(1 << 32))
+seed = os.environ.get("KVT_SEED") or "20"
+seed = random.SystemRandom().randrange(1 << 32) if seed == "new" else int(seed)
 streams = int(os.environ.get("KVT_COMMANDS") or 20000) // (COMMANDS * CHUNKS)
 diag("KVT_SEED=%d, %d streams of %d commands" % (seed, streams, COMMANDS * CHUNKS))
 

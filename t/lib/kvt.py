@@ -66,7 +66,8 @@ def diag(*things):
 		if isinstance(thing, bytes):
 			thing = repr(thing)
 		for line in str(thing).splitlines() or [""]:
-			print("# " + line, flush=True)
+			# What prove shows without being asked, once something has failed.
+			print("# " + line, flush=True, file=sys.stderr if failures else sys.stdout)
 
 
 def ok(good, name=""):
@@ -77,6 +78,7 @@ def ok(good, name=""):
 	print("%s %d - %s" % ("ok" if good else "not ok", _tests, name), flush=True)
 	if not good:
 		failures.append(name)
+		diag("not ok %d - %s" % (_tests, name))
 	return bool(good)
 
 
