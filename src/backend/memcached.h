@@ -35,6 +35,8 @@ enum mc_state {
 	MC_READY,
 };
 
+#define MC_MOVE_MIN	(16 * 1024)	/* bytes in one timeout: a connection that is slower is as good as silent */
+
 struct mc_conn {
 	struct mc	*mc;
 	unsigned	 index;
@@ -49,7 +51,9 @@ struct mc_conn {
 	struct io	 io;
 	struct timer	 timer;
 	uint64_t	 timer_at;	/* when it fires */
-	uint64_t	 moved_at;	/* when a part of a large value last came or went; 0: never */
+	uint64_t	 moved_at;	/* when MC_MOVE_MIN bytes of large values had come or gone again; 0: never */
+	size_t		 moved;		/* bytes since */
+	uint64_t	 late_at;	/* when a deadline was first found passed with bytes unread; 0: not now */
 
 	struct be_dirty	 dirty;
 	struct outq	 out;
@@ -141,6 +145,9 @@ void	 mc_conn_fail_ring(struct mc_conn *, enum err, const char *why);
 void	 mc_conn_ready(struct mc_conn *, enum upstream_dialect);
 /* Makes sure that the timer fires at this time or before. */
 void	 mc_conn_timer(struct mc_conn *, uint64_t at);
+
+/* n bytes of a large value came or went. */
+void	 mc_moved(struct mc_conn *, size_t n);
 
 /* memcached_reply.c */
 io_f	 mc_conn_read;

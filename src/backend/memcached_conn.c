@@ -91,6 +91,8 @@ mc_conn_shut(struct mc_conn *c)
 	c->value_tail = 0;
 	c->broken = false;
 	c->moved_at = 0;
+	c->moved = 0;
+	c->late_at = 0;
 	c->state = MC_OFF;
 }
 
@@ -154,8 +156,7 @@ mc_flush(struct be_dirty *d)
 	}
 	if (rc == OUTQ_BLOCKED) {
 		c->burst = false;
-		if (sent > 0)
-			c->moved_at = loop_now(c->mc->loop);
+		mc_moved(c, (size_t)sent);
 	}
 	if (!io_want(&c->io, rc == OUTQ_BLOCKED ? EV_READ | EV_WRITE : EV_READ))
 		mc_conn_lost(c, ERR_NOMEM, NULL);
@@ -440,6 +441,16 @@ mc_conn_unread(const struct mc_conn *c)
 	return (recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
 }
 
+void
+mc_moved(struct mc_conn *c, size_t n)
+{
+	c->moved += n;
+	if (c->moved < MC_MOVE_MIN)
+		return;
+	c->moved = 0;
+	c->moved_at = loop_now(c->mc->loop);
+}
+
 static void
 mc_conn_time(void *arg)
 {
@@ -460,7 +471,13 @@ mc_conn_time(void *arg)
 	/* What is large may take its time, and what waited behind it too, as long as it moves. */
 	if (c->moved_at != 0 && c->moved_at + c->mc->store->timeout > next)
 		next = c->moved_at + c->mc->store->timeout;
-	if (next <= now && !mc_conn_unread(c)) {
+	if (next > now)
+		c->late_at = 0;
+	else if (c->late_at == 0)
+		c->late_at = now;
+	/* We may be late to read, but not for ever: a server that drips always has a byte for us. */
+	if (next <= now && (c->late_at + c->mc->store->timeout < now ||
+	    !mc_conn_unread(c))) {
 		mc_conn_lost(c, ERR_TIMEOUT, NULL);
 		return;
 	}

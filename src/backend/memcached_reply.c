@@ -350,7 +350,7 @@ mc_took(struct mc_conn *c, size_t got, size_t direct)
 	size_t n;
 
 	if (UNLIKELY(c->value_left > 0)) {
-		c->moved_at = loop_now(c->mc->loop);
+		mc_moved(c, got);
 		n = direct > 0 ? direct : c->value_left;
 		if (n > got)
 			n = got;
