@@ -254,8 +254,8 @@ def counters_are_memcacheds():
 					ok(9 <= got[name] <= want[name] + 2, "%s: total_items is %d" % (mode, got[name]))
 					continue
 				if name == "get_expired":
-					# What is freed before anybody looks for it is a plain miss.
-					ok(got[name] <= want[name], "%s: get_expired is %d" % (mode, got[name]))
+					# One of OPERATIONS reads what has expired; what is freed first, here or there, is a plain miss.
+					ok(got[name] <= 1, "%s: get_expired is %d" % (mode, got[name]))
 					continue
 				is_(got[name], want[name], "%s: %s" % (mode, name))
 			if mode != "local":
