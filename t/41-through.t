@@ -436,7 +436,13 @@ with Held() as srv, Kvgate(["-t", "1"], conf=conf(("default", "", "s", "0"), s=(
 		is_(c.sync(), b"VALUE key0 0 1\r\nx\r\nEND\r\n" * 8 + b"SERVER_ERROR 127.0.0.1:%d has too many requests in flight\r\n" % srv.port * 12, "8 of 20 are answered")
 	is_(list(busy.values()), [13], "which is counted")
 	is_(talk(c, b"get key0\r\n" * 8), b"VALUE key0 0 1\r\nx\r\nEND\r\n" * 8, "afterwards all is well")
-	like(talk(c, b"get " + b"key0 " * 20 + b"\r\n"), rb"^SERVER_ERROR [^\n]*too many requests in flight\r\n$", "a multi-get that needs more is shed as a whole")
+	is_(talk(c, b"get " + b"key0 " * 20 + b"\r\n"), b"VALUE key0 0 1\r\nx\r\n" * 20 + b"END\r\n", "a server's share of a multi-get is one request")
+	srv.hold(rb"^mg key0 ")
+	c.send(b"get key0\r\n" * 8)
+	srv.wait_held()
+	like(d.call(b"get key%d key0\r\n" % other), rb"^SERVER_ERROR [^\n]*too many requests in flight\r\n$", "a multi-get that needs one more is shed as a whole")
+	srv.release()
+	is_(c.sync(), b"VALUE key0 0 1\r\nx\r\nEND\r\n" * 8, "those before it are not")
 	is_(talk(c, b"get key0\r\n"), b"VALUE key0 0 1\r\nx\r\nEND\r\n")
 
 # When a key's connection is lost another takes over, and goes on with it until what it was given is done.

@@ -11,7 +11,7 @@ import threading
 from kvt import *
 from faulty import Faulty
 
-TIMEOUT_MS = int(300 * patience)
+TIMEOUT_MS = int(600 * patience)   # a healthy server on a busy machine needs some
 CLIENTS, KEYS, BATCH = 4, 60, 12
 
 CONF = """store "fleet" { type = memcached  servers = { %s }  distribution = ketama
@@ -61,7 +61,7 @@ class Load:
 			here = {key for key in keys if c.call(b"mg %s\r\n" % key) == b"HD\r\n"}
 		with self.kv.client() as c:
 			for key in keys:
-				c.call(b"delete %s\r\n" % key)
+				wait_for(lambda: c.call(b"delete %s\r\n" % key)[:7] in (b"DELETED", b"NOT_FOU"), 30, "all servers")
 		return here
 
 	def note(self, what, *more):

@@ -41,13 +41,26 @@ struct be_op {
 	int		 nbody;
 	const struct be_sink *sink;	/* OP_GET with OPW_VALUE */
 	uint64_t	 timeout;	/* microseconds; 0: the store's own */
+	/*
+	 * BE_CAP_KEYS: an OP_GET of many keys, classic and without options; op.key says nothing, op.hash is that of one
+	 * of them. They stay valid until done(). NULL: of op.key alone.
+	 */
+	const struct slice *keys;
+	uint32_t	 nkeys;
+	/*
+	 * Called before done() for each key that is there, in their order, res and data being that one's. done() comes
+	 * with OP_OK, or with what became of the rest.
+	 */
+	void		(*found)(struct be_op *);
 	/* Exactly once, on this loop's thread, never before submit() has returned. The be_op may be freed in it. */
 	void		(*done)(struct be_op *);
 
 	/* The outcome; res, data and why are valid only during done(). */
 	enum err	 err;		/* ERR_NONE: res holds */
 	struct op_result res;
+	uint32_t	 at;		/* found(), sink: which of the keys */
 	struct slice	 data;		/* the value when it came whole; p NULL when it went to the sink */
+	struct slice	 text;		/* found(): line, value and ends, as classic servers have it; p NULL: unknown */
 	const char	*why;		/* err != ERR_NONE: what follows SERVER_ERROR; names the server */
 
 	/* The backend's own. */
@@ -64,12 +77,16 @@ struct be_op {
 /* A body of one piece up to this long is copied by submit(); any other must stay valid until done(). */
 #define BE_BODY_COPY_MAX	(16 * 1024)
 
+/* Keys of one op, with a space before each: what no server finds too long a line. */
+#define BE_KEYS_LINE_MAX	2000
+
 #define BE_CAP_TTL	(1u << 0)	/* tells the remaining TTL */
 #define BE_CAP_COUNTERS	(1u << 1)
 #define BE_CAP_ORDERED	(1u << 2)
 #define BE_CAP_LWW	(1u << 3)
 #define BE_CAP_BATCH	(1u << 4)	/* atomic batches */
 #define BE_CAP_NOTIFY	(1u << 5)
+#define BE_CAP_KEYS	(1u << 6)	/* reads of many keys in one op */
 
 enum be_state { BE_CONNECTING, BE_UP, BE_DOWN };
 
@@ -98,6 +115,8 @@ struct be_ops {
 	void		 (*close)(struct backend **);
 	/* Never blocks. Copies what it needs of the op's line; output leaves at the end of the turn. */
 	void		 (*submit)(struct backend *, struct be_op *);
+	/* BE_CAP_KEYS: keys (by their hashes) of one group may share an op. */
+	unsigned	 (*group)(const struct backend *, uint64_t hash);
 	/* A hint: done() still comes, with ERR_CANCELLED or the result. */
 	void		 (*cancel)(struct backend *, struct be_op *);
 	bool		 (*healthy)(const struct backend *);

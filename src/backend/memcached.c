@@ -137,6 +137,28 @@ mc_slot_fill(struct mc_conn *c, struct be_op *op, const struct op *o)
 	mc_conn_timer(c, s->deadline);
 }
 
+/* The end of the request line; NULL: this server cannot be told. */
+static char *
+mc_put_line(struct mc_conn *c, const struct be_op *op, const struct op *o,
+    char *line)
+{
+	struct upstream_expect *expect = &mc_slot(c, c->head + c->n)->expect;
+
+	if (op->keys != NULL)
+		return (upstream_put_keys(line, op->keys, op->nkeys,
+		    (o->want & OPW_CAS) != 0, expect));
+	return (upstream_put(line, c->dialect, o, (c->head + c->n) % OPAQUES,
+	    expect));
+}
+
+static size_t
+mc_line_max(const struct be_op *op, const struct op *o)
+{
+	if (op->keys != NULL)
+		return (BE_KEYS_LINE_MAX + UPSTREAM_KEYS_ROOM);
+	return (MC_LINE_FLAGS + o->key.len * 4 / 3 + 4);
+}
+
 /* Serialises into the connection's output; the op ends later if that cannot be. */
 static void
 mc_put(struct mc_conn *c, struct be_op *op, const struct op *o,
@@ -152,14 +174,12 @@ mc_put(struct mc_conn *c, struct be_op *op, const struct op *o,
 		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
 		return;
 	}
-	line = outq_reserve(&c->out, MC_LINE_FLAGS + o->key.len * 4 / 3 + 4);
+	line = outq_reserve(&c->out, mc_line_max(op, o));
 	if (UNLIKELY(line == NULL)) {
 		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
 		return;
 	}
-	end = upstream_put(line, c->dialect, o,
-	    (c->head + c->n) % OPAQUES,
-	    &mc_slot(c, c->head + c->n)->expect);
+	end = mc_put_line(c, op, o, line);
 	if (UNLIKELY(end == NULL)) {
 		be_op_end_later(op, ERR_UNSUPPORTED, c->mc->why_old);
 		return;
@@ -169,6 +189,16 @@ mc_put(struct mc_conn *c, struct be_op *op, const struct op *o,
 	if (o->verb == OP_STORE && !mc_body_put(c, op, body, nbody))
 		c->broken = true;
 	be_loop_dirty(c->mc->be.bl, &c->dirty);
+}
+
+static unsigned
+mc_group(const struct backend *be, uint64_t hash)
+{
+	const struct mc *mc = (const struct mc *)be;
+
+	if (LIKELY(mc->nconns == 1))
+		return (0);
+	return ((unsigned)(((hash * 0x9e3779b97f4a7c15u >> 32) * mc->nconns) >> 32));
 }
 
 static struct mc_conn *
@@ -191,7 +221,7 @@ mc_pick(struct mc *mc, uint64_t hash)
 
 	if (LIKELY(mc->nconns == 1))
 		return (mc->conns[0].state == MC_READY ? &mc->conns[0] : NULL);
-	i = (unsigned)(((hash * 0x9e3779b97f4a7c15u >> 32) * mc->nconns) >> 32);
+	i = mc_group(&mc->be, hash);
 	home = &mc->conns[i];
 	c = home->stand_in;
 	if (UNLIKELY(c != NULL) && c->state == MC_READY && c->n > 0 &&
@@ -339,6 +369,7 @@ mc_submit(struct backend *be, struct be_op *op)
 	op->state = MC_OP_ENDING;
 	op->sent_at = loop_now(mc->loop);
 	op->err = ERR_NONE;
+	op->at = 0;
 	op->data = SLICE_NULL;
 	op->why = NULL;
 	if (UNLIKELY(mc->down)) {
@@ -500,10 +531,11 @@ mc_server_name(const struct backend *be)
 
 const struct be_ops memcached_ops = {
 	.name = "memcached",
-	.caps = BE_CAP_TTL | BE_CAP_COUNTERS,
+	.caps = BE_CAP_TTL | BE_CAP_COUNTERS | BE_CAP_KEYS,
 	.open = mc_open,
 	.close = mc_close,
 	.submit = mc_submit,
+	.group = mc_group,
 	.cancel = mc_cancel,
 	.healthy = mc_healthy,
 	.stats = mc_stats,

@@ -220,24 +220,70 @@ mc_value_begin(struct mc_conn *c, const struct op_result *res, const char *p,
 	return (n);
 }
 
+/* A key of many was there; text: its reply, value: where in it the value begins. */
+static void
+mc_found(struct be_op *op, struct slice text, size_t value)
+{
+	if (op == NULL)
+		return;
+	if (op->err == ERR_NONE) {
+		op->text = text;
+		op->data = text.p == NULL ? text :
+		    slice_of(text.p + value, op->res.size);
+		op->found(op);
+	}
+	op->at++;
+}
+
 /* The bytes behind a value that went to the sink. As mc_hello(). */
 static ssize_t
 mc_value_end(struct mc_conn *c, const char *p, size_t len)
 {
+	struct mc_slot *s = mc_slot(c, c->head);
 	size_t tail = c->value_tail;
 
 	if (len < tail)
 		return (0);
-	if (!upstream_tail_ok(p, &mc_slot(c, c->head)->expect)) {
+	if (!upstream_tail_ok(p, &s->expect)) {
 		mc_rubbish(c, "not the end of a value", p, len);
 		return (-1);
 	}
 	c->value_tail = 0;
-	mc_end(mc_pop(c));
+	if (s->op != NULL && s->op->keys != NULL)
+		mc_found(s->op, SLICE_NULL, 0);
+	else if (!s->expect.keys)
+		mc_end(mc_pop(c));
 	return ((ssize_t)tail);
 }
 
-/* One reply at p. As mc_hello(). */
+/* Whether key is one of those still to come; those before it are not there. */
+static bool
+mc_key_awaited(struct be_op *op, struct slice key)
+{
+	if (op == NULL)
+		return (true);		/* gone, and its keys with it */
+	while (op->at < op->nkeys && !slice_eq(op->keys[op->at], key))
+		op->at++;
+	return (op->at < op->nkeys);
+}
+
+static enum upstream_rc
+mc_parse(struct mc_slot *s, const char *p, size_t len, struct op_result *res,
+    size_t *used, size_t *tail)
+{
+	struct be_op *op = s->op;
+	enum upstream_rc rc;
+	struct slice key;
+
+	if (LIKELY(!s->expect.keys))
+		return (upstream_parse(p, len, &s->expect, res, used, tail));
+	key = op != NULL && op->at < op->nkeys ? op->keys[op->at] : SLICE_NULL;
+	rc = upstream_parse_keys(p, len, &s->expect, res, &key, used, tail);
+	return (rc != UPSTREAM_VALUE || mc_key_awaited(op, key) ? rc :
+	    UPSTREAM_BAD);
+}
+
+/* One reply, or one value of several, at p. As mc_hello(). */
 static ssize_t
 mc_reply(struct mc_conn *c, const char *p, size_t len)
 {
@@ -246,7 +292,7 @@ mc_reply(struct mc_conn *c, const char *p, size_t len)
 	struct be_op *op;
 	size_t used, tail;
 
-	switch (upstream_parse(p, len, &s->expect, res, &used, &tail)) {
+	switch (mc_parse(s, p, len, res, &used, &tail)) {
 	case UPSTREAM_DONE:
 		mc_end(mc_pop(c));
 		return ((ssize_t)used);
@@ -268,6 +314,12 @@ mc_reply(struct mc_conn *c, const char *p, size_t len)
 		mc_rubbish(c, "not the end of a value", p + used + res->size,
 		    len - used - res->size);
 		return (-1);
+	}
+	if (s->expect.keys) {
+		/* Many small ones are as much work as a large one. */
+		mc_moved(c, res->size);
+		mc_found(s->op, slice_of(p, used + res->size + tail), used);
+		return ((ssize_t)(used + res->size + tail));
 	}
 	used += res->size + tail;
 	op = mc_pop(c);

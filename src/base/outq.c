@@ -320,6 +320,38 @@ outq_splice(struct outq *dst, struct outq *src)
 	src->len = 0;
 }
 
+bool
+outq_move(struct outq *dst, struct outq *src, size_t n)
+{
+	MUST(n <= src->len);
+	src->len -= n;
+	while (n > 0) {
+		struct outchunk *c = src->head;
+		size_t m = c->len < n ? c->len : n;
+
+		if (c->blk == NULL)
+			MUST(m == c->len);
+		else if (!outq_append(dst, c->p, m))
+			return (false);
+		n -= m;
+		if (m < c->len) {
+			c->p += m;
+			c->len -= m;
+			break;
+		}
+		src->head = c->next;
+		if (src->head == NULL)
+			src->tail = NULL;
+		if (c->blk != NULL)
+			chunk_drop(src->pool, c);
+		else {
+			chunk_add(dst, c);
+			dst->len += m;
+		}
+	}
+	return (true);
+}
+
 int
 outq_iov(const struct outq *q, struct iovec *iov, int max)
 {

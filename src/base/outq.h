@@ -48,6 +48,9 @@ bool		 outq_ref(struct outq *, const void *p, size_t n, outq_release_f *, void *
 /* Moves all of src behind dst (same pool); src is empty afterwards. Short runs are copied, so that iovecs stay few. */
 void		 outq_splice(struct outq *dst, struct outq *src);
 
+/* Moves the first n bytes; a referenced run must be moved whole. False: out of memory, the stream is lost. */
+bool		 outq_move(struct outq *dst, struct outq *src, size_t n);
+
 /* The first pieces as iovecs; returns how many. */
 int		 outq_iov(const struct outq *, struct iovec *, int max);
 /* n bytes have been sent. */

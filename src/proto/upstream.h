@@ -24,6 +24,7 @@ struct upstream_expect {
 	uint8_t		 verb;		/* enum op_verb */
 	uint8_t		 dialect;	/* enum upstream_dialect */
 	uint8_t		 bits;		/* upstream.c's own */
+	bool		 keys;		/* made by upstream_put_keys() */
 };
 
 /*
@@ -33,6 +34,16 @@ struct upstream_expect {
  */
 char	*upstream_put(char *dst, enum upstream_dialect, const struct op *, uint32_t opaque,
 		    struct upstream_expect *expect);
+
+/*
+ * The same for a classic read of n keys at once, whatever the dialect: it takes no wins and brings no TTLs. Each key is
+ * upstream_key_ok(). dst has room for all keys and n + UPSTREAM_KEYS_ROOM bytes.
+ */
+char	*upstream_put_keys(char *dst, const struct slice *keys, unsigned n, bool cas, struct upstream_expect *expect);
+#define UPSTREAM_KEYS_ROOM	6
+
+/* Whether a key can stand in a classic line. */
+bool	 upstream_key_ok(struct slice key);
 
 enum upstream_rc {
 	UPSTREAM_MORE,		/* no whole line yet */
@@ -52,6 +63,13 @@ enum upstream_rc {
  */
 enum upstream_rc upstream_parse(const char *buf, size_t len, const struct upstream_expect *,
 		    struct op_result *res, size_t *used, size_t *tail);
+
+/*
+ * The same for upstream_put_keys(), to be called until it says DONE: first VALUE for each key that the server has. *key
+ * is the one that most likely comes, then (in buf) the one named; whether it was asked for is for the caller to see.
+ */
+enum upstream_rc upstream_parse_keys(const char *buf, size_t len, const struct upstream_expect *,
+		    struct op_result *res, struct slice *key, size_t *used, size_t *tail);
 
 /* Whether the tail that follows a value is as it must be. */
 bool	 upstream_tail_ok(const char *tail, const struct upstream_expect *);

@@ -54,6 +54,8 @@ is_word(struct slice line, const char *word, size_t len)
 	return (line.len == len && memcmp(line.p, word, len) == 0);
 }
 
+#define SHORT_DIGITS	9	/* of a number that cannot overflow 32 bits */
+
 #define IS(line, lit)	is_word((line), (lit), sizeof(lit) - 1)
 
 /*
@@ -279,13 +281,13 @@ parse_meta(struct slice line, const char *buf, size_t len, const struct upstream
 
 /* "VALUE <key> <flags> <size>[ <cas>]" */
 static enum upstream_rc
-parse_value(struct slice line, const struct upstream_expect *expect, struct op_result *res, size_t *tail)
+parse_value(struct slice line, const struct upstream_expect *expect, struct op_result *res, struct slice *key)
 {
 	const char *p = line.p + 5, *end = line.p + line.len;
-	struct slice key = next_word(line.p, &p, end);
 	uint64_t flags, size;
 
-	if (key.len == 0 || upstream_keyhash(key.p, key.len) != expect->keyhash ||
+	*key = next_word(line.p, &p, end);
+	if (key->len == 0 ||
 	    !number(next_word(line.p, &p, end), UINT32_MAX, &flags) ||
 	    !number(next_word(line.p, &p, end), UPSTREAM_VALUE_MAX, &size))
 		return (UPSTREAM_BAD);
@@ -297,7 +299,6 @@ parse_value(struct slice line, const struct upstream_expect *expect, struct op_r
 	res->client_flags = (uint32_t)flags;
 	res->size = (uint32_t)size;
 	res->ttl = OP_TTL_UNKNOWN;
-	*tail = UPSTREAM_TAIL_MAX;
 	return (UPSTREAM_VALUE);
 }
 
@@ -305,9 +306,15 @@ static enum upstream_rc
 classic_get(struct slice line, const struct upstream_expect *expect, struct op_result *res, size_t *tail)
 {
 	bool touch = (expect->bits & UB_TOUCH) != 0;
+	struct slice key;
 
-	if (!touch && slice_has_prefix(line, SLICE_LIT("VALUE ")))
-		return (parse_value(line, expect, res, tail));
+	if (!touch && slice_has_prefix(line, SLICE_LIT("VALUE "))) {
+		if (parse_value(line, expect, res, &key) != UPSTREAM_VALUE ||
+		    upstream_keyhash(key.p, key.len) != expect->keyhash)
+			return (UPSTREAM_BAD);
+		*tail = UPSTREAM_TAIL_MAX;
+		return (UPSTREAM_VALUE);
+	}
 	if (touch ? IS(line, "TOUCHED") : false)
 		res->status = OP_OK;
 	else if (touch ? IS(line, "NOT_FOUND") : IS(line, "END"))
@@ -416,20 +423,30 @@ clear_result(struct op_result *res)
 	res->error = SLICE_NULL;
 }
 
-enum upstream_rc
-upstream_parse(const char *buf, size_t len, const struct upstream_expect *expect, struct op_result *res,
-    size_t *used, size_t *tail)
+/* The first line, without its end. DONE, MORE or BAD. */
+static inline enum upstream_rc
+take_line(const char *buf, size_t len, struct slice *line, size_t *used)
 {
 	const char *nl = memchr(buf, '\n', len < UPSTREAM_REPLY_MAX ? len : UPSTREAM_REPLY_MAX);
-	enum upstream_rc rc;
-	struct slice line;
 
 	if (nl == NULL)
 		return (len < UPSTREAM_REPLY_MAX ? UPSTREAM_MORE : UPSTREAM_BAD);
 	if (nl == buf || nl[-1] != '\r')
 		return (UPSTREAM_BAD);
-	line = slice_of(buf, (size_t)(nl - 1 - buf));
+	*line = slice_of(buf, (size_t)(nl - 1 - buf));
 	*used = (size_t)(nl + 1 - buf);
+	return (UPSTREAM_DONE);
+}
+
+enum upstream_rc
+upstream_parse(const char *buf, size_t len, const struct upstream_expect *expect, struct op_result *res,
+    size_t *used, size_t *tail)
+{
+	struct slice line;
+	enum upstream_rc rc = take_line(buf, len, &line, used);
+
+	if (rc != UPSTREAM_DONE)
+		return (rc);
 	*tail = 0;
 	clear_result(res);
 	if (expect->verb == OP_FLUSH)
@@ -442,9 +459,74 @@ upstream_parse(const char *buf, size_t len, const struct upstream_expect *expect
 	return (rc);
 }
 
+/* Digits behind one space, as many as nearly all numbers have at most, up to the byte `end`. NULL: not so. */
+static inline const char *
+short_number(const char *p, char end, uint32_t *out)
+{
+	uint32_t v = 0;
+
+	if (*p++ != ' ' || *p == end)
+		return (NULL);
+	for (unsigned i = 0; i <= SHORT_DIGITS; i++) {
+		unsigned d = (unsigned char)p[i] - (unsigned)'0';
+
+		if (d > 9) {
+			*out = v;
+			return (p[i] == end ? p + i : NULL);
+		}
+		v = v * 10 + d;
+	}
+	return (NULL);
+}
+
+/* "VALUE <key> <flags> <size>\r\n" with the key that was to be expected: the length of it. 0: something else, or not whole. */
+static size_t
+usual_value(const char *buf, size_t len, struct slice key, struct op_result *res)
+{
+	const char *p = buf + 6 + key.len;
+
+	if (len < 6 + key.len + 2 * (SHORT_DIGITS + 2) + 2 || memcmp(buf, "VALUE ", 6) != 0 ||
+	    memcmp(buf + 6, key.p, key.len) != 0)
+		return (0);
+	p = short_number(p, ' ', &res->client_flags);
+	if (p == NULL)
+		return (0);
+	p = short_number(p, '\r', &res->size);
+	return (p == NULL || p[1] != '\n' ? 0 : (size_t)(p + 2 - buf));
+}
+
+enum upstream_rc
+upstream_parse_keys(const char *buf, size_t len, const struct upstream_expect *expect, struct op_result *res,
+    struct slice *key, size_t *used, size_t *tail)
+{
+	struct slice line;
+	enum upstream_rc rc;
+
+	clear_result(res);
+	if (key->len > 0 && (expect->want & OPW_CAS) == 0 && (*used = usual_value(buf, len, *key, res)) > 0) {
+		*key = slice_of(buf + 6, key->len);
+		*tail = 2;
+		res->status = OP_OK;
+		res->ttl = OP_TTL_UNKNOWN;
+		return (UPSTREAM_VALUE);
+	}
+	rc = take_line(buf, len, &line, used);
+	if (rc != UPSTREAM_DONE)
+		return (rc);
+	res->client_flags = res->size = 0;
+	if (LIKELY(slice_has_prefix(line, SLICE_LIT("VALUE ")))) {
+		*tail = 2;
+		return (parse_value(line, expect, res, key));
+	}
+	if (!IS(line, "END"))
+		return (parse_error(line, expect, res));
+	res->status = OP_OK;
+	return (UPSTREAM_DONE);
+}
+
 bool
 upstream_tail_ok(const char *tail, const struct upstream_expect *expect)
 {
-	return (expect->dialect == UPSTREAM_META ? memcmp(tail, "\r\n", 2) == 0 :
+	return (expect->dialect == UPSTREAM_META || expect->keys ? memcmp(tail, "\r\n", 2) == 0 :
 	    memcmp(tail, "\r\nEND\r\n", UPSTREAM_TAIL_MAX) == 0);
 }

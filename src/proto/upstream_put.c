@@ -53,8 +53,8 @@ put_number(char *dst, uint64_t v)
 }
 
 /* Whether key is one word of one line. Old servers end a line at NUL, too. */
-static bool
-key_is_word(struct slice key)
+bool
+upstream_key_ok(struct slice key)
 {
 	uint64_t bad = 0;
 	size_t i = 0;
@@ -350,6 +350,19 @@ put_classic(char *dst, const struct op *op, struct upstream_expect *expect)
 	return (NULL);
 }
 
+char *
+upstream_put_keys(char *dst, const struct slice *keys, unsigned n, bool cas, struct upstream_expect *expect)
+{
+	*expect = (struct upstream_expect){ .want = (uint16_t)(OPW_VALUE | OPW_FLAGS | (cas ? OPW_CAS : 0)),
+	    .verb = OP_GET, .dialect = UPSTREAM_CLASSIC, .keys = true };
+	dst = cas ? PUT(dst, "gets") : PUT(dst, "get");
+	for (unsigned i = 0; i < n; i++) {
+		*dst++ = ' ';
+		dst = put(dst, keys[i].p, keys[i].len);
+	}
+	return (PUT(dst, "\r\n"));
+}
+
 /* ---- both ---- */
 
 static char *
@@ -374,7 +387,7 @@ upstream_put(char *dst, enum upstream_dialect dialect, const struct op *op, uint
 	/* mg T would take the win of a stale item, and the answer would not say so. */
 	if (op->verb == OP_GET && op->opts == (OPF_TTL | OPF_CLASSIC) && op->want == 0)
 		dialect = UPSTREAM_CLASSIC;
-	if ((dialect == UPSTREAM_CLASSIC || (op->opts & OPF_BINKEY) == 0) && !key_is_word(op->key)) {
+	if ((dialect == UPSTREAM_CLASSIC || (op->opts & OPF_BINKEY) == 0) && !upstream_key_ok(op->key)) {
 		if (dialect == UPSTREAM_CLASSIC)
 			return (NULL);
 		coded = *op;

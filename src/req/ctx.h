@@ -38,13 +38,16 @@ struct worker;
 struct ns_stats {
 	_Atomic uint64_t gets, hits, local_hits, misses, sets, deletes, ariths, errors;
 };
+#define NS_ADD(ns, field)						\
+	atomic_store_explicit(&(ns)->field,				\
+	    atomic_load_explicit(&(ns)->field, memory_order_relaxed) + 1, \
+	    memory_order_relaxed)
 
 /* One store as one worker sees it. */
 struct pool {
 	const struct conf_store	*conf;
 	const struct be_ops	*ops;
 	struct ring		*ring;
-	bool			 own_ring;
 	struct backend		**servers;	/* conf->nservers */
 };
 

@@ -113,14 +113,14 @@ fill_copy_in(struct value *v, struct slice body)
 }
 
 /* The last half of the memory is for clients that hold little: those that do not read cannot take it from them. */
-static bool
-may_hold(const struct req *r, uint32_t len)
+bool
+fill_may_hold(const struct req *r, size_t more, uint32_t len)
 {
 	const struct ctx *ctx = r->ctx;
 	size_t half = ctx->conf->buffer_max / ctx->shared->nworkers / 2;
 
 	return (r->q == NULL || outq_len(r->q->out) +
-	    replyq_parked(r->q) <= HOLDS_LITTLE || ctx_may_hold(ctx, half + len));
+	    replyq_parked(r->q) + more <= HOLDS_LITTLE || ctx_may_hold(ctx, half + len));
 }
 
 /* be_sink.iov: the first call decides where the value goes. */
@@ -144,7 +144,7 @@ fill_iov(struct be_op *be, const struct op_result *res, uint32_t off,
 			    &why);
 		if (it != NULL && (r->value = value_of_reserved(ctx, it)) == NULL)
 			cache_abandon(ctx->cache, it);
-		if (r->value == NULL && may_hold(r, res->size))
+		if (r->value == NULL && fill_may_hold(r, 0, res->size))
 			r->value = value_heap(ctx, res->size);
 	}
 	return (r->value == NULL ? 0 : value_iov(r->value, off, iov, max));

@@ -12,6 +12,8 @@
 /* Memory for large values from stores: a reserved item where one may be kept, else heap. */
 extern const struct be_sink fill_sink;
 
+/* Whether a large value may be held for this req's client, which has so much more waiting than its queue tells. */
+bool		 fill_may_hold(const struct req *, size_t more, uint32_t len);
 /* Whether success of this OP_STORE means that its body is the key's value. */
 bool		 fill_may_store(const struct command *);
 /* An item for the body of such a write; NULL: it cannot or need not be kept. */

@@ -11,11 +11,6 @@
 #include "req/local.h"
 #include "req/observe.h"
 
-#define NS_ADD(ns, field)						\
-	atomic_store_explicit(&(ns)->field,				\
-	    atomic_load_explicit(&(ns)->field, memory_order_relaxed) + 1, \
-	    memory_order_relaxed)
-
 static bool
 local_get(struct ctx *ctx, struct ns_stats *ns, struct outq *out,
     struct command *cmd)

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "req/answer.h"
+#include "req/batch.h"
 #include "req/local.h"
 #include "req/parts.h"
 #include "req/route.h"
@@ -81,6 +82,11 @@ parts_fail(struct req *p, const char *text, size_t len)
 	if (p->failed)
 		return;
 	p->failed = true;
+	/* The parent writes its own. */
+	if (len > 13 && memcmp(text, "SERVER_ERROR ", 13) == 0) {
+		text += 13;
+		len -= 13;
+	}
 	if (len > sizeof p->buf - 1)
 		len = sizeof p->buf - 1;
 	memcpy(p->buf, text, len);
@@ -88,12 +94,20 @@ parts_fail(struct req *p, const char *text, size_t len)
 }
 
 static bool
-part_get(struct req *p, struct command *cmd)
+part_get(struct req *p, struct command *cmd, struct batch_plan *plan)
 {
 	struct ctx *ctx = p->ctx;
 	unsigned space = keymap_find(ctx->shared->keymap, cmd->op.key);
 	struct outq *out;
 
+	if (!plan->odd && batch_takes(ctx, space, cmd)) {
+		if (plan->n == BATCH_MAX && !batch_ask(p, plan))
+			return (false);
+		batch_add(plan, space, cmd);
+		return (true);
+	}
+	if (!batch_ask(p, plan))
+		return (false);
 	if (ctx->conf->spaces[space].primary == NULL) {
 		out = replyq_out(ctx, &p->parts);
 		return (out != NULL &&
@@ -112,9 +126,13 @@ parts_ask(struct req *p, struct command *cmd, struct slice *keys)
 	bool looks_up = p->ctx->looks_up;
 	struct slice ahead[PARTS_AHEAD];
 	uint64_t hash[PARTS_AHEAD];
+	struct batch_plan plan;
 	unsigned n;
 
-	while (p->parts.nwaiting < PARTS_MAX && !p->failed) {
+	plan.n = 0;
+	/* No other byte that a classic key cannot have upstream gets past the parser. */
+	plan.odd = memchr(keys->p, '\0', keys->len) != NULL;
+	while (p->parts.nwaiting + plan.n < PARTS_MAX && !p->failed) {
 		/* It leaves whole or not at all, so it has to be held; with what others hold if it is not small. */
 		if (outq_len(&p->out) > FAIR_SHARE && !ctx_may_hold(p->ctx,
 		    outpool_used(p->ctx->outpool)))
@@ -126,7 +144,7 @@ parts_ask(struct req *p, struct command *cmd, struct slice *keys)
 				cache_prefetch_bucket(c, hash[n]);
 		}
 		if (n == 0)
-			return (true);
+			break;
 		for (unsigned i = 0; looks_up && i < n; i++)
 			cache_prefetch_item(c, hash[i]);
 		for (unsigned i = 0; i < n; i++) {
@@ -134,12 +152,12 @@ parts_ask(struct req *p, struct command *cmd, struct slice *keys)
 
 			cmd->op.key = ahead[i];
 			cmd->op.hash = hash[i];
-			if (!part_get(p, cmd))
+			if (!part_get(p, cmd, &plan))
 				return (false);
 			cmd->op.want = want;
 		}
 	}
-	return (true);
+	return (batch_ask(p, &plan));
 }
 
 /* Goes on with the keys that had to wait. */

@@ -14,7 +14,7 @@
 bool	parts_get(struct ctx *, struct replyq *, struct command *);
 /* flush_all: the servers of the namespaces that it reaches, and the local cache. */
 bool	parts_flush(struct ctx *, struct replyq *, struct command *);
-/* A part failed; the first text is told. */
+/* A part failed; the first text is told, behind one SERVER_ERROR. */
 void	parts_fail(struct req *parent, const char *text, size_t len);
 
 #endif

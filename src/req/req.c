@@ -86,6 +86,7 @@ req_get(struct ctx *ctx)
 	outq_init(&r->out, ctx->outpool, true);
 	r->done = r->filler = r->write = r->fills = false;
 	r->asking = r->failed = r->flush = r->hold = false;
+	r->weight = 1;
 	r->held = 0;
 	r->parked = 0;
 	r->parent = NULL;
@@ -157,6 +158,13 @@ req_new(struct ctx *ctx, struct replyq *q, const struct command *cmd)
 	return (r);
 }
 
+void
+req_weigh(struct req *r, unsigned n)
+{
+	r->q->nwaiting += n - r->weight;
+	r->weight = (uint16_t)n;
+}
+
 struct outq *
 replyq_out(struct ctx *ctx, struct replyq *q)
 {
@@ -169,7 +177,7 @@ replyq_out(struct ctx *ctx, struct replyq *q)
 		last = req_new(ctx, q, NULL);
 		if (last == NULL)
 			return (NULL);
-		q->nwaiting--;
+		req_weigh(last, 0);
 		last->filler = last->done = true;
 	}
 	return (&last->out);
@@ -193,8 +201,7 @@ replyq_advance(struct replyq *q)
 
 	while ((r = TAILQ_FIRST(&q->waiting)) != NULL && r->done) {
 		TAILQ_REMOVE(&q->waiting, r, next);
-		if (!r->filler)
-			q->nwaiting--;
+		q->nwaiting -= r->weight;
 		q->parked -= r->parked;
 		outq_splice(q->out, &r->out);
 		req_free(r);

@@ -29,7 +29,7 @@ TAILQ_HEAD(req_list, req);
 struct replyq {
 	struct outq	*out;		/* takes bytes whose turn it is */
 	struct req_list	 waiting;	/* the head is never done */
-	unsigned	 nwaiting;	/* reqs, fillers not counted */
+	unsigned	 nwaiting;	/* reqs by their weights, fillers not counted */
 	size_t		 held;		/* bytes of bodies that they hold */
 	size_t		 parked;	/* bytes of answers that wait for their turn; see replyq_parked() */
 	uint32_t	 window;	/* so many reqs may be under way: fewer when answers are large */
@@ -73,6 +73,7 @@ struct req {
 	bool		 failed;
 	bool		 flush;
 	uint16_t	 space;		/* index of the namespace */
+	uint16_t	 weight;	/* how much of q.nwaiting it is */
 	uint64_t	 fence;
 	uint32_t	 held;		/* bytes of its body, counted in q and ctx */
 	size_t		 parked;	/* bytes of out, counted in q */
@@ -107,6 +108,8 @@ void		 replyq_learn(struct replyq *, uint32_t n, size_t max);
 void		 replyq_abandon(struct replyq *);
 /* Where the bytes of an answer that is ready now go. NULL: out of memory. */
 struct outq	*replyq_out(struct ctx *, struct replyq *);
+/* It stands for that many in replyq.nwaiting. */
+void		 req_weigh(struct req *, unsigned n);
 /* Counts what a req's answer has become so far; out of its turn only. */
 void		 req_park(struct req *);
 /* Bytes of answers that are ready and wait behind one that is not. */

@@ -32,11 +32,6 @@
 /* Values that may be too large for a server: there add, replace ... behave unlike any ms. */
 #define OVERSIZE_MIN	(256 * 1024)
 
-#define NS_ADD(ns, field)						\
-	atomic_store_explicit(&(ns)->field,				\
-	    atomic_load_explicit(&(ns)->field, memory_order_relaxed) + 1, \
-	    memory_order_relaxed)
-
 static inline bool
 is_read(const struct op *op)
 {
@@ -204,11 +199,6 @@ answer_failed(struct req *r, const char *prefix, const char *text, size_t len)
 	struct outq *out;
 
 	if (r->parent != NULL) {
-		/* The parent writes its own SERVER_ERROR. */
-		if (*prefix == '\0' && len > 13 && memcmp(text, "SERVER_ERROR ", 13) == 0) {
-			text += 13;
-			len -= 13;
-		}
 		parts_fail(r->parent, text, len);
 		return;
 	}
@@ -415,6 +405,7 @@ through_begin(struct ctx *ctx, unsigned space, struct replyq *q,
 	r->be.nbody = 0;
 	r->be.sink = &fill_sink;
 	r->be.timeout = 0;
+	r->be.keys = NULL;
 	r->be.done = through_done;
 	r->asked_at = cache_now(ctx->cache);
 	r->cfd = ctx->cfd;

@@ -70,6 +70,41 @@ same(const struct op_result *a, const struct op_result *b)
 	    a->number == b->number && a->error.len == b->error.len);
 }
 
+/* A read of many keys: its values one behind the other, the one awaited named or not. */
+static void
+read_keys(const uint8_t *data, size_t size, uint8_t which)
+{
+	static const struct slice keys[] = { { "key", 3 }, { "k", 1 }, { "another:key", 11 } };
+	struct slice hint = which & 2 ? SLICE_NULL : keys[which % NITEMS(keys)], key, other;
+	char line[64], *buf = exact_copy(data, size), *p = buf;
+	struct upstream_expect expect;
+	struct op_result res, again;
+	size_t used, tail, oused, otail;
+	enum upstream_rc rc;
+
+	(void)upstream_put_keys(line, keys, NITEMS(keys), which & 1, &expect);
+	for (;;) {
+		size_t left = size - (size_t)(p - buf);
+
+		used = tail = 0;
+		key = hint;
+		other = SLICE_NULL;
+		rc = upstream_parse_keys(p, left, &expect, &res, &key, &used, &tail);
+		PROMISE(rc == upstream_parse_keys(p, left, &expect, &again, &other, &oused, &otail));
+		if (rc != UPSTREAM_VALUE)
+			break;
+		PROMISE(used == oused && tail == 2 && otail == 2 && slice_eq(key, other) && res.size == again.size &&
+		    res.client_flags == again.client_flags && res.cas == again.cas && res.size <= UPSTREAM_VALUE_MAX);
+		PROMISE(key.len > 0 && key.p > p && key.p + key.len < p + used && used < left + 1);
+		if (left - used < res.size + tail)
+			break;
+		(void)upstream_tail_ok(p + used + res.size, &expect);
+		p += used + res.size + tail;
+	}
+	PROMISE(rc != UPSTREAM_DONE || res.status == OP_OK || res.status == OP_ERROR);
+	free(buf);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -78,6 +113,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t used, tail, pused, ptail;
 	enum upstream_rc rc, prc;
 
+	if (size > 1 && data[0] == 0xfd) {
+		read_keys(data + 2, size - 2, data[1]);
+		return (0);
+	}
 	if (size < 1 || !ask(data[0], &expect))
 		return (0);
 	data++;

@@ -94,6 +94,40 @@ splice_moves_everything(void)
 }
 
 static void
+move_takes_the_beginning(void)
+{
+	struct outpool *op = outpool_new(1 << 20);
+	static char big[5000], out[20000];
+	struct outq a, b;
+	size_t n;
+
+	memset(big, 'x', sizeof big);
+	released = 0;
+	outq_init(&a, op, false);
+	outq_init(&b, op, true);
+	outq_append(&b, "12345", 5);
+	outq_ref(&b, "ref", 3, count_release, NULL);
+	outq_append(&b, big, sizeof big);
+	ok(outq_move(&a, &b, 2) && outq_move(&a, &b, 0) && outq_len(&a) == 2 && outq_len(&b) == 6 + sizeof big,
+	    "part of a block");
+	ok(outq_move(&a, &b, 6) && outq_len(&a) == 8, "its rest and a reference");
+	is_u(released, 0, "which is moved, not released");
+	ok(outq_move(&a, &b, sizeof big - 1), "across blocks");
+	n = gather(&a, out, sizeof out);
+	ok(n == 7 + sizeof big && memcmp(out, "12345refxxx", 11) == 0, "in order");
+	is_u(outq_len(&b), 1, "what was not moved stays");
+	outq_append(&b, "y", 1);
+	ok(outq_move(&a, &b, 2) && outq_len(&b) == 0 && b.head == NULL && b.tail == NULL, "all of it");
+	outq_append(&b, "z", 1);
+	is_u(outq_len(&b), 1, "and it is of use again");
+	outq_clear(&a);
+	outq_clear(&b);
+	is_u(released, 1, "the reference is released once");
+	is_u(outpool_used(op), 0, "and blocks");
+	outpool_free(&op);
+}
+
+static void
 write_stops_at_a_full_socket(void)
 {
 	struct outpool *op = outpool_new(1 << 20);
@@ -139,6 +173,7 @@ main(void)
 {
 	pieces_keep_their_order();
 	splice_moves_everything();
+	move_takes_the_beginning();
 	write_stops_at_a_full_socket();
 	return (done_testing());
 }

@@ -331,6 +331,83 @@ flushes(void)
 	bad("HD O42\r\n");
 }
 
+/* One reply line to "get k1 k2" where `next` is the key that most likely comes. */
+static enum upstream_rc
+parse_keys(const char *bytes, size_t len, const char *next, struct slice *key, size_t *used)
+{
+	char *buf = malloc(len > 0 ? len : 1);
+	enum upstream_rc rc;
+	size_t tail = 0;
+
+	memcpy(buf, bytes, len);
+	memset(&res, 0xa5, sizeof res);
+	*key = slice_str(next);
+	rc = upstream_parse_keys(buf, len, &expect, &res, key, used, &tail);
+	if (rc == UPSTREAM_VALUE) {
+		ok(tail == 2 && key->p >= buf && key->p + key->len <= buf + len, "the tail, the key in the buffer");
+		key->p = bytes + (key->p - buf);
+	}
+	free(buf);
+	return (rc);
+}
+
+/* The same value whether its key is the one awaited or not, and whatever follows. */
+static void
+value_of(const char *reply, const char *key, uint32_t flags, uint32_t size, uint64_t cas)
+{
+	static const char *const hints[] = { "", "k1", "k2", "k", "k11" };
+	char longer[UPSTREAM_REPLY_MAX];
+	size_t len = strlen(reply), used = 0;
+	struct slice got;
+
+	snprintf(longer, sizeof longer, "%s%s", reply, "0123456789012345678901234567890123456789");
+	for (size_t i = 0; i < NITEMS(hints); i++) {
+		for (size_t n = 0; n < len; n++)
+			if (parse_keys(reply, n, hints[i], &got, &used) != UPSTREAM_MORE)
+				ok(false, "%.*s: not whole", (int)n, reply);
+		for (size_t n = len; n <= strlen(longer); n++)
+			if (parse_keys(longer, n, hints[i], &got, &used) != UPSTREAM_VALUE || used != len ||
+			    !slice_eq_str(got, key) || res.status != OP_OK || res.client_flags != flags ||
+			    res.size != size || res.cas != cas || res.ttl != OP_TTL_UNKNOWN || res.bits != 0)
+				ok(false, "%s with %zu bytes, %s awaited", reply, n, hints[i]);
+	}
+	ok(true, "%.40s", reply);
+}
+
+static void
+many_keys(void)
+{
+	static const char *const lines[] = {
+		"VALUE k1 0\r\n", "VALUE k1 0 \r\n", "VALUE k1  0 5\r\n", "VALUE k1 0  5\r\n", "VALUE k1 0 5 \r\n", "VALUE k1 0 5 7\r\n",
+		"VALUE k1 0 5x\r\n", "VALUE k1 -1 5\r\n", "VALUE k1 0 -5\r\n", "VALUE k1 4294967296 5\r\n", "VALUE k1 0 1073741825\r\n",
+		"VALUE k1 0 9999999999\r\n", "VALUE k1 0 5\n", "VALUE k1 0 5\r\r\n", "VALUE  0 5\r\n", "VALUE\r\n", "value k1 0 5\r\n",
+		"END \r\n", "HD\r\n", "EN\r\n", "VA 5 f0 O42\r\n", "STORED\r\n", "\r\n", "0\r\n",
+	};
+	static const struct slice keys[] = { { "k1", 2 }, { "k2", 2 } };
+	struct slice key;
+	char buf[64];
+	size_t used;
+
+	(void)upstream_put_keys(buf, keys, 2, false, &expect);
+	value_of("VALUE k1 0 5\r\n", "k1", 0, 5, 0);
+	value_of("VALUE k2 4294967295 1073741824\r\n", "k2", UINT32_MAX, 1u << 30, 0);
+	value_of("VALUE k1 999999999 999999999\r\n", "k1", 999999999, 999999999, 0);
+	value_of("VALUE k 12 0\r\n", "k", 12, 0, 0);
+	for (size_t i = 0; i < NITEMS(lines); i++)
+		for (unsigned more = 0; more < 2; more++) {
+			char text[128];
+
+			snprintf(text, sizeof text, "%s%s", lines[i], more ? "hello\r\nVALUE k2 0 5\r\nhello\r\nEND\r\n" : "");
+			ok(parse_keys(text, strlen(text), "k1", &key, &used) == UPSTREAM_BAD, "no answer: %.40s", lines[i]);
+		}
+	ok(parse_keys("END\r\nEND\r\n", 10, "k1", &key, &used) == UPSTREAM_DONE && used == 5 && res.status == OP_OK, "END");
+	ok(parse_keys("SERVER_ERROR out\r\n", 18, "k1", &key, &used) == UPSTREAM_DONE && res.status == OP_ERROR, "an error");
+	(void)upstream_put_keys(buf, keys, 2, true, &expect);
+	value_of("VALUE k1 0 5 18446744073709551615\r\n", "k1", 0, 5, UINT64_MAX);
+	ok(parse_keys("VALUE k1 0 5\r\n", 14, "k1", &key, &used) == UPSTREAM_BAD, "a unique that is missing");
+	ok(upstream_tail_ok("\r\n", &expect) && !upstream_tail_ok("\n\r", &expect), "a value ends with its line");
+}
+
 int
 main(void)
 {
@@ -345,5 +422,6 @@ main(void)
 	classic_reads();
 	classic_writes();
 	flushes();
+	many_keys();
 	return (done_testing());
 }

@@ -241,6 +241,25 @@ the_longest_line_fits(void)
 	}
 }
 
+static void
+many_keys(void)
+{
+	static const struct slice keys[] = { { "a", 1 }, { K100, 100 }, { "c", 1 } };
+	char buf[102 + 3 + UPSTREAM_KEYS_ROOM], *end;
+	struct upstream_expect expect;
+
+	end = upstream_put_keys(buf, keys, 3, false, &expect);
+	ok(slice_eq_str(slice_of(buf, (size_t)(end - buf)), "get a " K100 " c\r\n"), "get of three keys");
+	ok(expect.keys && expect.verb == OP_GET && (expect.want & OPW_CAS) == 0, "and what is to come");
+	end = upstream_put_keys(buf, keys, 3, true, &expect);
+	ok(slice_eq_str(slice_of(buf, (size_t)(end - buf)), "gets a " K100 " c\r\n"), "gets of three keys");
+	ok((expect.want & OPW_CAS) != 0, "which brings the unique");
+	is_u((size_t)(end - buf), sizeof buf, "the longest line needs all the room");
+	ok(upstream_key_ok(keys[1]), "a key");
+	ok(!upstream_key_ok(slice_of("a b", 3)) && !upstream_key_ok(slice_of("12345678\n", 9)) &&
+	    !upstream_key_ok(slice_of("123\0" "567890", 10)), "what no classic line can have in a key");
+}
+
 int
 main(void)
 {
@@ -253,5 +272,6 @@ main(void)
 	flushing();
 	keys_that_are_never_sent_as_they_are();
 	the_longest_line_fits();
+	many_keys();
 	return (done_testing());
 }

@@ -1,0 +1,379 @@
+/*
+ * batch.c - many keys, one request to each server that has some of them.
+ *
+ * A request and its answer cost far more than a key does, and so does a struct req. So the keys of one read are
+ * dealt out to fragments, one for each server (and connection, see be_ops.group, and line of a length that no
+ * server minds). Each writes its values where they come, in the order in which the server was asked; when all are
+ * there they are put together in the order in which the client asked:
+ *
+ *	get a b c d	frags[0] = { a, c } .out "VALUE a..VALUE c.."	}  a b c d
+ *			frags[1] = { b, d } .out "VALUE b..VALUE d.."	}
+ *
+ * One allocation for all of it: the batch, its fragments, the keys by fragment, the bytes of the keys.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "proto/upstream.h"
+#include "req/answer.h"
+#include "req/batch.h"
+#include "req/fill.h"
+#include "req/observe.h"
+#include "req/parts.h"
+#include "req/route.h"
+#include "req/value.h"
+
+struct batch;
+
+/* What one server is asked for. */
+struct frag {
+	struct batch	*batch;
+	struct be_op	 be;
+	struct outq	 out;		/* its values, as the client gets them */
+	struct value	*value;		/* a large one that arrives */
+	unsigned	 first;		/* index in batch.keys of its first key */
+};
+
+struct batch {
+	unsigned	 magic;
+#define BATCH_MAGIC	0x62617463u
+	struct req	*r;		/* a part of the parent */
+	unsigned	 n;
+	unsigned	 nfrags;
+	unsigned	 left;		/* fragments under way */
+	struct slice	*keys;		/* n, by fragment */
+	uint32_t	*len;		/* n, by fragment: bytes of the answer; 0: not there */
+	uint16_t	*space;		/* n, by fragment */
+	uint8_t		*frag;		/* n, as the client asked: whose it is */
+	struct frag	 frags[];
+};
+
+/* A fragment being planned. */
+struct deal {
+	struct pool	*pool;
+	struct backend	*server;
+	unsigned	 group;
+	unsigned	 n;
+	size_t		 line;
+	uint64_t	 hash;		/* of any of its keys */
+};
+
+bool
+batch_takes(struct ctx *ctx, unsigned space, const struct command *cmd)
+{
+	const struct conf_ns *ns = &ctx->conf->spaces[space];
+
+	return (ns->primary != NULL && !ns->local &&
+	    cmd->op.verb == OP_GET && cmd->op.opts == OPF_CLASSIC &&
+	    (route_pool(ctx, space)->ops->caps & BE_CAP_KEYS) != 0);
+}
+
+void
+batch_add(struct batch_plan *plan, unsigned space, const struct command *cmd)
+{
+	unsigned i = plan->n++;
+
+	plan->keys[i] = cmd->op.key;
+	plan->hash[i] = cmd->op.hash;
+	plan->space[i] = (uint16_t)space;
+}
+
+static void
+batch_count(struct batch *b, unsigned i, bool found)
+{
+	struct ctx *ctx = b->r->ctx;
+	struct ns_stats *ns = &ctx->ns[b->space[i]];
+
+	NS_ADD(ns, gets);
+	METRIC_ADD(&ctx->metrics, cmd_get, 1);
+	if (found) {
+		NS_ADD(ns, hits);
+		METRIC_ADD(&ctx->metrics, get_hits, 1);
+	} else {
+		NS_ADD(ns, misses);
+		METRIC_ADD(&ctx->metrics, get_misses, 1);
+	}
+}
+
+static void
+batch_observe(struct batch *b, unsigned i, const struct op_result *res)
+{
+	struct command cmd = b->r->parent->cmd;
+
+	cmd.op.key = b->keys[i];
+	observe_get(b->r->ctx, b->r->cfd, &cmd, res->status == OP_OK, res);
+}
+
+/* be.found */
+static void
+frag_found(struct be_op *be)
+{
+	struct frag *f = CONTAINER_OF(be, struct frag, be);
+	struct batch *b = f->batch;
+	struct command *cmd = &b->r->parent->cmd;
+	unsigned i = f->first + be->at;
+	size_t before = outq_len(&f->out);
+	bool good;
+
+	CHECK_OBJ(b, BATCH_MAGIC);
+	cmd->op.key = b->keys[i];
+	/* What a classic server says is what the client shall hear. */
+	if (be->text.p != NULL)
+		good = outq_append(&f->out, be->text.p, be->text.len);
+	else if (f->value == NULL)
+		good = answer_data(&f->out, cmd, &be->res, be->data);
+	else {
+		good = answer_value(&f->out, cmd, &be->res, f->value);
+		value_unref(f->value);
+		f->value = NULL;
+	}
+	b->len[i] = (uint32_t)(outq_len(&f->out) - before);
+	if (!good)
+		req_broken(b->r);
+	batch_count(b, i, true);
+	if (UNLIKELY(observed(b->r->ctx) != 0))
+		batch_observe(b, i, &be->res);
+}
+
+/* be.sink */
+static int
+frag_iov(struct be_op *be, const struct op_result *res, uint32_t off,
+    struct iovec *iov, int max)
+{
+	struct frag *f = CONTAINER_OF(be, struct frag, be);
+	struct batch *b = f->batch;
+	size_t held = 0;
+
+	if (f->value == NULL && off == 0) {
+		for (unsigned i = 0; i < b->nfrags; i++)
+			held += outq_len(&b->frags[i].out);
+		if (fill_may_hold(b->r, held, res->size))
+			f->value = value_heap(b->r->ctx, res->size);
+	}
+	return (f->value == NULL ? 0 : value_iov(f->value, off, iov, max));
+}
+
+static const struct be_sink frag_sink = { frag_iov };
+
+/* Puts the answers together in the order of the command's keys. */
+static bool
+batch_merge(struct batch *b, struct outq *out)
+{
+	unsigned next[BATCH_MAX];
+
+	if (b->nfrags == 1) {
+		outq_splice(out, &b->frags[0].out);
+		return (true);
+	}
+	for (unsigned i = 0; i < b->nfrags; i++)
+		next[i] = b->frags[i].first;
+	for (unsigned i = 0; i < b->n; i++) {
+		struct frag *f = &b->frags[b->frag[i]];
+
+		if (!outq_move(out, &f->out, b->len[next[b->frag[i]]++]))
+			return (false);
+	}
+	return (true);
+}
+
+static void
+batch_end(struct batch *b)
+{
+	struct req *r = b->r;
+	struct outq *out = req_out(r);
+
+	if (out != NULL && !r->parent->failed && !batch_merge(b, out))
+		req_broken(r);
+	for (unsigned i = 0; i < b->nfrags; i++)
+		outq_clear(&b->frags[i].out);
+	r->parent->cmd.op.key = SLICE_NULL;	/* was one of ours */
+	b->magic = 0;
+	free(b);
+	req_done(r);
+}
+
+/* What the server did not say anything about is not there. */
+static void
+frag_misses(struct frag *f)
+{
+	static const struct op_result miss = { .status = OP_MISS };
+	struct batch *b = f->batch;
+
+	for (unsigned i = f->first; i < f->first + f->be.nkeys; i++) {
+		if (b->len[i] > 0)
+			continue;
+		batch_count(b, i, false);
+		if (UNLIKELY(observed(b->r->ctx) != 0))
+			batch_observe(b, i, &miss);
+	}
+}
+
+/* be.done */
+static void
+frag_done(struct be_op *be)
+{
+	struct frag *f = CONTAINER_OF(be, struct frag, be);
+	struct batch *b = f->batch;
+	struct ctx *ctx = b->r->ctx;
+
+	CHECK_OBJ(b, BATCH_MAGIC);
+	METRIC_SUB(&ctx->metrics, requests_inflight, 1);
+	if (f->value != NULL)
+		value_unref(f->value);
+	f->value = NULL;
+	if (be->err == ERR_NONE && be->res.status == OP_OK)
+		frag_misses(f);
+	else {
+		NS_ADD(&ctx->ns[b->space[f->first]], errors);
+		if (be->err != ERR_NONE) {
+			METRIC_ADD(&ctx->metrics, store_errors, 1);
+			parts_fail(b->r->parent, be->why, strlen(be->why));
+		} else
+			parts_fail(b->r->parent, be->res.error.p,
+			    be->res.error.len);
+	}
+	if (--b->left == 0)
+		batch_end(b);
+}
+
+/* Deals key i to a fragment; deals has room for one more. */
+static unsigned
+deal_key(struct ctx *ctx, struct deal *deals, unsigned *ndeals,
+    const struct batch_plan *plan, unsigned i)
+{
+	struct pool *pool = route_pool(ctx, plan->space[i]);
+	struct backend *server = route_pick(pool, plan->keys[i], plan->hash[i]);
+	unsigned group = pool->ops->group(server, plan->hash[i]), d;
+	size_t len = plan->keys[i].len + 1;
+
+	for (d = 0; d < *ndeals; d++)
+		if (deals[d].server == server && deals[d].group == group &&
+		    deals[d].line + len <= BE_KEYS_LINE_MAX)
+			break;
+	if (d == *ndeals) {
+		deals[d] = (struct deal){ .pool = pool, .server = server,
+		    .group = group, .hash = plan->hash[i] };
+		(*ndeals)++;
+	}
+	deals[d].n++;
+	deals[d].line += len;
+	return (d);
+}
+
+/* All memory of a batch of n keys with that many bytes. */
+static struct batch *
+batch_new(unsigned n, unsigned nfrags, size_t bytes, char **key_bytes)
+{
+	size_t head = sizeof(struct batch) + nfrags * sizeof(struct frag);
+	struct batch *b = malloc(head + n * (sizeof *b->keys + sizeof *b->len +
+	    sizeof *b->space + sizeof *b->frag) + bytes);
+	char *p;
+
+	if (b == NULL)
+		return (NULL);
+	p = (char *)b + head;
+	b->magic = BATCH_MAGIC;
+	b->n = n;
+	b->nfrags = b->left = nfrags;
+	b->keys = (struct slice *)(void *)p;
+	b->len = (uint32_t *)(void *)(b->keys + n);
+	b->space = (uint16_t *)(void *)(b->len + n);
+	b->frag = (uint8_t *)(void *)(b->space + n);
+	*key_bytes = (char *)(b->frag + n);
+	memset(b->len, 0, n * sizeof *b->len);
+	return (b);
+}
+
+static void
+frag_init(struct frag *f, struct batch *b, const struct command *cmd,
+    const struct deal *d, unsigned first)
+{
+	f->batch = b;
+	f->value = NULL;
+	f->first = first;
+	outq_init(&f->out, b->r->ctx->outpool, true);
+	f->be.op = cmd->op;
+	f->be.op.key = SLICE_NULL;
+	f->be.op.opts = 0;
+	f->be.op.hash = d->hash;
+	f->be.body = NULL;
+	f->be.nbody = 0;
+	f->be.sink = &frag_sink;
+	f->be.timeout = 0;
+	f->be.keys = b->keys + first;
+	f->be.nkeys = d->n;
+	f->be.found = frag_found;
+	f->be.done = frag_done;
+}
+
+/* Copies the keys to where their fragments have them. */
+static void
+batch_fill(struct batch *b, const struct batch_plan *plan, char *p)
+{
+	unsigned next[BATCH_MAX];
+
+	for (unsigned i = 0; i < b->nfrags; i++)
+		next[i] = b->frags[i].first;
+	for (unsigned i = 0; i < plan->n; i++) {
+		unsigned to = next[b->frag[i]]++;
+		struct slice key = plan->keys[i];
+
+		memcpy(p, key.p, key.len);
+		b->keys[to] = slice_of(p, key.len);
+		b->space[to] = plan->space[i];
+		p += key.len;
+	}
+}
+
+static void
+batch_submit(struct batch *b, const struct deal *deals)
+{
+	struct ctx *ctx = b->r->ctx;
+
+	for (unsigned i = 0; i < b->nfrags; i++) {
+		METRIC_ADD(&ctx->metrics, store_requests, 1);
+		METRIC_ADD(&ctx->metrics, requests_inflight, 1);
+		deals[i].pool->ops->submit(deals[i].server, &b->frags[i].be);
+	}
+}
+
+bool
+batch_ask(struct req *parent, struct batch_plan *plan)
+{
+	struct ctx *ctx = parent->ctx;
+	struct deal deals[BATCH_MAX];
+	uint8_t frag[BATCH_MAX];
+	unsigned ndeals = 0, n = plan->n, first = 0;
+	size_t bytes = 0;
+	struct batch *b;
+	struct req *r;
+	char *p;
+
+	plan->n = 0;
+	if (n == 0 || parent->failed)
+		return (true);
+	for (unsigned i = 0; i < n; i++) {
+		frag[i] = (uint8_t)deal_key(ctx, deals, &ndeals, plan, i);
+		bytes += plan->keys[i].len;
+	}
+	b = batch_new(n, ndeals, bytes, &p);
+	r = b == NULL ? NULL : req_new(ctx, &parent->parts, NULL);
+	if (r == NULL) {
+		free(b);
+		return (false);
+	}
+	r->parent = parent;
+	r->cfd = ctx->cfd;
+	req_weigh(r, n);
+	b->r = r;
+	memcpy(b->frag, frag, n);
+	for (unsigned i = 0; i < ndeals; first += deals[i++].n)
+		frag_init(&b->frags[i], b, &parent->cmd, &deals[i], first);
+	plan->n = n;
+	batch_fill(b, plan, p);
+	plan->n = 0;
+	batch_submit(b, deals);
+	return (true);
+}

@@ -1,0 +1,32 @@
+/*
+ * batch.h - keys of one multi-key read that are asked for together, each server once.
+ *
+ * A batch is a part of its parent (see parts.h). Loop thread only.
+ */
+#ifndef REQ_BATCH_H
+#define REQ_BATCH_H
+
+#include "req/req.h"
+
+#define BATCH_MAX	64		/* keys */
+
+/* What is to become a batch: on the caller's stack, its keys borrowed. */
+struct batch_plan {
+	unsigned	 n;
+	bool		 odd;		/* some key may not be upstream_key_ok(): the caller's note to itself */
+	struct slice	 keys[BATCH_MAX];
+	uint64_t	 hash[BATCH_MAX];
+	uint16_t	 space[BATCH_MAX];
+};
+
+/*
+ * Whether cmd's keys of this namespace may be asked for in a batch, if they are upstream_key_ok(): the store can do it,
+ * and no copy is kept here that would need the item's TTL.
+ */
+bool	batch_takes(struct ctx *, unsigned space, const struct command *);
+/* Adds cmd's key; the plan has room. */
+void	batch_add(struct batch_plan *, unsigned space, const struct command *);
+/* Asks for what is planned, if anything, and empties the plan. False: out of memory. */
+bool	batch_ask(struct req *parent, struct batch_plan *);
+
+#endif
