@@ -32,24 +32,6 @@ clock_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-bool
-bytes_reserve(struct bytes *b, size_t more)
-{
-	size_t cap = b->cap == 0 ? 4096 : b->cap;
-	char *at;
-
-	if (b->cap - b->len >= more)
-		return true;
-	while (cap - b->len < more)
-		cap *= 2;
-	at = realloc(b->at, cap);
-	if (at == NULL)
-		return false;
-	b->at = at;
-	b->cap = cap;
-	return true;
-}
-
 static int
 conn_socket(struct thread *t, struct conn *c, int flags)
 {

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bytes.h"
 #include "kvload.h"
 
 /* Per key, for --check-stale: versions start at 1, 0 is "never written". */
@@ -33,12 +34,6 @@ struct request {
 	enum op		op;
 	unsigned	nkeys;
 	uint32_t	version;	/* writes */
-};
-
-struct bytes {
-	char		*at;
-	size_t		 len;
-	size_t		 cap;
 };
 
 enum conn_state { CONN_UP, CONN_CONNECTING, CONN_DOWN, CONN_DEAD };
@@ -94,8 +89,6 @@ struct load {
 };
 
 uint64_t	clock_ns(void);
-/* Makes room for more bytes behind len; false when out of memory. */
-bool		bytes_reserve(struct bytes *, size_t more);
 
 /* Blocking; false with errno set. */
 bool		conn_open(struct thread *, struct conn *);

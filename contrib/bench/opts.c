@@ -9,17 +9,16 @@
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
-#include <netdb.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "kvload.h"
+#include "target.h"
 
 static const char usage_text[] =
 "usage: kvload [options] HOST:PORT | UNIX-SOCKET-PATH\n"
@@ -238,40 +237,13 @@ set_value(struct opts *o, int c, const char *v, unsigned *key_size)
 }
 
 static void
-set_target(struct opts *o, char *text)
+set_target(struct opts *o, const char *text)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *ai;
-	struct sockaddr_un *un = (struct sockaddr_un *)&o->addr;
-	char *colon = strrchr(text, ':'), host[256];
-	size_t len;
-	int rc;
+	const char *why = target_parse(text, &o->addr, &o->addr_len);
 
 	o->target = text;
-	if (strchr(text, '/') != NULL) {
-		if (strlen(text) >= sizeof un->sun_path)
-			fail("'%s' is too long for a unix socket", text);
-		un->sun_family = AF_UNIX;
-		memcpy(un->sun_path, text, strlen(text) + 1);
-		o->addr_len = sizeof *un;
-		return;
-	}
-	if (colon == NULL || colon == text || colon[1] == '\0')
-		fail("'%s' is neither HOST:PORT nor a path with a /", text);
-	len = (size_t)(colon - text);
-	if (text[0] == '[' && colon[-1] == ']') {
-		text++;
-		len -= 2;
-	}
-	if (len >= sizeof host)
-		fail("'%s' is too long", o->target);
-	memcpy(host, text, len);
-	host[len] = '\0';
-	rc = getaddrinfo(host, colon + 1, &hints, &ai);
-	if (rc != 0)
-		fail("'%s': %s", o->target, gai_strerror(rc));
-	memcpy(&o->addr, ai->ai_addr, ai->ai_addrlen);
-	o->addr_len = ai->ai_addrlen;
-	freeaddrinfo(ai);
+	if (why != NULL)
+		fail("'%s': %s", text, why);
 }
 
 /* A key of exactly key_size bytes, with room for the largest number. */

@@ -83,8 +83,9 @@ class Server:
 
     live = []
 
-    def __init__(self, path, core=None, backends=(), wrap=(), tmp=None):
+    def __init__(self, path, core=None, backends=(), wrap=(), tmp=None, memory=1024):
         self.path = path
+        self.memory = memory    # MiB
         self.backends = list(backends)
         self.tmp = tmp
         self.port = free_port()
@@ -110,7 +111,7 @@ class Server:
 
     def _memcached_options(self):
         return ["-p", str(self.port), "-l", "127.0.0.1", "-U", "0", "-t", "1",
-                "-m", "1024", "-c", str(self.connections)] + self._root()
+                "-m", str(self.memory), "-c", str(self.connections)] + self._root()
 
     def _memcached(self):
         if self.backends:
