@@ -139,8 +139,8 @@ put_set(struct replay *rp, const struct ask *a)
 
 	if (!bytes_reserve(b, (size_t)r->size + LINE_ROOM))
 		return out_of_memory();
-	b->len += (size_t)snprintf(b->at + b->len, LINE_ROOM, "set %.*s %" PRIu32 " %" PRIu32 " %" PRIu32 "\r\n",
-	    (int)r->name_len, a->name, gen_flags(r->key), wire_ttl(rp, r->ttl), r->size);
+	b->len += (size_t)snprintf(b->at + b->len, LINE_ROOM, "set %.*s 0 %" PRIu32 " %" PRIu32 "\r\n",
+	    (int)r->name_len, a->name, wire_ttl(rp, r->ttl), r->size);
 	gen_value(rp->gen, r->key, r->version, b->at + b->len, r->size);
 	b->len += r->size;
 	memcpy(b->at + b->len, "\r\n", 2);
@@ -251,7 +251,7 @@ take_value(struct replay *rp, struct ask *a, const struct reply *r)
 
 	a->found = true;
 	is_there(rp, a->req.key);
-	if (r->flags != gen_flags(a->req.key))
+	if (r->flags != 0)
 		wrong(rp, a, "other flags");
 	else if (gen_verify(rp->gen, a->req.key, r->data, r->len, &seen) != GEN_OK)
 		wrong(rp, a, "not its value");
