@@ -4,9 +4,9 @@ stream - seeded random streams of memcached commands for comparing two servers.
 
 Stream(seed).chunk() is the next chunk of a few dozen commands: mostly sound ones on few
 keys, so that they meet, and among them commands mutated word-wise and byte-wise. A chunk
-is for a connection of its own, and may end amid a line but not amid a value (where
-memcached forgets what it has not sent yet, if the stream ends). {casN} stands for the
-Nth CAS unique seen, as in transcripts.
+is for a connection of its own, and may end amid a short line but not amid a value (where
+memcached forgets what it has not sent yet, if the stream ends; so it does when 2048 bytes
+have no end of line). {casN} stands for the Nth CAS unique seen, as in transcripts.
 
 A line on which memcached's versions are known to differ is never sent: agreed() knows
 them, the transcripts cover them. Times are far from now, so no answer depends on when it
@@ -28,6 +28,7 @@ NUMBERS = [b"0", b"1", b"2", b"9", b"10", b"99", b"100", b"4294967295", b"184467
     b"18446744073709551614", b"007"]
 TTLS = [b"0", b"0", b"0", b"1000", b"2592000", b"-1", b"100000"]
 NEARS = [b"0", b"-1", b"20", b"5000", b"500000"]         # of R, far from every expiry
+LINE_OPEN = 500         # bytes of a line without an end; then the chunk has to end
 BYTES = [b" ", b"  ", b"\r", b"\n", b"\t", b"\x7f", b"\xff", b"A", b"z", b"-", b"0", b"9", b"q", b"\x80"]
 
 
@@ -207,7 +208,7 @@ class Stream:
 	def chunk(self, commands=40, limit=8000):
 		"""The next chunk as a list: so many commands, or fewer in so many bytes."""
 		out, frame = [], Frame()
-		while len(out) < commands and limit > 0:
+		while len(out) < commands and limit > 0 and not frame.stuck():
 			one = self.command()
 			after = frame.after(one)
 			if after:
@@ -225,6 +226,10 @@ class Frame:
 	def __init__(self, line=b"", swallow=0):
 		self.line, self.swallow = line, swallow
 
+	def stuck(self):
+		"""Whether nothing agreed upon can come of the line that is open."""
+		return b"\r" in self.line or len(self.line) >= LINE_OPEN
+
 	def after(self, data):
 		"""The frame after data; None if that completes a line on which servers differ."""
 		swallow = min(self.swallow, len(data))
@@ -234,7 +239,7 @@ class Frame:
 		while not left:
 			line, newline, rest = data.partition(b"\n")
 			if not newline:
-				return Frame(line)
+				return Frame(line) if len(line) < 2 * LINE_OPEN else None
 			if line.endswith(b"\r"):
 				line = line[:-1]
 			length = agreed(line)

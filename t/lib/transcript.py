@@ -155,7 +155,7 @@ class Uniques:
 		"""Replaces {casN} in what the client sends; one never seen becomes 1."""
 		def one(m):
 			n = int(m.group(1))
-			return b"%d" % (self.order[n - 1] if n <= len(self.order) else 1)
+			return b"%d" % (self.order[n - 1] if 0 < n <= len(self.order) else 1)
 
 		data = re.sub(rb"\{cas(\d+)\}", one, data)
 		self.chosen.update(int(n) for n in re.findall(rb" E(\d+)", data))
