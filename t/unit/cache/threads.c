@@ -45,12 +45,9 @@ self_verifies(struct cache *c, struct item *it, uint32_t key)
 	memcpy(&seed, v.iov_base, 4);
 	if (seed % KEYS != key)
 		return (false);
-	for (uint32_t off = 0, len = item_vlen(it); off < len; off += (uint32_t)v.iov_len) {
-		if (cache_value_iov(c, it, off, &v, 1) != 1)
+	for (uint32_t off = 4, len = item_vlen(it); off < len; off += (uint32_t)v.iov_len) {
+		if (cache_value_iov(c, it, off, &v, 1) != 1 || !kit_is_of(seed, off, &v))
 			return (false);
-		for (uint32_t i = off == 0 ? 4 : 0; i < v.iov_len; i++)
-			if (((unsigned char *)v.iov_base)[i] != kit_byte(seed, off + i))
-				return (false);
 	}
 	return (true);
 }
