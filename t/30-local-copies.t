@@ -312,7 +312,7 @@ def soak(seconds):
 
 
 with Memcached() as one, Memcached() as two, Kvgate(["-t", "3"],
-    conf=fleet_conf([one, two], "5s").replace("distribution", "timeout = 20s  distribution")) as kv:
+    conf=fleet_conf([one, two], "5s", timeout=20)) as kv:
 	soak(4)
 
 

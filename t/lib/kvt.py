@@ -29,7 +29,9 @@ signal's SystemExit, and the kernel kills them should this process be killed.
 
 Environment: KVGATE is the binary to test (else kvgate in $top_builddir, else at the
 top of this tree); MEMCACHED the reference (else Debian's); KVT_PATIENCE multiplies
-every deadline (valgrind, sanitizers); KVT_KEEP=1 keeps the temporary files.
+every deadline (valgrind, sanitizers); KVT_MEMORY multiplies every bound of resident
+memory (t/run sets it if kvgate was built with a sanitizer, which keeps what is freed
+and shadows the rest); KVT_KEEP=1 keeps the temporary files.
 """
 
 import atexit
@@ -47,12 +49,13 @@ import tempfile
 import time
 
 __all__ = """ok is_ like diag done_testing failures
-    tmpdir write_file free_port wait_for patience
+    tmpdir write_file free_port wait_for patience memory
     Server Kvgate Memcached Nutcracker Client
     stats deltas both_modes fleet_conf apart_cas top_srcdir kvgate_binary""".split()
 
 top_srcdir = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", ".."))
-patience = float(os.environ.get("KVT_PATIENCE", "1"))
+patience = float(os.environ.get("KVT_PATIENCE") or 1)
+memory = float(os.environ.get("KVT_MEMORY") or 1)
 
 # ---------------------------------------------------------------- TAP
 
@@ -595,12 +598,16 @@ def deltas(server, *names, what=""):
 
 # ---------------------------------------------------------------- the two modes
 
-def fleet_conf(servers, local="5s", distribution="ketama"):
-	"""A configuration with the memcacheds (Server objects) as the fleet of one flat namespace."""
+def fleet_conf(servers, local="5s", distribution="ketama", timeout=1):
+	"""
+	A configuration with the memcacheds (Server objects) as the fleet of one flat namespace.
+	timeout: seconds of patience with a server; by default what kvgate has by default.
+	"""
 	names = ", ".join('"127.0.0.1:%d 1"' % s.port for s in servers)
-	return ('store "fleet" { type = memcached  servers = { %s }  distribution = %s }\n'
+	return ('store "fleet" { type = memcached  servers = { %s }  distribution = %s\n'
+	    '  timeout = %dms  connect_timeout = %dms }\n'
 	    'namespace "default" { prefix = "" primary { store = "fleet" } local { ttl = %s } }\n' %
-	    (names, distribution, local))
+	    (names, distribution, 1000 * timeout * patience, 1000 * patience, local))
 
 
 def apart_cas(servers, gap=300000):

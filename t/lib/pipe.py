@@ -19,11 +19,6 @@ __all__ = "MiB rss grew_less counter served Pipe opaque_gets".split()
 
 MiB = 1 << 20
 
-with open(kvgate_binary(), "rb") as f:
-	_text = f.read()
-SANITIZED = b"__asan_init" in _text or b"__tsan_init" in _text
-del _text
-
 
 def status(pid, name):
 	with open("/proc/%d/status" % pid) as f:
@@ -35,8 +30,8 @@ def rss(kv):
 
 
 def grew_less(kv, before, limit, name):
-	"""A sanitizer keeps what is freed and shadows the rest: there only what has no bound at all is found."""
-	limit *= 16 if SANITIZED else 1
+	"""With a sanitizer (KVT_MEMORY) only what has no bound at all is found."""
+	limit *= memory
 	grown = rss(kv) - before
 	if not ok(grown < limit, name):
 		diag("grew by %d KiB, limit %d KiB" % (grown // 1024, limit // 1024))

@@ -10,7 +10,7 @@ import random
 
 from kvt import *
 
-COUNT = 10000
+COUNT = int(os.environ.get("KVT_KEYS") or 10000)
 
 
 def keys(seed, count=COUNT, utf8=True):
