@@ -19,9 +19,24 @@ num_put_u64(char *dst, uint64_t v)
 	char tmp[NUM_U64_MAXLEN], *p = tmp + sizeof tmp;
 	size_t n;
 
+	/* Most numbers on the wire are sizes and flags: short ones need no way back to front. */
 	if (v < 10) {
 		*dst = (char)('0' + v);
 		return (dst + 1);
+	}
+	if (v < 100) {
+		memcpy(dst, pairs + v * 2, 2);
+		return (dst + 2);
+	}
+	if (v < 1000) {
+		*dst = (char)('0' + v / 100);
+		memcpy(dst + 1, pairs + v % 100 * 2, 2);
+		return (dst + 3);
+	}
+	if (v < 10000) {
+		memcpy(dst, pairs + v / 100 * 2, 2);
+		memcpy(dst + 2, pairs + v % 100 * 2, 2);
+		return (dst + 4);
 	}
 	while (v >= 100) {
 		unsigned two = (unsigned)(v % 100) * 2;

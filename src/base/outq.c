@@ -23,24 +23,6 @@
 #define SPLICE_COPY_MAX	2048
 #define CHUNKS_KEPT	4096
 
-struct outblk {
-	struct outblk	*next_free;
-	uint32_t	 refs;
-	uint32_t	 used;
-	uint32_t	 cap;
-	bool		 large;
-	char		 data[];
-};
-
-struct outchunk {
-	struct outchunk	*next;
-	const char	*p;
-	size_t		 len;
-	struct outblk	*blk;		/* NULL: foreign bytes */
-	outq_release_f	*release;
-	void		*arg;
-};
-
 struct outpool {
 	unsigned	 magic;
 #define OUTPOOL_MAGIC	0x6f757470u
@@ -215,9 +197,7 @@ tail_with_room(struct outq *q, size_t n)
 	struct outchunk *c = q->tail;
 	struct outblk *b;
 
-	if (LIKELY(c != NULL && c->blk != NULL &&
-	    c->blk->cap - c->blk->used >= n &&
-	    c->p + c->len == c->blk->data + c->blk->used))
+	if (LIKELY(outchunk_fits(c, n)))
 		return (c);
 	c = chunk_get(q->pool);
 	if (c == NULL)
@@ -237,23 +217,13 @@ tail_with_room(struct outq *q, size_t n)
 }
 
 char *
-outq_reserve(struct outq *q, size_t n)
+outq_reserve_more(struct outq *q, size_t n)
 {
 	struct outchunk *c;
 
 	MUST(n <= OUTQ_RESERVE_MAX);
 	c = tail_with_room(q, n);
 	return (c == NULL ? NULL : c->blk->data + c->blk->used);
-}
-
-void
-outq_commit(struct outq *q, size_t n)
-{
-	struct outchunk *c = q->tail;
-
-	c->len += n;
-	c->blk->used += (uint32_t)n;
-	q->len += n;
 }
 
 bool

@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "base/check.h"
+
 struct outpool;
 struct outchunk;
 
@@ -38,9 +40,53 @@ void		 outq_init(struct outq *, struct outpool *, bool small);
 /* Drops what is queued, releasing references. */
 void		 outq_clear(struct outq *);
 
+/* What outq_reserve() and outq_commit() look at; all else about them is outq.c's. */
+struct outblk {
+	struct outblk	*next_free;
+	uint32_t	 refs;
+	uint32_t	 used;
+	uint32_t	 cap;
+	bool		 large;
+	char		 data[];
+};
+
+struct outchunk {
+	struct outchunk	*next;
+	const char	*p;
+	size_t		 len;
+	struct outblk	*blk;		/* NULL: foreign bytes */
+	outq_release_f	*release;
+	void		*arg;
+};
+
+/* Whether n more bytes fit right behind the chunk's own. */
+static inline bool
+outchunk_fits(const struct outchunk *c, size_t n)
+{
+	return (c != NULL && c->blk != NULL && c->blk->cap - c->blk->used >= n &&
+	    c->p + c->len == c->blk->data + c->blk->used);
+}
+
+/* outq_reserve() where that is not so. */
+char		*outq_reserve_more(struct outq *, size_t n);
+
 /* Room for n <= OUTQ_RESERVE_MAX contiguous bytes; commit says how many were used. NULL: out of memory. */
-char		*outq_reserve(struct outq *, size_t n);
-void		 outq_commit(struct outq *, size_t n);
+static inline char *
+outq_reserve(struct outq *q, size_t n)
+{
+	if (LIKELY(outchunk_fits(q->tail, n)))
+		return (q->tail->blk->data + q->tail->blk->used);
+	return (outq_reserve_more(q, n));
+}
+
+static inline void
+outq_commit(struct outq *q, size_t n)
+{
+	q->tail->len += n;
+	q->tail->blk->used += (uint32_t)n;
+	q->len += n;
+}
+
 /* Copies. False: out of memory; some of it may have been added, so the stream is lost. */
 bool		 outq_append(struct outq *, const void *p, size_t n);
 /* References n bytes until release(arg). False: out of memory, release was not and will not be called. */

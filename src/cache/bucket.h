@@ -175,4 +175,25 @@ index_find(const struct cache_shard *s, uint64_t hash, struct slice key)
 	return (sl);
 }
 
+/* A slot in a word: buckets are cache lines, so that the low bits of their addresses are free for the lane. */
+static inline cache_hint
+hint_of(struct slot at)
+{
+	return ((uintptr_t)at.b | at.lane);
+}
+
+/* Whether the hinted slot is the key's: then it is the only one. The lock of the hash's shard is held. */
+static inline bool
+hint_holds(const struct cache_shard *s, cache_hint hint, uint64_t hash, struct slice key, struct slot *at)
+{
+	const struct item *it;
+
+	at->b = (struct bucket *)(hint & ~(uintptr_t)(BUCKET_SLOTS - 1));
+	at->lane = (unsigned)(hint & (BUCKET_SLOTS - 1));
+	if (at->b == NULL || at->b->tag[at->lane] != tag_of(hash))
+		return (false);
+	it = item_at(s, slot_addr(*at));
+	return (item_klen(it) == key.len && same_bytes(item_key_ptr(it), key.p, key.len));
+}
+
 #endif

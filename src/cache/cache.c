@@ -44,8 +44,8 @@ cache_flush(struct cache *c, uint32_t when)
 	atomic_fetch_add_explicit(&c->gen, 1, memory_order_release);
 }
 
-struct cache_shard *
-cache_lock(struct cache *c, uint64_t hash)
+static inline struct cache_shard *
+shard_take(struct cache *c, uint64_t hash)
 {
 	struct cache_shard *s = shard_of(c, hash);
 	uint32_t gen;
@@ -60,6 +60,12 @@ cache_lock(struct cache *c, uint64_t hash)
 	s->found = NULL;
 	s->missed = 0;
 	return (s);
+}
+
+struct cache_shard *
+cache_lock(struct cache *c, uint64_t hash)
+{
+	return (shard_take(c, hash));
 }
 
 void
@@ -113,19 +119,24 @@ where(struct cache_shard *s, const struct item *it)
 }
 
 static inline void
-hit(struct cache_shard *s, struct item *it, uint32_t bits)
+hit_at(const struct cache_shard *s, struct item *it, struct slot at, uint32_t bits)
 {
-	struct slot at = where(s, it);
-	unsigned credit;
 	uint32_t state = (it->state & ~ITEM_LA_MASK) | bits | (s->now & ITEM_LA_MASK);
+	unsigned credit = slot_credit(at);
 
-	if (!CACHE_SANE(s, at.b != NULL))
-		return;
-	credit = slot_credit(at);
 	if (credit < CREDIT_TOP)
 		slot_credit_set(at, credit + 1);
 	if (it->state != state)
 		it->state = state;
+}
+
+static inline void
+hit(struct cache_shard *s, struct item *it, uint32_t bits)
+{
+	struct slot at = where(s, it);
+
+	if (CACHE_SANE(s, at.b != NULL))
+		hit_at(s, it, at, bits);
 }
 
 void
@@ -138,6 +149,31 @@ void
 cache_bump(struct cache_shard *s, struct item *it)
 {
 	hit(s, it, 0);
+}
+
+struct item *
+cache_hit_plain(struct cache *c, uint64_t hash, cache_hint hint, struct slice key, uint32_t vlen_max,
+    struct cache_shard **sp)
+{
+	struct cache_shard *s = shard_take(c, hash);
+	struct slot at;
+	struct item *it;
+	uint32_t exp;
+
+	if (!hint_holds(s, hint, hash, key, &at) && (at = index_find(s, hash, key)).b == NULL)
+		goto other;
+	it = item_at(s, slot_addr(at));
+	exp = item_exptime(it);
+	if (UNLIKELY((exp != 0 && exp <= s->now) || (it->shape & ITEM_L_CHAIN) != 0 ||
+	    (it->shape & ITEM_VLEN_MASK) > vlen_max || (it->state & (ITEM_STALE | ITEM_WON)) != 0))
+		goto other;
+	hit_at(s, it, at, ITEM_FETCHED);
+	*sp = s;
+	return (it);
+
+other:
+	cache_unlock(s);
+	return (NULL);
 }
 
 bool

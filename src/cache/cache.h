@@ -55,15 +55,23 @@ uint32_t	 cache_now(const struct cache *);
 /* The hash that all of kvgate uses for a key (XXH3-64). */
 uint64_t	 cache_hash(struct slice key);
 
-/* Brings the bucket (first) or the item that it may name (second) into the CPU's cache. */
-void		 cache_prefetch_bucket(const struct cache *, uint64_t hash);
-void		 cache_prefetch_item(const struct cache *, uint64_t hash);
+/* Where a lookup will most likely find its item. Good at any time, wrong at worst; 0: no idea. */
+typedef uintptr_t cache_hint;
+
+/* Brings what the lookups of these keys will touch into the CPU's cache: all buckets, then the items that they name. */
+void		 cache_prefetch(const struct cache *, const uint64_t *hash, cache_hint *, unsigned n);
 
 struct cache_shard *cache_lock(struct cache *, uint64_t hash);
 void		 cache_unlock(struct cache_shard *);
 
 /* Lock held. NULL: not there, expired or flushed. Valid until unlock, unless pinned. */
 struct item	*cache_find(struct cache_shard *, uint64_t hash, struct slice key);
+/*
+ * The same and cache_hit() at once, for readers who want a whole value of at most vlen_max bytes without marks (stale,
+ * won): with the lock held in *s. NULL: it is not so, nothing has changed and nothing is held.
+ */
+struct item	*cache_hit_plain(struct cache *, uint64_t hash, cache_hint, struct slice key, uint32_t vlen_max,
+		    struct cache_shard **s);
 /* Lock held, and cache_find() has just found nothing: whether that was an item that had expired. */
 bool		 cache_was_expired(const struct cache_shard *);
 /* Lock held. Counts an access for eviction, sets last access and fetched. */

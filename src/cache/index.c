@@ -257,44 +257,60 @@ ghost_add(struct cache_shard *s, uint64_t hash)
 	*w = *w << 16 | tag_of(hash);
 }
 
-void
-cache_prefetch_bucket(const struct cache *c, uint64_t hash)
+static inline void
+prefetch_buckets(const struct cache *c, uint64_t hash)
 {
 	const struct cache_shard *s = shard_of(c, hash);
-	uint32_t n = atomic_load_explicit(&s->nbuckets, memory_order_relaxed);
-	uint32_t x = (uint32_t)hash;
+	uint32_t n = index_size(s), mask = mask_of(n), x = (uint32_t)hash;
 
 	__builtin_prefetch(s, 1);
-	__builtin_prefetch(&s->index[bucket_no(x, n)], 1);
-	__builtin_prefetch(&s->index[bucket_no(x ^ spread(tag_of(hash)), n)], 1);
+	__builtin_prefetch(&s->index[bucket_cut(x, n, mask)], 1);
+	__builtin_prefetch(&s->index[bucket_cut(x ^ spread(tag_of(hash)), n, mask)], 1);
 }
 
 /* Asks for the first item of the bucket that has the tag. An address torn by a writer is only a wrong guess. */
-static inline bool
-prefetch_from(const struct cache_shard *s, const struct bucket *b, uint16_t tag)
+static inline cache_hint
+prefetch_from(const struct cache_shard *s, struct bucket *b, uint16_t tag)
 {
 	uint32_t hits = lanes_equal_racing(b->tag, tag);
 	const uint16_t *h;
 	const char *p;
+	unsigned lane;
 
 	if (hits == 0)
-		return (false);
-	h = (const uint16_t *)(const void *)b->ref[lanes_next(&hits)];
+		return (0);
+	lane = lanes_next(&hits);
+	h = (const uint16_t *)(const void *)b->ref[lane];
 	p = s->arena + (((uint64_t)__atomic_load_n(h, __ATOMIC_RELAXED) |
 	    (uint64_t)__atomic_load_n(h + 1, __ATOMIC_RELAXED) << 16 |
 	    (uint64_t)__atomic_load_n(h + 2, __ATOMIC_RELAXED) << 32) >> 4);
 	__builtin_prefetch(p, 1);
 	__builtin_prefetch(p + CACHE_LINE, 0);
-	return (true);
+	return (hint_of((struct slot){ b, lane }));
 }
 
-void
-cache_prefetch_item(const struct cache *c, uint64_t hash)
+static inline cache_hint
+prefetch_item(const struct cache *c, uint64_t hash)
 {
 	const struct cache_shard *s = shard_of(c, hash);
 	uint32_t n = index_size(s), mask = mask_of(n), x = (uint32_t)hash;
 	uint16_t tag = tag_of(hash);
+	cache_hint hint = prefetch_from(s, &s->index[bucket_cut(x, n, mask)], tag);
 
-	if (!prefetch_from(s, &s->index[bucket_cut(x, n, mask)], tag))
-		(void)prefetch_from(s, &s->index[bucket_cut(x ^ spread(tag), n, mask)], tag);
+	return (hint != 0 ? hint : prefetch_from(s, &s->index[bucket_cut(x ^ spread(tag), n, mask)], tag));
+}
+
+void
+cache_prefetch(const struct cache *c, const uint64_t *hash, cache_hint *hint, unsigned n)
+{
+	/* One alone would only wait for its bucket. */
+	if (n == 1) {
+		prefetch_buckets(c, hash[0]);
+		hint[0] = 0;
+		return;
+	}
+	for (unsigned i = 0; i < n; i++)
+		prefetch_buckets(c, hash[i]);
+	for (unsigned i = 0; i < n; i++)
+		hint[i] = prefetch_item(c, hash[i]);
 }

@@ -8,14 +8,21 @@
 #define CMD_CMD_H
 
 #include "proto/command.h"
+#include "proto/hot.h"
 #include "req/ctx.h"
 #include "req/req.h"
 
 struct job {
+	/* Parsed, or, with hot set, only op.key, op.hash (by cmd_prepare) and id are valid. */
 	struct command	 cmd;
-	struct slice	 body;		/* cmd.has_body and all of it was in the buffer; without its CRLF */
+	/* cmd.has_body and all of it was in the buffer; without its CRLF. With hot set: the line, with its end. */
+	struct slice	 body;
+	enum hot	 hot;
+	cache_hint	 hint;		/* by cmd_prepare; with hot set */
 	bool		 bad_chunk;	/* no CRLF behind it */
 };
+
+#define CMD_JOBS_MAX	64		/* prepared at once */
 
 /* Hashes keys and prefetches what their lookups will touch. */
 void		 cmd_prepare(struct ctx *, struct job *, unsigned njobs);

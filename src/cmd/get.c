@@ -48,26 +48,28 @@ static bool
 get_some(struct ctx *ctx, struct command *cmd, struct slice *keys,
     struct outq *out)
 {
+	bool plain = cmd->id == CMD_GET;
 	struct slice ahead[KEYS_AHEAD];
 	uint64_t hash[KEYS_AHEAD];
+	cache_hint hint[KEYS_AHEAD];
 	unsigned n;
 
 	while (outq_len(out) < ANSWER_AHEAD) {
 		for (n = 0; n < KEYS_AHEAD &&
-		    command_next_key(keys, &ahead[n]); n++) {
+		    command_next_key(keys, &ahead[n]); n++)
 			hash[n] = cache_hash(ahead[n]);
-			cache_prefetch_bucket(ctx->cache, hash[n]);
-		}
 		if (n == 0) {
 			*keys = SLICE_NULL;
 			return (true);
 		}
-		for (unsigned i = 0; i < n; i++)
-			cache_prefetch_item(ctx->cache, hash[i]);
+		cache_prefetch(ctx->cache, hash, hint, n);
 		for (unsigned i = 0; i < n; i++) {
-			unsigned space = keymap_find(ctx->shared->keymap,
-			    ahead[i]);
+			unsigned space;
 
+			if (plain && LIKELY(hot_value(ctx, out, ahead[i],
+			    hash[i], hint[i])))
+				continue;
+			space = keymap_find(ctx->shared->keymap, ahead[i]);
 			cmd->op.key = ahead[i];
 			cmd->op.hash = hash[i];
 			if (!local_run(ctx, &ctx->ns[space], out, cmd))

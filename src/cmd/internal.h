@@ -12,6 +12,12 @@ bool	cmd_admin(struct client *, struct command *);
 /* lru_crawler metadump|mgdump. */
 bool	cmd_dump(struct client *, bool mg);
 
+/* Answers a hit. False: nothing has happened, it is to be parsed and run in the general way. */
+bool	hot_run(struct client *, struct job *);
+void	hot_parse(struct job *);
+/* One value of a classic read; as hot_run(). */
+bool	hot_value(struct ctx *, struct outq *, struct slice key, uint64_t hash, cache_hint);
+
 /* text and CRLF in turn, unless the command is quiet. */
 bool	cmd_say(struct client *, const struct command *, const char *text);
 

@@ -18,22 +18,23 @@
 void
 cmd_prepare(struct ctx *ctx, struct job *jobs, unsigned njobs)
 {
-	struct cache *c = ctx->cache;
+	uint64_t hash[CMD_JOBS_MAX];
+	cache_hint hint[CMD_JOBS_MAX];
+	unsigned n = 0;
 
 	for (unsigned i = 0; i < njobs; i++) {
 		struct op *op = &jobs[i].cmd.op;
 
-		if (jobs[i].cmd.shape == SHAPE_WORDS)
+		if (jobs[i].hot == HOT_NONE && jobs[i].cmd.shape == SHAPE_WORDS)
 			continue;
-		op->hash = cache_hash(op->key);
-		if (ctx->looks_up)
-			cache_prefetch_bucket(c, op->hash);
+		hash[n++] = op->hash = cache_hash(op->key);
 	}
-	if (njobs < 2 || !ctx->looks_up)
+	if (n == 0 || !ctx->looks_up)
 		return;
-	for (unsigned i = 0; i < njobs; i++)
-		if (jobs[i].cmd.shape != SHAPE_WORDS)
-			cache_prefetch_item(c, jobs[i].cmd.op.hash);
+	cache_prefetch(ctx->cache, hash, hint, n);
+	while (njobs-- > 0)
+		if (jobs[njobs].hot != HOT_NONE || jobs[njobs].cmd.shape != SHAPE_WORDS)
+			jobs[njobs].hint = hint[--n];
 }
 
 bool
@@ -140,8 +141,8 @@ run_store(struct client *cl, struct job *job)
 	return (through_store(ctx, space, &cl->q, cmd, job->body));
 }
 
-void
-cmd_run(struct client *cl, struct job *job)
+static void __attribute__((noinline))
+run_parsed(struct client *cl, struct job *job)
 {
 	struct command *cmd = &job->cmd;
 	bool good;
@@ -176,6 +177,17 @@ cmd_run(struct client *cl, struct job *job)
 		cl->close = true;
 	if (UNLIKELY(!good))
 		cl->q.broken = true;
+}
+
+void
+cmd_run(struct client *cl, struct job *job)
+{
+	if (LIKELY(job->hot != HOT_NONE)) {
+		if (LIKELY(hot_run(cl, job)))
+			return;
+		hot_parse(job);
+	}
+	run_parsed(cl, job);
 }
 
 struct req *

@@ -202,9 +202,18 @@ input_parse(struct conn *c, char *buf, size_t len, unsigned max,
 		max = WORKER_JOBS;
 	while (b->n < max && off < len && !b->body) {
 		struct job *j = &jobs[b->n];
-		enum parse_rc rc = proto_parse(buf + off, len - off, &limits,
-		    &j->cmd, &used, &b->close);
+		enum parse_rc rc;
 
+		j->hot = proto_hot(buf + off, len - off, &j->cmd.op.key, &used);
+		if (LIKELY(j->hot != HOT_NONE)) {
+			j->cmd.id = CMD_GET;
+			j->body = slice_of(buf + off, used);
+			b->start[b->n++] = off;
+			off += used;
+			continue;
+		}
+		rc = proto_parse(buf + off, len - off, &limits, &j->cmd, &used,
+		    &b->close);
 		if (rc != PARSE_DONE) {
 			b->more = rc == PARSE_MORE;
 			break;
@@ -234,9 +243,13 @@ input_parse(struct conn *c, char *buf, size_t len, unsigned max,
 }
 
 static void
-input_trace(const struct conn *c, const struct command *cmd)
+input_trace(const struct conn *c, const struct job *j)
 {
-	log_debug("<%d %.*s", c->fd, (int)cmd->line.len, cmd->line.p);
+	struct slice line = j->hot != HOT_NONE ? j->body : j->cmd.line;
+
+	while (line.len > 0 && (line.p[line.len - 1] == '\n' || line.p[line.len - 1] == '\r'))
+		line.len--;
+	log_debug("<%d %.*s", c->fd, (int)line.len, line.p);
 }
 
 /* Runs a batch; returns the bytes that are done with. */
@@ -260,7 +273,7 @@ input_run(struct conn *c, struct batch *b)
 				return (b->start[i]);
 		}
 		if (UNLIKELY(log_verbosity() > 1))
-			input_trace(c, &jobs[i].cmd);
+			input_trace(c, &jobs[i]);
 		cmd_run(cl, &jobs[i]);
 		if (UNLIKELY(cl->q.broken || cl->close))
 			return (b->used);

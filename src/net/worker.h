@@ -18,7 +18,7 @@
 struct conn;
 
 #define WORKER_BUF	(64 * 1024)	/* one read from a client */
-#define WORKER_JOBS	64		/* commands prepared together */
+#define WORKER_JOBS	CMD_JOBS_MAX	/* commands prepared together */
 
 struct worker {
 	unsigned	 magic;

@@ -126,6 +126,7 @@ parts_ask(struct req *p, struct command *cmd, struct slice *keys)
 	bool looks_up = p->ctx->looks_up;
 	struct slice ahead[PARTS_AHEAD];
 	uint64_t hash[PARTS_AHEAD];
+	cache_hint hint[PARTS_AHEAD];
 	struct batch_plan plan;
 	unsigned n;
 
@@ -138,15 +139,12 @@ parts_ask(struct req *p, struct command *cmd, struct slice *keys)
 		    outpool_used(p->ctx->outpool)))
 			parts_fail(p, "too large an answer", 19);
 		for (n = 0; n < PARTS_AHEAD &&
-		    command_next_key(keys, &ahead[n]); n++) {
+		    command_next_key(keys, &ahead[n]); n++)
 			hash[n] = cache_hash(ahead[n]);
-			if (looks_up)
-				cache_prefetch_bucket(c, hash[n]);
-		}
 		if (n == 0)
 			break;
-		for (unsigned i = 0; looks_up && i < n; i++)
-			cache_prefetch_item(c, hash[i]);
+		if (looks_up)
+			cache_prefetch(c, hash, hint, n);
 		for (unsigned i = 0; i < n; i++) {
 			uint16_t want = cmd->op.want;
 

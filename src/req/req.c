@@ -119,16 +119,6 @@ req_park(struct req *r)
 	r->parked = outq_len(&r->out);
 }
 
-size_t
-replyq_parked(const struct replyq *q)
-{
-	const struct req *last = TAILQ_LAST(&q->waiting, req_list);
-
-	/* The last filler may still grow. */
-	return (q->parked + (last != NULL && last->filler ?
-	    outq_len(&last->out) - last->parked : 0));
-}
-
 struct req *
 req_new(struct ctx *ctx, struct replyq *q, const struct command *cmd)
 {

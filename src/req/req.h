@@ -112,8 +112,6 @@ struct outq	*replyq_out(struct ctx *, struct replyq *);
 void		 req_weigh(struct req *, unsigned n);
 /* Counts what a req's answer has become so far; out of its turn only. */
 void		 req_park(struct req *);
-/* Bytes of answers that are ready and wait behind one that is not. */
-size_t		 replyq_parked(const struct replyq *);
 
 /*
  * A req at the end of the queue (q may be NULL). Copies what outlives the parse buffer from cmd, if given. NULL: out
@@ -126,5 +124,18 @@ void		 req_done(struct req *);
 void		 req_broken(struct req *);
 /* Where this req's answer is best written: straight to the queue's output when it is its turn. NULL: nobody waits. */
 struct outq	*req_out(struct req *);
+
+/* Bytes of answers that are ready and wait behind one that is not. */
+static inline size_t
+replyq_parked(const struct replyq *q)
+{
+	const struct req *last;
+
+	if (TAILQ_EMPTY(&q->waiting))
+		return (0);
+	last = TAILQ_LAST(&q->waiting, req_list);
+	/* The last filler may still grow. */
+	return (q->parked + (last->filler ? outq_len(&last->out) - last->parked : 0));
+}
 
 #endif

@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include "fuzz.h"
+#include "proto/hot.h"
 #include "proto/reply.h"
 #include "t/unit/proto/describe.h"
 
@@ -98,6 +99,24 @@ answer(const struct command *cmd)
 	free(buf);
 }
 
+/* What proto_hot() knows without a parse is what the parse finds. */
+static void
+check_hot(const char *buf, size_t size, enum parse_rc rc, const struct command *cmd, size_t used)
+{
+	struct slice key;
+	size_t length;
+	enum hot hot = proto_hot(buf, size, &key, &length);
+
+	if (hot == HOT_NONE)
+		return;
+	PROMISE(rc == PARSE_DONE && length == used && slice_eq(key, cmd->op.key) && key.p == cmd->op.key.p);
+	PROMISE(cmd->id == (hot == HOT_MG ? CMD_MG : CMD_GET) && !cmd->quiet && !cmd->close && cmd->op.order == 0);
+	if (hot == HOT_MG)
+		PROMISE(cmd->op.opts == 0 && cmd->op.want == OPW_VALUE && cmd->nrflags == 0 && cmd->space.len == 0);
+	else
+		PROMISE(cmd->op.opts == OPF_CLASSIC && cmd->nkeys == 1);
+}
+
 static void
 parse(struct outcome *o, const uint8_t *data, size_t size)
 {
@@ -108,6 +127,7 @@ parse(struct outcome *o, const uint8_t *data, size_t size)
 	o->used = 0;
 	o->text.len = 0;
 	o->rc = proto_parse(buf, size, &limits, &cmd, &o->used, &o->why);
+	check_hot(buf, size, o->rc, &cmd, o->used);
 	if (o->rc == PARSE_DONE) {
 		PROMISE(o->used > 0 && o->used <= size && buf[o->used - 1] == '\n');
 		describe(&o->text, &cmd);

@@ -117,8 +117,7 @@ get(struct worker *w, uint32_t k, uint64_t r)
 		op.order = OPO_TTL;
 		op.ttl = (int32_t)(r >> 8) % 30;
 	}
-	cache_prefetch_bucket(w->c, op.hash);
-	cache_prefetch_item(w->c, op.hash);
+	cache_prefetch(w->c, (uint64_t[]){ op.hash, op.hash }, (cache_hint[2]){ 0 }, 2);
 	if ((s = verb_get(w->c, &op, &res, &it)) == NULL)
 		return;
 	w->hits++;
