@@ -199,7 +199,8 @@ hits_enough(const char *name, double gain)
 	struct tally t = replay(name, requests(), true);
 	double ours = 100.0 * (double)t.hits / (double)t.gets, lru = 100.0 * (double)t.lru_hits / (double)t.gets;
 
-	ok(requests() < REQUESTS || ours >= lru + gain, "%s: %.2f %%, LRU %.2f %%: %+.2f points, at least %+.2f", name, ours, lru, ours - lru, gain);
+	ok(requests() < REQUESTS || ours >= lru + gain, "%s: %.2f %%, LRU %.2f %%: %+.2f points, at least %+.2f", name,
+	    ours, lru, ours - lru, gain);
 	is_u(t.wrong + t.refused, 0, "%s: no value wrong or refused", name);
 }
 
