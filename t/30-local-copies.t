@@ -56,6 +56,15 @@ def outlived(server, kv, born, seconds):
 	return ended if not alive else 0, wrong
 
 
+# ---- what is born expired
+with Memcached() as srv, Kvgate(["-t", "1"], conf=fleet_conf([srv], "5s")) as kv, kv.client() as c:
+	now = int(time.time())
+	for ttl in (-1, 60 * 60 * 24 * 30 + 1, now - 100, now - 1, now):
+		is_(c.call(b"set born 0 %d 1\r\nx\r\n" % ttl), b"STORED\r\n", "a moment that is over: %d" % ttl)
+		is_(c.call(b"get born\r\nmn\r\n", b"MN\r\n"), b"END\r\nMN\r\n", "is not read")
+		is_(c.call(b"ms born 1 T%d\r\ny\r\n" % ttl), b"HD\r\n", "by ms")
+		is_(c.call(b"mg born v\r\n"), b"EN\r\n", "is not read")
+
 # ---- nothing outlives its expiry
 with Memcached() as srv, Kvgate(["-t", "2"], conf=fleet_conf([srv], "5s")) as kv, \
     srv.client() as direct, kv.client() as c, kv.client() as d:

@@ -53,7 +53,7 @@ fill_reserve_write(struct ctx *ctx, const struct conf_ns *ns,
 
 		left = end > now ? (int32_t)(end - now) : 0;
 		/* Where the server's seconds begin, a moment in time can be one second earlier. */
-		left -= ttl > OP_REALTIME_MAX;
+		left -= left > 0 && ttl > OP_REALTIME_MAX;
 	}
 	exp = fill_exptime(ctx, ns, now, left);
 	if (exp == NOT_KEPT)
