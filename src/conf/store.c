@@ -94,6 +94,36 @@ read_servers(struct conf_ctx *x, cfg_t *sec, struct conf_store *s)
 	return (true);
 }
 
+static unsigned
+weights_max(enum conf_dist dist)
+{
+	switch (dist) {
+	case DIST_KETAMA:
+		return (CONF_WEIGHTS_KETAMA);
+	case DIST_JUMP:
+	case DIST_MODULA:
+	case DIST_TWEMPROXY_MODULA:
+	case DIST_RANDOM:
+		return (CONF_WEIGHTS_BUCKETS);
+	default:
+		return (UINT32_MAX);	/* the others look at their proportions */
+	}
+}
+
+static bool
+check_weights(struct conf_ctx *x, const struct conf_store *s)
+{
+	unsigned max = weights_max(s->dist), sum = 0;
+
+	for (const struct conf_server *srv = s->servers; srv < s->servers + s->nservers; srv++) {
+		sum += srv->weight;
+		if (sum > max)
+			return (conf_fail_at(x, srv->line, "the servers' weights come to more than %u, all that \"%s\" has "
+			    "room for; smaller ones in the same proportion", max, dists[s->dist]));
+	}
+	return (true);
+}
+
 static bool
 read_placement(struct conf_ctx *x, cfg_t *sec, struct conf_store *s)
 {
@@ -103,6 +133,8 @@ read_placement(struct conf_ctx *x, cfg_t *sec, struct conf_store *s)
 	if (!file_get_word(x, sec, "distribution", dists, &dist) || !file_get_word(x, sec, "hash", hashes, &hash))
 		return (false);
 	s->dist = (enum conf_dist)dist;
+	if (!check_weights(x, s))
+		return (false);
 	if (hash >= 0 && !conf_set_str(x, &s->hash, hashes[hash]))
 		return (false);
 	if (tag == NULL)

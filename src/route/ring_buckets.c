@@ -14,7 +14,7 @@
 #include "base/check.h"
 #include "route/ring_impl.h"
 
-#define BUCKETS_MAX	(1 << 20)
+#define BUCKETS_MAX	CONF_WEIGHTS_BUCKETS
 
 struct buckets {
 	struct ring	 ring;

@@ -20,7 +20,7 @@
 #include "route/ring_impl.h"
 
 #define POINTS		256		/* a unit of weight; a share is off by 1/sqrt(POINTS), 6 % */
-#define POINTS_MAX	(1 << 22)
+#define POINTS_MAX	(CONF_WEIGHTS_KETAMA * POINTS)
 
 struct point {
 	uint32_t	 value;

@@ -74,6 +74,9 @@ refusals(void)
 		{ "store \"a\" { type = memcached servers = h servers = i }",
 		    "f:1: \"servers\" is here a second time; it is in line 1 already" },
 		{ IN("}\nstore \"a\" { "), "f:4: \"a\" is here a second time; another name than a" },
+		{ "store \"a\" { type = memcached distribution = ketama\n servers = { \"h:1 10000\",\n \"h:2 6384\",\n \"h:3 1\" } }",
+		    "f:4: the servers' weights come to more than 16384, all that \"ketama\" has room for; smaller ones in the "
+		    "same proportion" },
 		{ IN("distribution = best"), "f:3: distribution = best is unknown; ketama, jump, modula, random, "
 		    "twemproxy-ketama, twemproxy-modula, libmemcached, libmemcached-ketama, libmemcached-ketama-weighted" },
 		{ IN("hash = sha1"), "f:3: hash = sha1 is unknown; xxh3, md5, crc16, crc32, crc32a, fnv1_64, fnv1a_64, fnv1_32, "
@@ -96,6 +99,10 @@ refusals(void)
 	ctx_open(&x);
 	ok(ctx_parse(&x, IN("retry_min = 20s")) && x.conf->stores[0].retry_max == 20000000,
 	    "a retry_min above the default retry_max lifts it");
+	ctx_close(&x);
+	ctx_open(&x);
+	ok(ctx_parse(&x, "store \"a\" { type = memcached distribution = libmemcached-ketama-weighted\n"
+	    " servers = { \"h:1 65535\", \"h:2 65535\" } }"), "where proportions count weights may be large");
 	ctx_close(&x);
 }
 
