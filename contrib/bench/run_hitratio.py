@@ -77,6 +77,10 @@ def notes(ours, other, goal):
     return "; ".join(out)
 
 
+def kilo_per_second(run):
+    return f"{run['requests'] / max(run['seconds'], 0.001) / 1000:.0f}"
+
+
 def compare(stream, memory, args, replayer, tmp):
     runs = {}
     for who, path in (("kvgate", args.kvgate), ("memcached", args.memcached)):
@@ -87,7 +91,7 @@ def compare(stream, memory, args, replayer, tmp):
     line([stream, f"{ours['hit_ratio']:.4f}", f"{other['hit_ratio']:.4f}",
           f"{100 * (ours['hit_ratio'] - other['hit_ratio']):+.2f}", f"{goal:.3f}" if goal else "",
           str(ours.get("items", "")), str(other.get("items", "")),
-          f"{ours['requests'] / ours['seconds'] / 1000:.0f}", f"{other['requests'] / other['seconds'] / 1000:.0f}",
+          kilo_per_second(ours), kilo_per_second(other),
           notes(ours, other, goal)])
     return {"stream": stream, "memory": memory, "goal": goal, "runs": runs}
 
@@ -127,7 +131,7 @@ def main():
     rows = []
     with scratch() as tmp:
         for memory in args.memory:
-            print(f"\nhit ratio, read-through, -m {memory}: second half of the requests")
+            print(f"\nhit ratio, read-through, -m {memory}: second half of the requests (a trace: all)")
             line(HEAD)
             for stream in args.streams or replayer.names():
                 rows.append(compare(stream, memory, args, replayer, tmp))
