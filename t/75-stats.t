@@ -397,6 +397,21 @@ def evictions_are_counted():
 		ok(0 < int(plain["evicted_unfetched"]) <= int(plain["evictions"]), "evicted_unfetched")
 		ok(int(plain["bytes"]) <= 2 << 20, "bytes stay below the limit")
 
+		was = stats(kv, "cache")
+		is_(int(was["evicted_small"]) + int(was["evicted_main"]), int(plain["evictions"]), "stats cache: by queue")
+		is_([was["items"], was["item_bytes"], was["limit_maxbytes"]], [plain["curr_items"], plain["bytes"], plain["limit_maxbytes"]], "what stats has as well")
+		ok(float(was["bytes_per_item"]) > 1000 and 0 < float(was["index_load"]) <= 1 and int(was["used_bytes"]) <= 2 << 20,
+		    "an item has its share of all memory")
+		is_([was["ghost_hits"], was["corrupt"]], ["0", "0"], "nothing evicted has come again")
+		keys = [b"key%d" % n for n in range(4000)]
+		gone = [k for k in keys if k + b" " not in c.call(b"get %s\r\n" % k, re.compile(rb"(?:^|\n)END\r\n"))][-200:]
+		c.send(b"".join(b"set %s 0 0 1000 noreply\r\n%s\r\n" % (k, b"x" * 1000) for k in gone))
+		c.sync()
+		now = stats(kv, "cache")
+		ok(0 < int(now["ghost_hits"]) <= 200, "what was evicted lately is known (%s of 200)" % now["ghost_hits"])
+		is_(now["local_hit_ratio"], "%.3f" % (int(plain["curr_items"]) / 4000), "hits of what was asked for")
+		is_([now["hit_ratio"], now["store_hit_ratio"]], [now["local_hit_ratio"], "0.000"], "there is no other tier")
+
 
 # ---------------------------------------------------------------- words
 

@@ -37,7 +37,7 @@ struct stats_args {
 };
 typedef void	stats_f(struct stats_out *, const struct stats_args *);
 
-stats_f	stats_general, stats_settings, stats_items, stats_slabs, stats_sizes, stats_cachedump,
+stats_f	stats_general, stats_settings, stats_cache, stats_items, stats_slabs, stats_sizes, stats_cachedump,
 	stats_conns, stats_detail, stats_kvgate, stats_namespaces, stats_servers, stats_reset;
 
 #endif

@@ -73,6 +73,72 @@ stats_items(struct stats_out *o, const struct stats_args *a)
 	stats_end(o);
 }
 
+/* "STAT <name> 0.123": n of so many; without any 0.000. */
+static void
+ratio_line(struct stats_out *o, const char *name, uint64_t n, uint64_t of)
+{
+	stats_line(o, "STAT %s %.3f", name, of > 0 ? (double)n / (double)of : 0.0);
+}
+
+/* Hits of the local cache among what it was asked for, and of the stores among what was left for them. */
+static void
+tier_lines(struct stats_out *o, const struct totals *t, const struct shared *sh)
+{
+	uint64_t gets = 0, hits = 0, here = 0, asked;
+	struct ns_totals ns;
+
+	for (unsigned i = 0; i < sh->conf->nspaces; i++) {
+		totals_get_ns(sh, i, &ns);
+		gets += ns.gets;
+		hits += ns.hits;
+		here += ns.local_hits;
+	}
+	asked = t->metric[METRIC_local_hits] + t->metric[METRIC_local_misses];
+	for (unsigned i = 0; i < sh->conf->nspaces; i++)
+		if (sh->conf->spaces[i].primary == NULL) {
+			totals_get_ns(sh, i, &ns);
+			asked += ns.gets;
+		}
+	ratio_line(o, "local_hit_ratio", here, asked);
+	ratio_line(o, "store_hit_ratio", hits - here, gets - here);
+	ratio_line(o, "hit_ratio", hits, gets);
+}
+
+void
+stats_cache(struct stats_out *o, const struct stats_args *a)
+{
+	const struct shared *sh = a->cl->ctx->shared;
+	const struct cache_stats *st;
+	struct totals t;
+
+	totals_get(sh, &t);
+	st = &t.cache;
+	tier_lines(o, &t, sh);
+	stats_u64(o, "limit_maxbytes", st->mem_limit);
+	stats_u64(o, "used_bytes", st->mem_used);
+	stats_u64(o, "items", st->items);
+	stats_u64(o, "item_bytes", st->bytes);
+	stats_u64(o, "value_bytes", st->value_bytes);
+	stats_u64(o, "dead_bytes", st->dead_bytes);
+	stats_line(o, "STAT bytes_per_item %.1f", st->items > 0 ? (double)st->mem_used / (double)st->items : 0.0);
+	stats_u64(o, "slabs", st->slabs);
+	stats_u64(o, "slabs_free", st->slabs_free);
+	stats_u64(o, "slab_size", st->slab_size);
+	stats_u64(o, "index_bytes", st->index_bytes);
+	ratio_line(o, "index_load", st->items, st->index_slots);
+	stats_u64(o, "stored", st->total_items);
+	stats_u64(o, "evicted_small", st->evicted_small);
+	stats_u64(o, "evicted_main", st->evictions - st->evicted_small);
+	stats_u64(o, "expired", st->reclaimed);
+	stats_u64(o, "ghost_hits", st->ghost_hits);
+	stats_u64(o, "copied", st->moved);
+	ratio_line(o, "copied_per_stored", st->moved, st->total_items);
+	stats_u64(o, "small_percent", st->small_percent);
+	stats_str(o, "small_percent_by", st->alone ? "default" : "duel");
+	stats_u64(o, "corrupt", st->corrupt);
+	stats_end(o);
+}
+
 struct chunks {
 	uint64_t	 size, per_page, pages, total, used;
 };

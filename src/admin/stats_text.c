@@ -32,6 +32,7 @@ static const struct word {
 	{ "reset",	true,	stats_reset },
 	{ "detail",	true,	stats_detail },
 	{ "settings",	true,	stats_settings },
+	{ "cache",	false,	stats_cache },
 	{ "cachedump",	true,	stats_cachedump },
 	{ "conns",	true,	stats_conns },
 	{ "items",	false,	stats_items },

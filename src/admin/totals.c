@@ -165,6 +165,10 @@ totals_get(const struct shared *sh, struct totals *t)
 	t->cache.evicted_unfetched -= was->cache.evicted_unfetched;
 	t->cache.reclaimed -= was->cache.reclaimed;
 	t->cache.reserved_failed -= was->cache.reserved_failed;
+	t->cache.evicted_small -= was->cache.evicted_small;
+	t->cache.moved -= was->cache.moved;
+	t->cache.ghost_hits -= was->cache.ghost_hits;
+	t->cache.corrupt -= was->cache.corrupt;
 	pthread_mutex_unlock(&b->lock);
 }
 

@@ -135,6 +135,12 @@ struct cache_stats {
 	uint64_t	 items, total_items, bytes, value_bytes, dead_bytes, evictions, expired_unfetched,
 			 evicted_unfetched, reclaimed, reserved_failed, slabs, slabs_free, slab_size, index_bytes,
 			 index_slots, mem_limit, mem_used, oldest_age;
+	uint64_t	 evicted_small;	/* of evictions: by the queue of new items */
+	uint64_t	 moved;		/* items copied: for a credit, or to gather what lives */
+	uint64_t	 ghost_hits;	/* stored again soon after they were evicted */
+	uint64_t	 corrupt;	/* internal state that was not as it must be; items were lost */
+	unsigned	 small_percent;	/* of the slabs, that the small queue may have now */
+	bool		 alone;		/* too few shards to try what it should be */
 };
 void		 cache_stats(struct cache *, struct cache_stats *);
 

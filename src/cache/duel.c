@@ -28,6 +28,15 @@ duel_percent(const struct cache_shard *s)
 	return (i < DUELLISTS ? sizes[i] : atomic_load_explicit(&c->small_percent, memory_order_relaxed));
 }
 
+bool
+duel_winner(const struct cache *c, unsigned *percent)
+{
+	bool any = c->nshards >= FEWEST_SHARDS;
+
+	*percent = any ? atomic_load_explicit(&c->small_percent, memory_order_relaxed) : ALONE;
+	return (any);
+}
+
 static uint64_t
 fresh_of(struct cache_shard *s, uint64_t *evictions)
 {

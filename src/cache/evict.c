@@ -127,6 +127,7 @@ consider(struct cache_shard *s, struct item *it, uint64_t hash, struct slot at, 
 			return;
 	}
 	ghost_add(s, hash);
+	s->st.evicted_small += q == Q_SMALL;
 	item_drop(s, at, it, DROP_EVICTED);
 }
 

@@ -29,7 +29,7 @@
 #ifdef KVGATE_DEBUG
 #define CACHE_SANE(s, e)	({ MUST(e); true; })
 #else
-#define CACHE_SANE(s, e)	(LIKELY(e) ? true : ((s)->st.corrupt++, false))
+#define CACHE_SANE(s, e)	(LIKELY(e) ? true : cache_insane((s), #e))
 #endif
 
 #define BUCKET_SLOTS	8
@@ -74,7 +74,8 @@ struct slab_list {
 struct shard_stats {
 	uint64_t	 items, total_items, bytes, value_bytes, evictions, expired_unfetched, evicted_unfetched,
 			 reclaimed, reserved_failed, moved, displaced, corrupt,
-			 fresh;	/* linked under a key that had nothing */
+			 fresh,	/* linked under a key that had nothing */
+			 evicted_small, ghost_hits;
 };
 
 struct cache_shard {		/* lock: lock */
@@ -238,8 +239,13 @@ void		 cache_abandon_locked(struct cache_shard *, struct item *);
 /* duel.c */
 /* How much of the shard's slabs the small queue may have. Lock held. */
 unsigned	 duel_percent(const struct cache_shard *);
+/* What the shards that follow do; false: there are too few for a duel. */
+bool		 duel_winner(const struct cache *, unsigned *percent);
 /* Now and then, by the thread that has the clock. */
 void		 duel_judge(struct cache *);
+
+/* walk.c: counts and logs; false. */
+bool		 cache_insane(struct cache_shard *, const char *what);
 
 /* slab.c */
 void		 list_push(struct cache *, struct slab_list *, uint32_t no);

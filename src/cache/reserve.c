@@ -97,13 +97,16 @@ cache_reserve_locked(struct cache_shard *s, uint64_t hash, struct slice key, uin
 	uint32_t shape = shape_for(key.len, exptime, client_flags);
 	enum stream st;
 	struct item *it;
+	bool known;
 
 	MUST(key.len <= 255);
 	if (too_large(c, key.len, vlen, client_flags)) {
 		*why = CACHE_TOO_LARGE;
 		return (NULL);
 	}
-	st = log_stream(s, ghost_has(s, hash) ? Q_MAIN : Q_SMALL, exptime);
+	known = ghost_has(s, hash);
+	s->st.ghost_hits += known;
+	st = log_stream(s, known ? Q_MAIN : Q_SMALL, exptime);
 	it = log_alloc_here(s, st, shape, vlen);
 	if (UNLIKELY(it == NULL) && (it = reserve_slowly(s, st, shape, vlen)) == NULL) {
 		*why = CACHE_NO_MEMORY;

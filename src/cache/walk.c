@@ -1,7 +1,10 @@
 /* walk.c - all items in turn, by bucket, and the shards' counters summed. */
 #include "config.h"
 
+#include <inttypes.h>
+
 #include "cache/bucket.h"
+#include "obs/log.h"
 
 #define LANE_BITS	3
 #define BUCKET_BITS	32
@@ -33,6 +36,10 @@ stats_shard(struct cache_shard *s, struct cache_stats *st)
 	st->evicted_unfetched += s->st.evicted_unfetched;
 	st->reclaimed += s->st.reclaimed;
 	st->reserved_failed += s->st.reserved_failed;
+	st->evicted_small += s->st.evicted_small;
+	st->moved += s->st.moved;
+	st->ghost_hits += s->st.ghost_hits;
+	st->corrupt += s->st.corrupt;
 	st->slabs += atomic_load(&s->nslabs);
 	st->slabs_free += s->spare.n;
 	st->index_bytes += s->index_cap * (sizeof(struct bucket) + sizeof(uint64_t));
@@ -58,8 +65,21 @@ cache_stats(struct cache *c, struct cache_stats *st)
 	}
 	st->slabs_free += atomic_load(&c->pool.nwarm);
 	st->slabs += atomic_load(&c->pool.nwarm);
+	st->alone = !duel_winner(c, &st->small_percent);
 	st->mem_limit = atomic_load(&c->pool.limit);
 	st->mem_used = atomic_load(&c->pool.used);
+}
+
+bool
+cache_insane(struct cache_shard *s, const char *what)
+{
+	uint64_t n = ++s->st.corrupt;
+
+	/* Once is worth a line, a thousand times are not worth a thousand. */
+	if ((n & (n - 1)) == 0)
+		log_error("the cache's state is not as it must be (%s): something was dropped; %" PRIu64 " times so far",
+		    what, n);
+	return (false);
 }
 
 /* One bucket from the given lane on; false: visit() wants no more. */
