@@ -326,16 +326,11 @@ bool
 item_set_exptime(struct cache_shard *s, struct item **itp, uint32_t exptime)
 {
 	struct item *it = *itp, *to;
-	struct slab *sl = slab_of(s->c, it);
 	enum cache_err why;
 	struct slice key;
 
 	if (it->shape & ITEM_L_EXP) {
-		memcpy(it->data, &exptime, sizeof exptime);
-		if (exptime == 0)
-			sl->max_exp = UINT32_MAX;
-		else if (exptime > sl->max_exp)
-			sl->max_exp = exptime;
+		log_set_exptime(s, it, exptime);
 		return (true);
 	}
 	if (exptime == 0)

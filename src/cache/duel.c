@@ -11,7 +11,7 @@
 #include "cache/internal.h"
 
 #define FEWEST_SHARDS	8u	/* below, three shards are too many to try things on */
-#define ALONE		15u	/* percent, then */
+#define ALONE		35u	/* percent, then: what loses least when the working set moves */
 #define EVIDENCE	2000u	/* items that each must have been given */
 #define MARGIN		50u	/* a winner must be better by one in so many */
 

@@ -155,6 +155,13 @@ walk_one(struct cache_shard *s, struct slab *sl)
 	return (true);
 }
 
+/* Bytes of the slab that are in use, as far as is known without a look at its items. */
+static inline uint32_t
+living(const struct cache_shard *s, const struct slab *sl)
+{
+	return (sl->live - due_by(s->c, sl, s->now));
+}
+
 /* The slab with the fewest live bytes, or one whose items have all expired. */
 static uint32_t
 emptiest(const struct cache_shard *s)
@@ -165,11 +172,13 @@ emptiest(const struct cache_shard *s)
 	for (unsigned q = 0; q < NQUEUES; q++)
 		for (uint32_t no = s->queue[q].head; no != SLAB_NONE; no = c->slabs[no].next) {
 			const struct slab *sl = &c->slabs[no];
+			uint32_t n;
 
 			if (sl->max_exp <= s->now)
 				return (no);
-			if (sl->live < least) {
-				least = sl->live;
+			n = living(s, sl);
+			if (n < least) {
+				least = n;
 				best = no;
 			}
 		}
@@ -231,7 +240,7 @@ victim_pick(struct cache_shard *s)
 		return (false);
 	sl = &c->slabs[no];
 	s->compacting = sl->nlive != 0 && sl->max_exp > s->now && !s->merciless &&
-	    sl->live <= (c->conf.evict ? size / 2 : size - size / 16);
+	    living(s, sl) <= (c->conf.evict ? size / 4 * 3 : size - size / 16);
 	if (!s->compacting && sl->nlive != 0 && sl->max_exp > s->now) {
 		if (!c->conf.evict)
 			return (false);

@@ -53,6 +53,7 @@ enum queue { Q_SMALL, Q_MAIN, NQUEUES };
 enum stream { ST_SMALL, ST_DAY, ST_QUARTER, ST_MINUTE, ST_MAIN, NSTREAMS };
 
 #define PIN_RETIRED	(1u << 31)
+#define SLAB_DUES	13
 struct slab {			/* lock: the shard's, but pins */
 	_Atomic uint32_t pins;		/* readers and reservations, and PIN_RETIRED */
 	uint32_t	 used;		/* bytes filled */
@@ -64,7 +65,8 @@ struct slab {			/* lock: the shard's, but pins */
 	uint16_t	 shard;
 	uint8_t		 state;		/* enum slab_state */
 	uint8_t		 queue;		/* enum queue */
-	uint8_t		 pad[28];
+	uint8_t		 stream;	/* enum stream that it was filled from */
+	uint16_t	 due[SLAB_DUES];	/* how much of `live` expires within each step of its time; see due.c */
 } __attribute__((aligned(CACHE_LINE)));
 
 struct slab_list {
@@ -278,8 +280,16 @@ unsigned	 log_wants(const struct cache_shard *, enum stream, uint32_t shape, uin
 /* Of an item for that queue that expires then. */
 enum stream	 log_stream(const struct cache_shard *, enum queue, uint32_t exptime);
 void		 log_copy_value(const struct cache *, struct item *to, const struct item *from);
+/* The expiry of an item that is findable is changed in place. */
+void		 log_set_exptime(struct cache_shard *, struct item *, uint32_t exptime);
 /* Accounting of a record that became findable, or no longer is. */
 void		 log_account(struct cache_shard *, const struct item *, bool alive);
+
+/* due.c: how much of a slab has expired without anybody having noticed. Lock held. */
+void		 due_add(const struct cache *, struct slab *, uint32_t exptime, uint32_t bytes);
+void		 due_remove(const struct cache *, struct slab *, uint32_t exptime, uint32_t bytes);
+/* Bytes of `live` that are not, at least. */
+uint32_t	 due_by(const struct cache *, const struct slab *, uint32_t now);
 
 /* evict.c. Lock held. */
 /* Some work on the victim; GAINED: a slab, for spare or pool. NOTHING: there is no victim to be had. */

@@ -36,6 +36,13 @@ queue_of(enum stream st)
 	return (st == ST_MAIN ? Q_MAIN : Q_SMALL);
 }
 
+/* Slabs that a shard will have when all memory is used. */
+static inline uint64_t
+room_of_shard(const struct cache *c)
+{
+	return ((atomic_load_explicit(&c->pool.limit, memory_order_relaxed) >> c->slab_shift) / c->nshards);
+}
+
 enum stream
 log_stream(const struct cache_shard *s, enum queue q, uint32_t exptime)
 {
@@ -44,7 +51,7 @@ log_stream(const struct cache_shard *s, enum queue q, uint32_t exptime)
 	if (q == Q_MAIN)
 		return (ST_MAIN);
 	/* Few slabs are better full than sorted. */
-	if (exptime == 0 || atomic_load_explicit(&s->nslabs, memory_order_relaxed) < SORT_SLABS)
+	if (exptime == 0 || room_of_shard(s->c) < SORT_SLABS)
 		return (ST_SMALL);
 	return (ttl <= 60 ? ST_MINUTE : ttl <= 900 ? ST_QUARTER : ttl <= 86400 ? ST_DAY : ST_SMALL);
 }
@@ -68,6 +75,8 @@ open_next(struct cache_shard *s, enum stream st)
 	sl->state = SLAB_OPEN;
 	sl->queue = (uint8_t)queue_of(st);
 	sl->born = s->now;
+	sl->stream = (uint8_t)st;
+	memset(sl->due, 0, sizeof sl->due);
 	s->open[st] = no;
 	return (true);
 }
@@ -189,6 +198,18 @@ log_copy_value(const struct cache *c, struct item *to, const struct item *from)
 	}
 }
 
+static inline void
+note_expiry(const struct cache *c, struct slab *sl, uint32_t exp, uint32_t n)
+{
+	if (exp == 0) {
+		sl->max_exp = UINT32_MAX;
+		return;
+	}
+	if (exp > sl->max_exp)
+		sl->max_exp = exp;
+	due_add(c, sl, exp, n);
+}
+
 static void
 account_record(struct cache_shard *s, const struct item *rec, uint32_t exp, bool alive)
 {
@@ -198,14 +219,36 @@ account_record(struct cache_shard *s, const struct item *rec, uint32_t exp, bool
 	if (alive) {
 		sl->live += n;
 		sl->nlive++;
-		if (exp == 0)
-			sl->max_exp = UINT32_MAX;
-		else if (exp > sl->max_exp)
-			sl->max_exp = exp;
+		note_expiry(s->c, sl, exp, n);
 	} else if (CACHE_SANE(s, sl->nlive != 0 && sl->live >= n)) {
 		sl->live -= n;
 		sl->nlive--;
+		if (exp != 0)
+			due_remove(s->c, sl, exp, n);
 	}
+}
+
+static void
+retime_record(struct cache *c, const struct item *rec, uint32_t was, uint32_t exp)
+{
+	struct slab *sl = slab_of(c, rec);
+	uint32_t n = item_record_size(rec);
+
+	if (was != 0)
+		due_remove(c, sl, was, n);
+	note_expiry(c, sl, exp, n);
+}
+
+void
+log_set_exptime(struct cache_shard *s, struct item *it, uint32_t exptime)
+{
+	uint32_t was = item_exptime(it);
+
+	MUST((it->shape & ITEM_L_EXP) != 0);
+	memcpy(it->data, &exptime, sizeof exptime);
+	retime_record(s->c, it, was, exptime);
+	if ((it->shape & ITEM_L_CHAIN) != 0 && item_chain(it)->tail != 0)
+		retime_record(s->c, item_piece(s->c, item_chain(it)), was, exptime);
 }
 
 void

@@ -89,6 +89,13 @@ reserve_slowly(struct cache_shard *s, enum stream st, uint32_t shape, uint32_t v
 	return (it);
 }
 
+/* So much larger than the average that in the main queue it would take the place of several that are worth more. */
+static inline bool
+is_bulky(const struct cache_shard *s, uint32_t vlen)
+{
+	return (s->st.items * vlen > 2 * s->st.bytes);
+}
+
 struct item *
 cache_reserve_locked(struct cache_shard *s, uint64_t hash, struct slice key, uint32_t vlen, uint32_t exptime,
     uint32_t client_flags, enum cache_err *why)
@@ -106,7 +113,7 @@ cache_reserve_locked(struct cache_shard *s, uint64_t hash, struct slice key, uin
 	}
 	known = ghost_has(s, hash);
 	s->st.ghost_hits += known;
-	st = log_stream(s, known ? Q_MAIN : Q_SMALL, exptime);
+	st = log_stream(s, known && !is_bulky(s, vlen) ? Q_MAIN : Q_SMALL, exptime);
 	it = log_alloc_here(s, st, shape, vlen);
 	if (UNLIKELY(it == NULL) && (it = reserve_slowly(s, st, shape, vlen)) == NULL) {
 		*why = CACHE_NO_MEMORY;

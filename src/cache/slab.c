@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include <string.h>
 #include <sys/mman.h>
 
 #include "cache/internal.h"
@@ -202,6 +203,7 @@ slab_retire(struct cache_shard *s, uint32_t no)
 
 	sl->state = SLAB_RETIRED;
 	sl->live = sl->nlive = 0;
+	memset(sl->due, 0, sizeof sl->due);
 	atomic_fetch_add_explicit(&s->nretired, 1, memory_order_relaxed);
 	if (atomic_fetch_or_explicit(&sl->pins, PIN_RETIRED, memory_order_acq_rel) != 0)
 		return (false);
