@@ -15,7 +15,7 @@
 #define MIB		(1024u * 1024u)
 #define SLAB_MIN	(64u * 1024u)
 #define SLAB_MAX	MIB
-#define SLABS_PER_SHARD	64u
+#define SLABS_PER_SHARD	256u
 #define SHARD_MIN	(4u * MIB)
 #define MEM_MIN		MIB
 #define SHARDS_MAX	256u
