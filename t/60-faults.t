@@ -11,7 +11,7 @@ import threading
 from kvt import *
 from faulty import Faulty
 
-TIMEOUT_MS = int(600 * patience)   # a healthy server on a busy machine needs some
+TIMEOUT_MS = int(max(1500, 600 * patience))     # a healthy server on a busy machine needs some
 CLIENTS, KEYS, BATCH = 4, 60, 12
 
 CONF = """store "fleet" { type = memcached  servers = { %s }  distribution = ketama
