@@ -35,10 +35,11 @@ static bool
 check_memory(struct conf_ctx *x)
 {
 	const struct conf *c = x->conf;
+	const size_t mib = 1024 * 1024;
 
 	if (c->item_max > c->memory / 2)
-		return (conf_fail_opt(x, opt_find('I'), "items of %zu bytes are more than half of the memory, %zu; a "
-		    "smaller -I or a larger -m", c->item_max, c->memory));
+		return (conf_fail_opt(x, opt_find('I'), "items of %zu bytes are more than half of the memory, %zu; at most "
+		    "-I %zu, or at least -m %zu", c->item_max, c->memory, c->memory / 2, (c->item_max * 2 + mib - 1) / mib));
 	return (true);
 }
 

@@ -107,9 +107,9 @@ errors(void)
 		const char	*options, *text, *err;
 	} rows[] = {
 		{ "-u root -I 40m", "", "kvgate: option -I: items of 41943040 bytes are more than half of the memory, 67108864; "
-		    "a smaller -I or a larger -m\n" },
+		    "at most -I 33554432, or at least -m 80\n" },
 		{ "-u root -m 1", "", "kvgate: option -I: items of 1048576 bytes are more than half of the memory, 1048576; "
-		    "a smaller -I or a larger -m\n" },
+		    "at most -I 524288, or at least -m 2\n" },
 		{ "-u root -f 1.2 -t 0", "", "kvgate: option -t: \"0\" is out of bounds; 1 to 1024\n" },
 		{ "-u root --check /nowhere/x", NULL,
 		    "kvgate: /nowhere/x:1: cannot be read: No such file or directory; a readable file\n" },
