@@ -84,7 +84,7 @@ ratio_line(struct stats_out *o, const char *name, uint64_t n, uint64_t of)
 static void
 tier_lines(struct stats_out *o, const struct totals *t, const struct shared *sh)
 {
-	uint64_t gets = 0, hits = 0, here = 0, asked;
+	uint64_t gets = 0, hits = 0, here = 0, asked = t->metric[METRIC_local_hits] + t->metric[METRIC_local_misses];
 	struct ns_totals ns;
 
 	for (unsigned i = 0; i < sh->conf->nspaces; i++) {
@@ -92,13 +92,9 @@ tier_lines(struct stats_out *o, const struct totals *t, const struct shared *sh)
 		gets += ns.gets;
 		hits += ns.hits;
 		here += ns.local_hits;
-	}
-	asked = t->metric[METRIC_local_hits] + t->metric[METRIC_local_misses];
-	for (unsigned i = 0; i < sh->conf->nspaces; i++)
-		if (sh->conf->spaces[i].primary == NULL) {
-			totals_get_ns(sh, i, &ns);
+		if (sh->conf->spaces[i].primary == NULL)
 			asked += ns.gets;
-		}
+	}
 	ratio_line(o, "local_hit_ratio", here, asked);
 	ratio_line(o, "store_hit_ratio", hits - here, gets - here);
 	ratio_line(o, "hit_ratio", hits, gets);

@@ -9,7 +9,6 @@
 
 #include "cache/bucket.h"
 
-/* What goes to the pool is anybody's: who gave more than others, or took less, would slowly starve. */
 static uint64_t
 slabs_of_all(const struct pool *p)
 {
@@ -17,6 +16,7 @@ slabs_of_all(const struct pool *p)
 	    atomic_load_explicit(&p->nwarm, memory_order_relaxed));
 }
 
+/* What goes to the pool is anybody's: who gave more than others, or took less, would slowly starve. */
 bool
 share_exceeded(const struct cache_shard *s)
 {

@@ -11,6 +11,7 @@
 #include "base/num.h"
 #include "cache/cache.h"
 #include "cmd/internal.h"
+#include "proto/reply.h"
 #include "req/observe.h"
 #include "req/value.h"
 
@@ -74,15 +75,9 @@ hot_answer(struct ctx *ctx, struct outq *out, struct slice key, uint64_t hash,
 		return (false);
 	}
 	if (hot == HOT_MG)
-		e = PUT(p, "VA ");
-	else {
-		e = PUT(p, "VALUE ");
-		e = put(e, key.p, key.len);
-		*e++ = ' ';
-		e = num_put_u64(e, item_client_flags(it));
-		*e++ = ' ';
-	}
-	e = num_put_u64(e, len);
+		e = num_put_u64(PUT(p, "VA "), len);
+	else
+		e = reply_value_head(p, key, item_client_flags(it), len);
 	e = PUT(e, "\r\n");
 	e = put(e, item_value(it), len);
 	cache_unlock(s);

@@ -51,12 +51,7 @@ reply_bad_line(char *dst, const struct command *cmd)
 char *
 reply_value_line(char *dst, struct slice key, const struct op_result *res, bool with_cas)
 {
-	dst = PUT(dst, "VALUE ");
-	dst = put_slice(dst, key);
-	*dst++ = ' ';
-	dst = num_put_u64(dst, res->client_flags);
-	*dst++ = ' ';
-	dst = num_put_u64(dst, res->size);
+	dst = reply_value_head(dst, key, res->client_flags, res->size);
 	if (with_cas) {
 		*dst++ = ' ';
 		dst = num_put_u64(dst, res->cas);

@@ -7,10 +7,26 @@
 #ifndef PROTO_REPLY_H
 #define PROTO_REPLY_H
 
+#include <string.h>
+
+#include "base/num.h"
 #include "proto/command.h"
 
 /* Longest line: ME or VALUE with the longest key in base64, all return flags, opaque, numbers. */
 #define REPLY_LINE_MAX	1024
+
+/* "VALUE <key> <flags> <size>", how every value of a classic read begins. */
+static inline char *
+reply_value_head(char *dst, struct slice key, uint32_t flags, uint32_t size)
+{
+	memcpy(dst, "VALUE ", 6);
+	memcpy(dst + 6, key.p, key.len);
+	dst += 6 + key.len;
+	*dst++ = ' ';
+	dst = num_put_u64(dst, flags);
+	*dst++ = ' ';
+	return (num_put_u64(dst, size));
+}
 
 /* "VALUE <key> <flags> <size>[ <cas>]\r\n" */
 char	*reply_value_line(char *dst, struct slice key, const struct op_result *, bool with_cas);

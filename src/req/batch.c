@@ -60,12 +60,21 @@ struct deal {
 	uint64_t	 hash;		/* of any of its keys */
 };
 
+void
+batch_begin(struct batch_plan *plan, struct slice keys)
+{
+	plan->n = 0;
+	/* All that upstream_key_ok() minds and the parser lets pass: one look for all keys. */
+	plan->plain = memchr(keys.p, '\0', keys.len) == NULL;
+}
+
 bool
-batch_takes(struct ctx *ctx, unsigned space, const struct command *cmd)
+batch_takes(struct ctx *ctx, const struct batch_plan *plan, unsigned space,
+    const struct command *cmd)
 {
 	const struct conf_ns *ns = &ctx->conf->spaces[space];
 
-	return (ns->primary != NULL && !ns->local &&
+	return (plan->plain && ns->primary != NULL && !ns->local &&
 	    cmd->op.verb == OP_GET && cmd->op.opts == OPF_CLASSIC &&
 	    (route_pool(ctx, space)->ops->caps & BE_CAP_KEYS) != 0);
 }
@@ -97,13 +106,37 @@ batch_count(struct batch *b, unsigned i, bool found)
 	}
 }
 
-static void
-batch_observe(struct batch *b, unsigned i, const struct op_result *res)
+/* What the client would have asked for key i alone. */
+static struct command
+command_of(const struct batch *b, unsigned i)
 {
 	struct command cmd = b->r->parent->cmd;
 
 	cmd.op.key = b->keys[i];
+	return (cmd);
+}
+
+static void
+batch_observe(struct batch *b, unsigned i, const struct op_result *res)
+{
+	struct command cmd = command_of(b, i);
+
 	observe_get(b->r->ctx, b->r->cfd, &cmd, res->status == OP_OK, res);
+}
+
+/* Writes a value that did not come as the client gets it. */
+static bool
+frag_answer(struct frag *f, unsigned i)
+{
+	struct command cmd = command_of(f->batch, i);
+	bool good;
+
+	if (f->value == NULL)
+		return (answer_data(&f->out, &cmd, &f->be.res, f->be.data));
+	good = answer_value(&f->out, &cmd, &f->be.res, f->value);
+	value_unref(f->value);
+	f->value = NULL;
+	return (good);
 }
 
 /* be.found */
@@ -112,23 +145,16 @@ frag_found(struct be_op *be)
 {
 	struct frag *f = CONTAINER_OF(be, struct frag, be);
 	struct batch *b = f->batch;
-	struct command *cmd = &b->r->parent->cmd;
 	unsigned i = f->first + be->at;
 	size_t before = outq_len(&f->out);
 	bool good;
 
 	CHECK_OBJ(b, BATCH_MAGIC);
-	cmd->op.key = b->keys[i];
 	/* What a classic server says is what the client shall hear. */
 	if (be->text.p != NULL)
 		good = outq_append(&f->out, be->text.p, be->text.len);
-	else if (f->value == NULL)
-		good = answer_data(&f->out, cmd, &be->res, be->data);
-	else {
-		good = answer_value(&f->out, cmd, &be->res, f->value);
-		value_unref(f->value);
-		f->value = NULL;
-	}
+	else
+		good = frag_answer(f, i);
 	b->len[i] = (uint32_t)(outq_len(&f->out) - before);
 	if (!good)
 		req_broken(b->r);
@@ -188,7 +214,6 @@ batch_end(struct batch *b)
 		req_broken(r);
 	for (unsigned i = 0; i < b->nfrags; i++)
 		outq_clear(&b->frags[i].out);
-	r->parent->cmd.op.key = SLICE_NULL;	/* was one of ours */
 	b->magic = 0;
 	free(b);
 	req_done(r);
@@ -316,7 +341,7 @@ batch_fill(struct batch *b, const struct batch_plan *plan, char *p)
 
 	for (unsigned i = 0; i < b->nfrags; i++)
 		next[i] = b->frags[i].first;
-	for (unsigned i = 0; i < plan->n; i++) {
+	for (unsigned i = 0; i < b->n; i++) {
 		unsigned to = next[b->frag[i]]++;
 		struct slice key = plan->keys[i];
 
@@ -371,9 +396,7 @@ batch_ask(struct req *parent, struct batch_plan *plan)
 	memcpy(b->frag, frag, n);
 	for (unsigned i = 0; i < ndeals; first += deals[i++].n)
 		frag_init(&b->frags[i], b, &parent->cmd, &deals[i], first);
-	plan->n = n;
 	batch_fill(b, plan, p);
-	plan->n = 0;
 	batch_submit(b, deals);
 	return (true);
 }

@@ -13,17 +13,19 @@
 /* What is to become a batch: on the caller's stack, its keys borrowed. */
 struct batch_plan {
 	unsigned	 n;
-	bool		 odd;		/* some key may not be upstream_key_ok(): the caller's note to itself */
+	bool		 plain;		/* no key of the command has a byte that a request line cannot have */
 	struct slice	 keys[BATCH_MAX];
 	uint64_t	 hash[BATCH_MAX];
 	uint16_t	 space[BATCH_MAX];
 };
 
+/* Nothing is planned yet of the command whose keys, all or the rest of them, these are. */
+void	batch_begin(struct batch_plan *, struct slice keys);
 /*
- * Whether cmd's keys of this namespace may be asked for in a batch, if they are upstream_key_ok(): the store can do it,
- * and no copy is kept here that would need the item's TTL.
+ * Whether cmd's key (op.key) may be asked for in a batch: the store can do it, and no copy is kept here that would need
+ * the item's TTL.
  */
-bool	batch_takes(struct ctx *, unsigned space, const struct command *);
+bool	batch_takes(struct ctx *, const struct batch_plan *, unsigned space, const struct command *);
 /* Adds cmd's key; the plan has room. */
 void	batch_add(struct batch_plan *, unsigned space, const struct command *);
 /* Asks for what is planned, if anything, and empties the plan. False: out of memory. */

@@ -100,7 +100,7 @@ part_get(struct req *p, struct command *cmd, struct batch_plan *plan)
 	unsigned space = keymap_find(ctx->shared->keymap, cmd->op.key);
 	struct outq *out;
 
-	if (!plan->odd && batch_takes(ctx, space, cmd)) {
+	if (batch_takes(ctx, plan, space, cmd)) {
 		if (plan->n == BATCH_MAX && !batch_ask(p, plan))
 			return (false);
 		batch_add(plan, space, cmd);
@@ -130,9 +130,7 @@ parts_ask(struct req *p, struct command *cmd, struct slice *keys)
 	struct batch_plan plan;
 	unsigned n;
 
-	plan.n = 0;
-	/* No other byte that a classic key cannot have upstream gets past the parser. */
-	plan.odd = memchr(keys->p, '\0', keys->len) != NULL;
+	batch_begin(&plan, *keys);
 	while (p->parts.nwaiting + plan.n < PARTS_MAX && !p->failed) {
 		/* It leaves whole or not at all, so it has to be held; with what others hold if it is not small. */
 		if (outq_len(&p->out) > FAIR_SHARE && !ctx_may_hold(p->ctx,
