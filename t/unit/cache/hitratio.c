@@ -224,7 +224,7 @@ main(void)
 	hits_enough("ttl", -0.2);
 	/* LRU is best where nothing comes back, and frees at once what is overwritten. Guards against more. */
 	hits_enough("drift-fast", -7.5);
-	hits_enough("overwrite", -2.5);
+	hits_enough("overwrite", -1.0);
 	the_same_every_time();
 	return (done_testing());
 }
