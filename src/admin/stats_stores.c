@@ -83,6 +83,7 @@ static const char *const state_names[] = {
 	[BE_CONNECTING] = "connecting",
 	[BE_UP] = "up",
 	[BE_DOWN] = "down",
+	[BE_TRIAL] = "trial",
 };
 
 static const char *const error_names[ERR_COUNT] = {

@@ -41,6 +41,17 @@ struct be_op {
 	int		 nbody;
 	const struct be_sink *sink;	/* OP_GET with OPW_VALUE */
 	uint64_t	 timeout;	/* microseconds; 0: the store's own */
+	uint8_t		 format;	/* enum conf_format: how the value lies in the store */
+	/*
+	 * Which of the be_ops.ways() the op takes: 0 the usual one, else another replica's or another connection. Reads
+	 * (and idempotent writes) only: nothing holds it in order with the key's other ops.
+	 */
+	uint8_t		 way;
+	/* FORMAT_ITEM, what writes: microseconds, unlike any other's; the new CAS unique where op does not name one. */
+	uint64_t	 version;
+	uint32_t	 keep_dead;	/* FORMAT_ITEM, OP_DELETE: milliseconds that the mark of a delete stays; 0: none is left */
+	/* OP_FLUSH: whether this key goes; NULL: all do. */
+	bool		(*flushes)(const struct be_op *, struct slice key);
 	/*
 	 * BE_CAP_KEYS: an OP_GET of many keys, classic and without options; op.key says nothing, op.hash is that of one
 	 * of them. They stay valid until done(). NULL: of op.key alone.
@@ -87,8 +98,12 @@ struct be_op {
 #define BE_CAP_BATCH	(1u << 4)	/* atomic batches */
 #define BE_CAP_NOTIFY	(1u << 5)
 #define BE_CAP_KEYS	(1u << 6)	/* reads of many keys in one op */
+#define BE_CAP_RAW	(1u << 7)	/* FORMAT_RAW */
+#define BE_CAP_ITEM	(1u << 8)	/* FORMAT_ITEM */
+#define BE_CAP_CAS	(1u << 9)	/* FORMAT_RAW has CAS uniques, client flags, stale marks */
+#define BE_CAP_WHOLE	(1u << 10)	/* one backend for the whole store: it finds its servers itself */
 
-enum be_state { BE_CONNECTING, BE_UP, BE_DOWN };
+enum be_state { BE_CONNECTING, BE_UP, BE_DOWN, BE_TRIAL /* answers, and has one request to show that it works */ };
 
 /* Counters of one backend; written by its loop only, read by any thread (see obs/metric.h for how). */
 struct be_stats {
@@ -106,8 +121,8 @@ struct be_ops {
 	const char	*name;		/* `type` in the configuration */
 	unsigned	 caps;		/* BE_CAP_* */
 	/*
-	 * One per server and loop; connects in the background. NULL with *why set: refuse to start. Keeps the
-	 * conf pointers: they outlive it.
+	 * One per server and loop; BE_CAP_WHOLE: one per loop, with server NULL. Connects in the background. NULL
+	 * with *why set: refuse to start. Keeps the conf pointers: they outlive it.
 	 */
 	struct backend	*(*open)(struct loop *, const struct conf_store *, const struct conf_server *,
 			    const char **why);
@@ -119,7 +134,13 @@ struct be_ops {
 	unsigned	 (*group)(const struct backend *, uint64_t hash);
 	/* A hint: done() still comes, with ERR_CANCELLED or the result. */
 	void		 (*cancel)(struct backend *, struct be_op *);
+	/* Whether an op submitted now goes out: false, it ends with ERR_DOWN. */
 	bool		 (*healthy)(const struct backend *);
+	/* How many ways there are to what this op is about, be_op.way being below; NULL: one. */
+	unsigned	 (*ways)(const struct backend *, const struct be_op *);
+	/* BE_CAP_WHOLE: calls f for each server that it knows now. Loop thread only. */
+	void		 (*each)(struct backend *, void (*f)(void *arg, const char *name, const struct be_stats *),
+			    void *arg);
 	/* Lives as long as the backend. */
 	struct be_stats	*(*stats)(struct backend *);
 	/* "host:port", for people. */

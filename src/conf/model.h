@@ -25,6 +25,27 @@ enum conf_dist { DIST_KETAMA, DIST_JUMP, DIST_MODULA, DIST_RANDOM, DIST_TWEMPROX
 #define CONF_WEIGHTS_KETAMA	16384u
 #define CONF_WEIGHTS_BUCKETS	(1u << 20)	/* jump, modula, random */
 
+enum conf_type { STORE_MEMCACHED, STORE_REDIS, STORE_REDIS_CLUSTER };
+
+/* How a namespace's values lie in its store: as any client would put them, or in an envelope (proto/envelope.h). */
+enum conf_format { FORMAT_RAW, FORMAT_ITEM };
+
+/* Which of a key's replicas is read: the first healthy one of the ring's order, or each in its turn. */
+enum conf_read_from { READ_FIRST, READ_ANY };
+
+/* What becomes of the keys of a server that is down; of a request that has failed. */
+enum conf_on_down { ON_DOWN_ERROR, ON_DOWN_MISS, ON_DOWN_FAILOVER };
+enum conf_on_error { ON_ERROR_ERROR, ON_ERROR_MISS, ON_ERROR_STALE };
+
+/* When a read is sent a second time: never, at a time after the first, at the 95th percentile of late. */
+enum conf_hedge { HEDGE_OFF, HEDGE_AFTER, HEDGE_AUTO };
+
+/* Microseconds; 0: none. */
+struct conf_slo {
+	uint64_t	 target;	/* where hedging begins */
+	uint64_t	 max;		/* where the request ends */
+};
+
 struct conf_server {
 	char		*name;		/* "host:port", "[v6]:port" or "/path" */
 	char		*host;
@@ -32,13 +53,15 @@ struct conf_server {
 	char		*path;		/* unix socket */
 	unsigned	 weight;	/* >= 1 */
 	char		*alias;		/* NULL: none; twemproxy's distributions hash it instead of the name */
+	char		*zone;		/* NULL: none; replicas of a key go to different ones where they can */
 	const char	*file;		/* where it was written */
 	int		 line;
 };
 
 struct conf_store {
 	char		*name;
-	char		*type;		/* "memcached" */
+	char		*type;		/* "memcached", "redis" ... */
+	enum conf_type	 kind;		/* the same */
 	struct conf_server *servers;
 	unsigned	 nservers;
 	enum conf_dist	 dist;
@@ -49,7 +72,19 @@ struct conf_store {
 	uint64_t	 timeout;	/* of one response */
 	uint64_t	 retry_min, retry_max;	/* back-off between connection attempts, jittered */
 	unsigned	 max_inflight;	/* per connection */
-	int		 protocol;	/* 0 ask the server, 1 classic, 2 meta */
+	int		 protocol;	/* memcached: 0 ask the server, 1 classic, 2 meta */
+	char		*user;		/* redis: AUTH; NULL: the default user */
+	char		*password;	/* NULL: no AUTH */
+	unsigned	 database;	/* redis: SELECT */
+	uint64_t	 map_refresh;	/* redis-cluster: the slot map is asked for this often, beside when told */
+	unsigned	 replicas;	/* servers that have each key; >= 1 */
+	unsigned	 write_quorum;	/* of them have a write when it is acknowledged; 1..replicas */
+	enum conf_read_from read_from;
+	unsigned	 failures;	/* requests that fail in a row until a server is down; >= 1 */
+	enum conf_on_down on_down;
+	uint64_t	 failover_ttl;	/* most that a key written to a stand-in lives; 0: as long as it says */
+	const struct conf_store *failover_store;	/* the stand-ins; NULL: the next servers of the ring */
+	bool		 flush_on_return;	/* memcached: flush_all before a server that was down is used again */
 	const char	*file;
 	int		 line;
 };
@@ -62,6 +97,18 @@ struct conf_ns {
 	uint64_t	 local_ttl;	/* microseconds a local copy may live; 0: no local copies, or no primary */
 	bool		 local;		/* false: local { ttl = 0 }; without primary true: the cache is the store */
 	bool		 flush;		/* flush_all reaches it; the default namespace always */
+	enum conf_format format;
+	struct conf_slo	 slo_read, slo_write;
+	enum conf_hedge	 hedge;
+	uint64_t	 hedge_after;	/* HEDGE_AFTER; microseconds */
+	unsigned	 hedge_budget;	/* extra reads per 1000 */
+	enum conf_on_error on_error;	/* of reads; writes that fail always say so */
+	uint64_t	 stale_for;	/* ON_ERROR_STALE: how long after its end a local copy may still answer */
+	bool		 coalesce;	/* misses on one key at one time are one read of the store */
+	uint64_t	 refresh_ahead;	/* copies that are asked for in this time before their end are read again; 0: none */
+	uint64_t	 negative_ttl;	/* how long it is remembered that a key is not there; 0: not */
+	unsigned	 ttl_jitter;	/* percent by which a copy's life is cut at random, at most */
+	uint64_t	 delete_ttl, delete_jitter;	/* FORMAT_ITEM: how long the mark of a delete stays, +- */
 	const char	*file;
 	int		 line;
 };
