@@ -18,7 +18,8 @@ A test is a Python program whose name ends in .t; prove runs it.
 
 TAP         ok is_ like diag done_testing (which prints the plan and exits)
 servers     Kvgate Memcached Nutcracker, both with the base class Server; both_modes()
-            yields kvgate as a pure cache and then in front of two memcacheds
+            yields kvgate as a pure cache and then in front of two memcacheds;
+            Redis and RedisCluster are redises.py's
 clients     Client (raw bytes), stats(), deltas()
 waiting     wait_for(condition): polls until a deadline. Nothing here sleeps to
             synchronise, and no deadline is an assertion about speed.
