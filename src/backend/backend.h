@@ -49,7 +49,7 @@ struct be_op {
 	uint8_t		 way;
 	/* FORMAT_ITEM, what writes: microseconds, unlike any other's; the new CAS unique where op does not name one. */
 	uint64_t	 version;
-	uint32_t	 keep_dead;	/* FORMAT_ITEM, OP_DELETE: milliseconds that the mark of a delete stays; 0: none is left */
+	uint32_t	 keep_dead;	/* FORMAT_ITEM, OP_DELETE: milliseconds that its mark stays; 0: none is left */
 	/* OP_FLUSH: whether this key goes; NULL: all do. */
 	bool		(*flushes)(const struct be_op *, struct slice key);
 	/*

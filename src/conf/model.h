@@ -105,7 +105,7 @@ struct conf_ns {
 	enum conf_on_error on_error;	/* of reads; writes that fail always say so */
 	uint64_t	 stale_for;	/* ON_ERROR_STALE: how long after its end a local copy may still answer */
 	bool		 coalesce;	/* misses on one key at one time are one read of the store */
-	uint64_t	 refresh_ahead;	/* copies that are asked for in this time before their end are read again; 0: none */
+	uint64_t	 refresh_ahead;	/* copies asked for in this time before their end are read again; 0: none */
 	uint64_t	 negative_ttl;	/* how long it is remembered that a key is not there; 0: not */
 	unsigned	 ttl_jitter;	/* percent by which a copy's life is cut at random, at most */
 	uint64_t	 delete_ttl, delete_jitter;	/* FORMAT_ITEM: how long the mark of a delete stays, +- */
