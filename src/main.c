@@ -30,11 +30,12 @@
 #define TICK_USEC	(100 * 1000)	/* how late the cache's second may be */
 
 struct program {
-	struct conf	*conf;
+	struct conf	*conf;		/* as at the start: what cannot change while running */
+	struct snapshot	*first;		/* has it */
+	struct snapshot	*snap;		/* the latest */
 	struct loop	*loop;
 	struct listeners *listeners;
 	struct shared	 shared;
-	struct keymap	*keymap;
 	struct worker	**workers;
 	struct timer	 tick;
 	struct timespec	 zero;		/* monotonic time at which the cache's clock was 0 */
@@ -138,7 +139,7 @@ program_open_workers(struct program *p)
 		return (refuse("out of memory"));
 	p->shared.nworkers = n;
 	for (unsigned i = 0; i < n; i++) {
-		p->workers[i] = worker_new(&p->shared, i, &why);
+		p->workers[i] = worker_new(&p->shared, p->snap, i, &why);
 		if (p->workers[i] == NULL)
 			return (refuse(why));
 		p->shared.workers[i] = p->workers[i]->ctx;
@@ -174,7 +175,7 @@ program_open(struct program *p)
 	const struct conf *conf = p->conf;
 	char why[512];
 
-	p->shared.conf = conf;
+	pthread_mutex_init(&p->shared.catalog, NULL);
 	p->shared.ops.shutdown = program_on_shutdown;
 	p->shared.ops.conns = describe_conns;
 	if (conf->daemonize && !daemon_fork(&p->ready))
@@ -196,10 +197,8 @@ program_open(struct program *p)
 		return (false);
 	if (conf->lock_memory)
 		privs_lock_memory();
-	p->keymap = keymap_new(conf);
-	if (p->keymap == NULL || !stats_open(&p->shared))
+	if (!stats_open(&p->shared, conf))
 		return (refuse("out of memory"));
-	p->shared.keymap = p->keymap;
 	p->shared.main_loop = p->loop;
 	return (program_open_cache(p) && program_open_workers(p));
 }
@@ -253,9 +252,10 @@ program_close(struct program *p)
 		timer_clear(&p->tick);
 	loop_free(&p->loop);
 	cache_free(&p->shared.cache);
-	keymap_free(&p->keymap);
+	pthread_mutex_destroy(&p->shared.catalog);
 	pidfile_remove(p->conf->pidfile);
-	conf_free(&p->conf);
+	snapshot_unpin(&p->snap);
+	snapshot_unpin(&p->first);
 }
 
 int
@@ -268,6 +268,13 @@ main(int argc, char **argv)
 	p->conf = conf_load(argc, argv, &rc);
 	if (p->conf == NULL)
 		return (rc);
+	p->first = snapshot_new(p->conf);
+	if (p->first == NULL) {
+		conf_free(&p->conf);
+		(void)refuse("out of memory");
+		return (EXIT_USAGE);
+	}
+	p->snap = snapshot_pin(p->first);
 	rc = 0;
 	log_set_verbosity(p->conf->verbose);
 	if (program_open(p) && program_start(p))

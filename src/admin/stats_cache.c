@@ -82,17 +82,17 @@ ratio_line(struct stats_out *o, const char *name, uint64_t n, uint64_t of)
 
 /* Hits of the local cache among what it was asked for, and of the stores among what was left for them. */
 static void
-tier_lines(struct stats_out *o, const struct totals *t, const struct shared *sh)
+tier_lines(struct stats_out *o, const struct totals *t, const struct ctx *ctx)
 {
 	uint64_t gets = 0, hits = 0, here = 0, asked = t->metric[METRIC_local_hits] + t->metric[METRIC_local_misses];
 	struct ns_totals ns;
 
-	for (unsigned i = 0; i < sh->conf->nspaces; i++) {
-		totals_get_ns(sh, i, &ns);
+	for (unsigned i = 0; i < ctx->conf->nspaces; i++) {
+		totals_get_ns(ctx->shared, ctx->conf->spaces[i].name, &ns);
 		gets += ns.gets;
 		hits += ns.hits;
 		here += ns.local_hits;
-		if (sh->conf->spaces[i].primary == NULL)
+		if (ctx->conf->spaces[i].primary == NULL)
 			asked += ns.gets;
 	}
 	ratio_line(o, "local_hit_ratio", here, asked);
@@ -103,13 +103,13 @@ tier_lines(struct stats_out *o, const struct totals *t, const struct shared *sh)
 void
 stats_cache(struct stats_out *o, const struct stats_args *a)
 {
-	const struct shared *sh = a->cl->ctx->shared;
+	struct shared *sh = a->cl->ctx->shared;
 	const struct cache_stats *st;
 	struct totals t;
 
 	totals_get(sh, &t);
 	st = &t.cache;
-	tier_lines(o, &t, sh);
+	tier_lines(o, &t, a->cl->ctx);
 	stats_u64(o, "limit_maxbytes", st->mem_limit);
 	stats_u64(o, "used_bytes", st->mem_used);
 	stats_u64(o, "items", st->items);

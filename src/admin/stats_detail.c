@@ -24,7 +24,7 @@ stats_detail(struct stats_out *o, const struct stats_args *a)
 	struct shared *sh = a->cl->ctx->shared;
 	struct slice w = a->nwords > 1 ? a->words[1] : SLICE_LIT("?");
 
-	if (sh->conf->no_dump)
+	if (a->cl->ctx->conf->no_dump)
 		stats_line(o, "CLIENT_ERROR stats detail not allowed");
 	else if (slice_has_prefix(SLICE_LIT("on"), w)) {
 		watch_set_detail(sh, true);

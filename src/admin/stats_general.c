@@ -20,7 +20,8 @@
 #include "req/watch.h"
 
 struct general {
-	const struct shared *sh;
+	struct shared	*sh;
+	const struct conf *conf;
 	const struct totals *t;
 	struct rusage	 ru;
 	struct watch_stats watch;
@@ -97,7 +98,7 @@ static void
 row_max_connections(struct stats_out *o, const char *name,
     const struct general *g)
 {
-	stats_u64(o, name, g->sh->conf->maxconns);
+	stats_u64(o, name, g->conf->maxconns);
 }
 
 static void
@@ -111,7 +112,7 @@ row_structures(struct stats_out *o, const char *name,
     const struct general *g)
 {
 	stats_u64(o, name, g->t->metric[METRIC_curr_connections] +
-	    g->sh->conf->nlistens);
+	    g->conf->nlistens);
 }
 
 /* Answers that wait for a store are what comes nearest to memcached's response objects. */
@@ -125,7 +126,7 @@ static void
 row_idle_kicks(struct stats_out *o, const char *name,
     const struct general *g)
 {
-	if (g->sh->conf->idle_timeout > 0)
+	if (g->conf->idle_timeout > 0)
 		stats_u64(o, name, g->t->metric[METRIC_idle_kicks]);
 }
 
@@ -239,7 +240,8 @@ void
 stats_general(struct stats_out *o, const struct stats_args *a)
 {
 	struct totals t;
-	struct general g = { .sh = a->cl->ctx->shared, .t = &t };
+	struct general g = { .sh = a->cl->ctx->shared,
+	    .conf = a->cl->ctx->conf, .t = &t };
 
 	totals_get(g.sh, &t);
 	getrusage(RUSAGE_SELF, &g.ru);

@@ -44,6 +44,6 @@ stats_settings(struct stats_out *o, const struct stats_args *a)
 {
 	struct settings s = { o, a->cl->ctx->shared };
 
-	conf_each_setting(s.sh->conf, put_setting, &s);
+	conf_each_setting(a->cl->ctx->conf, put_setting, &s);
 	stats_end(o);
 }

@@ -69,12 +69,12 @@ put_ns(struct stats_out *o, const struct conf_ns *ns,
 void
 stats_namespaces(struct stats_out *o, const struct stats_args *a)
 {
-	const struct shared *sh = a->cl->ctx->shared;
+	const struct ctx *ctx = a->cl->ctx;
 	struct ns_totals t;
 
-	for (unsigned i = 0; i < sh->conf->nspaces; i++) {
-		totals_get_ns(sh, i, &t);
-		put_ns(o, &sh->conf->spaces[i], &t);
+	for (unsigned i = 0; i < ctx->conf->nspaces; i++) {
+		totals_get_ns(ctx->shared, ctx->conf->spaces[i].name, &t);
+		put_ns(o, &ctx->conf->spaces[i], &t);
 	}
 	stats_end(o);
 }
@@ -142,22 +142,30 @@ put_server(struct stats_out *o, const char *who,
 		    hist_quantile(&t->latency, quantiles[i].p));
 }
 
+struct servers {
+	struct stats_out	*o;
+	const char		*store;
+};
+
+static void
+put_named(void *arg, const char *server, const struct server_totals *t)
+{
+	const struct servers *s = arg;
+	char who[512];
+
+	snprintf(who, sizeof who, "%s:%s", s->store, server);
+	put_server(s->o, who, t);
+}
+
 void
 stats_servers(struct stats_out *o, const struct stats_args *a)
 {
 	const struct ctx *ctx = a->cl->ctx;
-	struct server_totals t;
-	char who[512];
+	struct servers s = { .o = o };
 
 	for (unsigned i = 0; i < ctx->conf->nstores; i++) {
-		const struct pool *p = &ctx->pools[i];
-
-		for (unsigned j = 0; j < p->conf->nservers; j++) {
-			totals_get_server(ctx->shared, i, j, &t);
-			snprintf(who, sizeof who, "%s:%s", p->conf->name,
-			    p->ops->server_name(p->servers[j]));
-			put_server(o, who, &t);
-		}
+		s.store = ctx->conf->stores[i].name;
+		totals_each_server(ctx->shared, s.store, put_named, &s);
 	}
 	stats_end(o);
 }

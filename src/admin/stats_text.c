@@ -76,16 +76,16 @@ stats_text(struct client *cl, unsigned nwords, const struct slice *w)
 }
 
 bool
-stats_open(struct shared *sh)
+stats_open(struct shared *sh, const struct conf *conf)
 {
-	sh->base = totals_base_new(sh->conf);
-	sh->prefixes = prefixes_new(sh->conf->stat_prefix);
+	sh->base = totals_base_new();
+	sh->prefixes = prefixes_new(conf->stat_prefix);
 	sh->watch = watch_new();
 	sh->ops.stats = stats_text;
 	sh->ops.watch = stats_watch;
 	if (sh->base == NULL || sh->prefixes == NULL || sh->watch == NULL)
 		return (false);
-	watch_set_detail(sh, sh->conf->stat_detail);
+	watch_set_detail(sh, conf->stat_detail);
 	return (true);
 }
 

@@ -9,7 +9,7 @@
 #include "req/ctx.h"
 
 /* Installs the two below in sh->ops. False: out of memory. Main thread, before workers run. */
-bool		 stats_open(struct shared *);
+bool		 stats_open(struct shared *, const struct conf *);
 /* After all workers have ended. */
 void		 stats_close(struct shared *);
 

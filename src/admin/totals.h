@@ -2,7 +2,8 @@
  * totals.h - the counters of all workers summed, since `stats reset`.
  *
  * Each worker alone writes its counters, so a reset cannot clear them: it notes what they are, and the note is
- * subtracted from what is read later. Gauges are not touched by it. Any thread.
+ * subtracted from what is read later. The note hangs on what it is about (ns_stats.was, be_stats.was), so it comes
+ * and goes with that when the configuration changes. Gauges are not touched by it. Any thread.
  */
 #ifndef ADMIN_TOTALS_H
 #define ADMIN_TOTALS_H
@@ -39,13 +40,16 @@ struct server_totals {
 };
 
 /* NULL: out of memory. */
-struct totals_base *totals_base_new(const struct conf *);
+struct totals_base *totals_base_new(void);
 void		 totals_base_free(struct totals_base **);
 /* `stats reset`: from here on all counters count from 0. */
-void		 totals_reset(const struct shared *);
+void		 totals_reset(struct shared *);
 
-void		 totals_get(const struct shared *, struct totals *);
-void		 totals_get_ns(const struct shared *, unsigned space, struct ns_totals *);
-void		 totals_get_server(const struct shared *, unsigned store, unsigned server, struct server_totals *);
+void		 totals_get(struct shared *, struct totals *);
+/* By the namespace's name; zeros where no worker has it. */
+void		 totals_get_ns(struct shared *, const char *name, struct ns_totals *);
+/* Calls f for each server of a store that any worker knows, in the order of the first's. */
+typedef void	 totals_server_f(void *arg, const char *server, const struct server_totals *);
+void		 totals_each_server(struct shared *, const char *store, totals_server_f *, void *arg);
 
 #endif

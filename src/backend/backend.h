@@ -101,6 +101,7 @@ struct be_op {
 #define BE_CAP_RAW	(1u << 7)	/* FORMAT_RAW */
 #define BE_CAP_ITEM	(1u << 8)	/* FORMAT_ITEM */
 #define BE_CAP_CAS	(1u << 9)	/* FORMAT_RAW has CAS uniques, client flags, stale marks */
+#define BE_CAP_CLASSIC	(1u << 11)	/* knows what OPF_CLASSIC means: such a read takes no win */
 #define BE_CAP_WHOLE	(1u << 10)	/* one backend for the whole store: it finds its servers itself */
 
 enum be_state { BE_CONNECTING, BE_UP, BE_DOWN, BE_TRIAL /* answers, and has one request to show that it works */ };
@@ -115,7 +116,10 @@ struct be_stats {
 	_Atomic uint32_t inflight;
 	_Atomic uint32_t state;		/* enum be_state */
 	struct hist	 latency;	/* microseconds, submit to done */
+	void		*was;		/* admin's: what they were at the last `stats reset`; free()d with the backend */
 };
+
+typedef void	 be_each_f(void *arg, const char *name, struct be_stats *);
 
 struct be_ops {
 	const char	*name;		/* `type` in the configuration */
@@ -138,9 +142,11 @@ struct be_ops {
 	bool		 (*healthy)(const struct backend *);
 	/* How many ways there are to what this op is about, be_op.way being below; NULL: one. */
 	unsigned	 (*ways)(const struct backend *, const struct be_op *);
-	/* BE_CAP_WHOLE: calls f for each server that it knows now. Loop thread only. */
-	void		 (*each)(struct backend *, void (*f)(void *arg, const char *name, const struct be_stats *),
-			    void *arg);
+	/*
+	 * BE_CAP_WHOLE: calls f for each server that it has known. Any thread, until close(): so they are never taken
+	 * off the list before.
+	 */
+	void		 (*each)(struct backend *, be_each_f *f, void *arg);
 	/* Lives as long as the backend. */
 	struct be_stats	*(*stats)(struct backend *);
 	/* "host:port", for people. */

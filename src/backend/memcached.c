@@ -435,6 +435,7 @@ mc_close(struct backend **bep)
 		be_loop_drain(be);
 	resolve_drop(&mc->job);
 	be_loop_unpin(&be->bl);
+	free(be->stats.was);
 	be->magic = 0;
 	free(mc);
 }
@@ -531,7 +532,8 @@ mc_server_name(const struct backend *be)
 
 const struct be_ops memcached_ops = {
 	.name = "memcached",
-	.caps = BE_CAP_TTL | BE_CAP_COUNTERS | BE_CAP_KEYS,
+	.caps = BE_CAP_TTL | BE_CAP_COUNTERS | BE_CAP_KEYS | BE_CAP_RAW |
+	    BE_CAP_CAS,
 	.open = mc_open,
 	.close = mc_close,
 	.submit = mc_submit,

@@ -29,18 +29,18 @@ static bool
 get_one(struct client *cl, struct command *cmd)
 {
 	struct ctx *ctx = cl->ctx;
-	unsigned space = keymap_find(ctx->shared->keymap, cmd->op.key);
+	const struct space *sp = view_find(ctx->view, cmd->op.key);
 	struct outq *out;
 
-	if (ctx->conf->spaces[space].primary == NULL) {
+	if (sp->pool == NULL) {
 		out = replyq_out(ctx, &cl->q);
 		return (out != NULL &&
-		    local_run(ctx, &ctx->ns[space], out, cmd) && get_end(out));
+		    local_run(ctx, sp->stats, out, cmd) && get_end(out));
 	}
-	if (!through_local(ctx, space, &cl->q, cmd, &out))
+	if (!through_local(ctx, sp, &cl->q, cmd, &out))
 		return (false);
 	return (out != NULL ? get_end(out) :
-	    through_run(ctx, space, &cl->q, cmd, NULL));
+	    through_run(ctx, sp, &cl->q, cmd, NULL));
 }
 
 /* Answers keys in turn until none is left or enough is queued. */
@@ -64,15 +64,15 @@ get_some(struct ctx *ctx, struct command *cmd, struct slice *keys,
 		}
 		cache_prefetch(ctx->cache, hash, hint, n);
 		for (unsigned i = 0; i < n; i++) {
-			unsigned space;
+			const struct space *sp;
 
 			if (plain && LIKELY(hot_value(ctx, out, ahead[i],
 			    hash[i], hint[i])))
 				continue;
-			space = keymap_find(ctx->shared->keymap, ahead[i]);
+			sp = view_find(ctx->view, ahead[i]);
 			cmd->op.key = ahead[i];
 			cmd->op.hash = hash[i];
-			if (!local_run(ctx, &ctx->ns[space], out, cmd))
+			if (!local_run(ctx, sp->stats, out, cmd))
 				return (false);
 		}
 	}

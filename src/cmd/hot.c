@@ -31,13 +31,13 @@ put(char *p, const char *s, size_t len)
 #define PUT(p, lit)	put((p), (lit), sizeof(lit) - 1)
 
 static inline void
-hot_count(struct ctx *ctx, unsigned space, bool copy)
+hot_count(struct ctx *ctx, const struct space *sp)
 {
-	struct ns_stats *ns = &ctx->ns[space];
+	struct ns_stats *ns = sp->stats;
 
 	METRIC_ADD(&ctx->metrics, cmd_get, 1);
 	METRIC_ADD(&ctx->metrics, get_hits, 1);
-	if (copy)
+	if (sp->pool != NULL)
 		METRIC_ADD(&ctx->metrics, local_hits, 1);
 	NS_ADD(ns, gets);
 	NS_ADD(ns, hits);
@@ -46,9 +46,9 @@ hot_count(struct ctx *ctx, unsigned space, bool copy)
 
 /* Whether reads of this namespace may be answered from the local cache. */
 static inline bool
-hot_space(const struct conf_ns *ns)
+hot_space(const struct space *sp)
 {
-	return (ns->primary == NULL || ns->local);
+	return (sp->conf->local);
 }
 
 /* Inlined once for each kind: nothing of the others is left. */
@@ -56,14 +56,13 @@ static inline bool __attribute__((always_inline))
 hot_answer(struct ctx *ctx, struct outq *out, struct slice key, uint64_t hash,
     cache_hint hint, enum hot hot, bool end)
 {
-	unsigned space = keymap_find(ctx->shared->keymap, key);
-	const struct conf_ns *ns = &ctx->conf->spaces[space];
+	const struct space *sp = view_find(ctx->view, key);
 	struct cache_shard *s;
 	struct item *it;
 	uint32_t len;
 	char *p, *e;
 
-	if (UNLIKELY(!hot_space(ns) || observed(ctx) != 0))
+	if (UNLIKELY(!hot_space(sp) || observed(ctx) != 0))
 		return (false);
 	it = cache_hit_plain(ctx->cache, hash, hint, key, VALUE_COPY_MAX, &s);
 	if (UNLIKELY(it == NULL))
@@ -83,7 +82,7 @@ hot_answer(struct ctx *ctx, struct outq *out, struct slice key, uint64_t hash,
 	cache_unlock(s);
 	e = end ? PUT(e, "\r\nEND\r\n") : PUT(e, "\r\n");
 	outq_commit(out, (size_t)(e - p));
-	hot_count(ctx, space, ns->primary != NULL);
+	hot_count(ctx, sp);
 	return (true);
 }
 

@@ -5,7 +5,7 @@
 #include "cmd/cmd.h"
 
 /* The namespace of a command: by L or by prefix. False: answered with an error (*good says whether it could be). */
-bool	cmd_space(struct client *, struct command *, unsigned *space, bool *good);
+bool	cmd_space(struct client *, struct command *, const struct space **, bool *good);
 
 bool	cmd_get(struct client *, struct command *);
 bool	cmd_admin(struct client *, struct command *);

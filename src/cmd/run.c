@@ -29,7 +29,7 @@ cmd_prepare(struct ctx *ctx, struct job *jobs, unsigned njobs)
 			continue;
 		hash[n++] = op->hash = cache_hash(op->key);
 	}
-	if (n == 0 || !ctx->looks_up)
+	if (n == 0 || !ctx->view->looks_up)
 		return;
 	cache_prefetch(ctx->cache, hash, hint, n);
 	while (njobs-- > 0)
@@ -50,28 +50,28 @@ cmd_say(struct client *cl, const struct command *cmd, const char *text)
 }
 
 bool
-cmd_space(struct client *cl, struct command *cmd, unsigned *space,
+cmd_space(struct client *cl, struct command *cmd, const struct space **sp,
     bool *good)
 {
-	const struct shared *sh = cl->ctx->shared;
+	const struct view *v = cl->ctx->view;
 	struct slice name = cmd->space;
 	int n;
 
 	*good = true;
-	if (LIKELY(name.len == 0 || sh->conf->file == NULL ||
+	if (LIKELY(name.len == 0 || v->conf->file == NULL ||
 	    (cmd->shape != SHAPE_META && cmd->shape != SHAPE_MSET))) {
-		*space = keymap_find(sh->keymap, cmd->op.key);
+		*sp = view_find(v, cmd->op.key);
 		return (true);
 	}
 	if (name.p[name.len - 1] == '/')
 		name.len--;
-	n = keymap_named(sh->keymap, name);
+	n = keymap_named(v->keymap, name);
 	if (n >= 0) {
-		*space = (unsigned)n;
-		if (keymap_find(sh->keymap, cmd->op.key) == *space)
+		*sp = &v->spaces[n];
+		if (view_find(v, cmd->op.key) == *sp)
 			return (true);
 		cmd->op.opts |= OPF_ELSEWHERE;
-		if (sh->conf->spaces[n].primary != NULL)
+		if ((*sp)->pool != NULL)
 			return (true);
 		/* The local cache knows keys, not namespaces. */
 		*good = cmd_say(cl, cmd, "CLIENT_ERROR the key is of another namespace");
@@ -86,30 +86,30 @@ run_key(struct client *cl, struct command *cmd)
 {
 	struct ctx *ctx = cl->ctx;
 	struct outq *out;
-	unsigned space;
+	const struct space *sp;
 	bool good;
 
-	if (!cmd_space(cl, cmd, &space, &good))
+	if (!cmd_space(cl, cmd, &sp, &good))
 		return (good);
-	if (ctx->conf->spaces[space].primary == NULL) {
+	if (sp->pool == NULL) {
 		out = replyq_out(ctx, &cl->q);
 		return (out != NULL &&
-		    local_run(ctx, &ctx->ns[space], out, cmd));
+		    local_run(ctx, sp->stats, out, cmd));
 	}
-	if (!through_local(ctx, space, &cl->q, cmd, &out))
+	if (!through_local(ctx, sp, &cl->q, cmd, &out))
 		return (false);
-	return (out != NULL || through_run(ctx, space, &cl->q, cmd, NULL));
+	return (out != NULL || through_run(ctx, sp, &cl->q, cmd, NULL));
 }
 
 /* What memcached finds out before it reads the body comes before a body without CRLF. */
 static bool
-bad_chunk(struct client *cl, struct command *cmd, unsigned space)
+bad_chunk(struct client *cl, struct command *cmd, const struct space *sp)
 {
 	struct ctx *ctx = cl->ctx;
 	enum cache_err why;
 	struct item *it;
 
-	if (ctx->conf->spaces[space].primary == NULL) {
+	if (sp->pool == NULL) {
 		it = cache_reserve(ctx->cache, cmd->op.hash, cmd->op.key,
 		    cmd->op.vlen, 0, 0, &why);
 		if (it == NULL)
@@ -126,19 +126,19 @@ run_store(struct client *cl, struct job *job)
 	struct ctx *ctx = cl->ctx;
 	struct command *cmd = &job->cmd;
 	struct outq *out;
-	unsigned space;
+	const struct space *sp;
 	bool good;
 
-	if (!cmd_space(cl, cmd, &space, &good))
+	if (!cmd_space(cl, cmd, &sp, &good))
 		return (good);
 	if (job->bad_chunk)
-		return (bad_chunk(cl, cmd, space));
-	if (ctx->conf->spaces[space].primary == NULL) {
+		return (bad_chunk(cl, cmd, sp));
+	if (sp->pool == NULL) {
 		out = replyq_out(ctx, &cl->q);
-		return (out != NULL && local_store(ctx, &ctx->ns[space], out,
+		return (out != NULL && local_store(ctx, sp->stats, out,
 		    cmd, job->body));
 	}
-	return (through_store(ctx, space, &cl->q, cmd, job->body));
+	return (through_store(ctx, sp, &cl->q, cmd, job->body));
 }
 
 static void __attribute__((noinline))
@@ -195,11 +195,11 @@ cmd_body_begin(struct client *cl, struct command *cmd)
 {
 	struct ctx *ctx = cl->ctx;
 	enum cache_err why = CACHE_NO_MEMORY;
-	unsigned space;
+	const struct space *sp;
 	struct req *r;
 	bool good;
 
-	if (!cmd_space(cl, cmd, &space, &good)) {
+	if (!cmd_space(cl, cmd, &sp, &good)) {
 		cl->q.broken |= !good;
 		return (NULL);
 	}
@@ -208,9 +208,9 @@ cmd_body_begin(struct client *cl, struct command *cmd)
 		cl->q.broken = true;
 		return (NULL);
 	}
-	r->space = (uint16_t)space;
-	if (ctx->conf->spaces[space].primary != NULL) {
-		r->value = through_body(ctx, space, cmd);
+	req_set_space(r, sp);
+	if (sp->pool != NULL) {
+		r->value = through_body(ctx, sp, cmd);
 		if (r->value != NULL)
 			return (r);
 		METRIC_ADD(&ctx->metrics, store_no_memory, 1);
@@ -258,7 +258,7 @@ cmd_body_end(struct client *cl, struct req *r, bool crlf)
 		if (out == NULL)
 			cache_abandon(ctx->cache, it);
 		good = out != NULL && local_store_item(ctx,
-		    &ctx->ns[r->space], out, &r->cmd, it);
+		    r->space->stats, out, &r->cmd, it);
 	} else
 		good = through_store_value(ctx, r->space, &cl->q, &r->cmd, v);
 	req_done(r);

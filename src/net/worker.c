@@ -65,6 +65,7 @@ worker_second(void *arg)
 
 	w->now++;
 	timer_set(&w->second, 1000000);
+	ctx_reap(w->ctx);
 	if (w->ctx->conf->idle_timeout > 0)
 		worker_kick_idle(w);
 	if (!w->draining)
@@ -77,7 +78,8 @@ worker_second(void *arg)
 }
 
 struct worker *
-worker_new(struct shared *sh, unsigned id, const char **why)
+worker_new(struct shared *sh, struct snapshot *snap, unsigned id,
+    const char **why)
 {
 	struct worker *w = calloc(1, sizeof *w);
 
@@ -92,7 +94,7 @@ worker_new(struct shared *sh, unsigned id, const char **why)
 	w->loop = loop_new();
 	if (w->buf == NULL || w->jobs == NULL || w->loop == NULL)
 		goto fail;
-	w->ctx = ctx_new(sh, id, w->loop, why);
+	w->ctx = ctx_new(sh, snap, id, w->loop, why);
 	if (w->ctx == NULL)
 		goto fail;
 	w->ctx->worker = w;

@@ -41,7 +41,7 @@ struct worker {
 };
 
 /* NULL with *why set. Main thread. */
-struct worker	*worker_new(struct shared *, unsigned id, const char **why);
+struct worker	*worker_new(struct shared *, struct snapshot *, unsigned id, const char **why);
 /* False: no thread could be had. */
 bool		 worker_start(struct worker *);
 /* Hands over a connected socket; false: it was not taken (no memory). Any thread. */

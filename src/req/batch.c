@@ -45,7 +45,7 @@ struct batch {
 	unsigned	 left;		/* fragments under way */
 	struct slice	*keys;		/* n, by fragment */
 	uint32_t	*len;		/* n, by fragment: bytes of the answer; 0: not there */
-	uint16_t	*space;		/* n, by fragment */
+	const struct space **space;	/* n, by fragment; of one view, which is pinned */
 	uint8_t		*frag;		/* n, as the client asked: whose it is */
 	struct frag	 frags[];
 };
@@ -69,31 +69,30 @@ batch_begin(struct batch_plan *plan, struct slice keys)
 }
 
 bool
-batch_takes(struct ctx *ctx, const struct batch_plan *plan, unsigned space,
+batch_takes(const struct batch_plan *plan, const struct space *sp,
     const struct command *cmd)
 {
-	const struct conf_ns *ns = &ctx->conf->spaces[space];
-
-	return (plan->plain && ns->primary != NULL && !ns->local &&
+	return (plan->plain && sp->pool != NULL && !sp->conf->local &&
 	    cmd->op.verb == OP_GET && cmd->op.opts == OPF_CLASSIC &&
-	    (route_pool(ctx, space)->ops->caps & BE_CAP_KEYS) != 0);
+	    (sp->pool->ops->caps & BE_CAP_KEYS) != 0);
 }
 
 void
-batch_add(struct batch_plan *plan, unsigned space, const struct command *cmd)
+batch_add(struct batch_plan *plan, const struct space *sp,
+    const struct command *cmd)
 {
 	unsigned i = plan->n++;
 
 	plan->keys[i] = cmd->op.key;
 	plan->hash[i] = cmd->op.hash;
-	plan->space[i] = (uint16_t)space;
+	plan->space[i] = sp;
 }
 
 static void
 batch_count(struct batch *b, unsigned i, bool found)
 {
 	struct ctx *ctx = b->r->ctx;
-	struct ns_stats *ns = &ctx->ns[b->space[i]];
+	struct ns_stats *ns = b->space[i]->stats;
 
 	NS_ADD(ns, gets);
 	METRIC_ADD(&ctx->metrics, cmd_get, 1);
@@ -214,6 +213,7 @@ batch_end(struct batch *b)
 		req_broken(r);
 	for (unsigned i = 0; i < b->nfrags; i++)
 		outq_clear(&b->frags[i].out);
+	view_unpin(b->space[0]->view);
 	b->magic = 0;
 	free(b);
 	req_done(r);
@@ -251,7 +251,7 @@ frag_done(struct be_op *be)
 	if (be->err == ERR_NONE && be->res.status == OP_OK)
 		frag_misses(f);
 	else {
-		NS_ADD(&ctx->ns[b->space[f->first]], errors);
+		NS_ADD(b->space[f->first]->stats, errors);
 		if (be->err != ERR_NONE) {
 			METRIC_ADD(&ctx->metrics, store_errors, 1);
 			parts_fail(b->r->parent, be->why, strlen(be->why));
@@ -265,10 +265,10 @@ frag_done(struct be_op *be)
 
 /* Deals key i to a fragment; deals has room for one more. */
 static unsigned
-deal_key(struct ctx *ctx, struct deal *deals, unsigned *ndeals,
+deal_key(struct deal *deals, unsigned *ndeals,
     const struct batch_plan *plan, unsigned i)
 {
-	struct pool *pool = route_pool(ctx, plan->space[i]);
+	struct pool *pool = plan->space[i]->pool;
 	struct backend *server = route_pick(pool, plan->keys[i], plan->hash[i]);
 	unsigned group = pool->ops->group(server, plan->hash[i]), d;
 	size_t len = plan->keys[i].len + 1;
@@ -303,9 +303,9 @@ batch_new(unsigned n, unsigned nfrags, size_t bytes, char **key_bytes)
 	b->n = n;
 	b->nfrags = b->left = nfrags;
 	b->keys = (struct slice *)(void *)p;
-	b->len = (uint32_t *)(void *)(b->keys + n);
-	b->space = (uint16_t *)(void *)(b->len + n);
-	b->frag = (uint8_t *)(void *)(b->space + n);
+	b->space = (const struct space **)(void *)(b->keys + n);
+	b->len = (uint32_t *)(void *)(b->space + n);
+	b->frag = (uint8_t *)(void *)(b->len + n);
 	*key_bytes = (char *)(b->frag + n);
 	memset(b->len, 0, n * sizeof *b->len);
 	return (b);
@@ -380,7 +380,7 @@ batch_ask(struct req *parent, struct batch_plan *plan)
 	if (n == 0 || parent->failed)
 		return (true);
 	for (unsigned i = 0; i < n; i++) {
-		frag[i] = (uint8_t)deal_key(ctx, deals, &ndeals, plan, i);
+		frag[i] = (uint8_t)deal_key(deals, &ndeals, plan, i);
 		bytes += plan->keys[i].len;
 	}
 	b = batch_new(n, ndeals, bytes, &p);
@@ -397,6 +397,7 @@ batch_ask(struct req *parent, struct batch_plan *plan)
 	for (unsigned i = 0; i < ndeals; first += deals[i++].n)
 		frag_init(&b->frags[i], b, &parent->cmd, &deals[i], first);
 	batch_fill(b, plan, p);
+	view_pin(b->space[0]->view);
 	batch_submit(b, deals);
 	return (true);
 }

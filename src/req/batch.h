@@ -16,7 +16,7 @@ struct batch_plan {
 	bool		 plain;		/* no key of the command has a byte that a request line cannot have */
 	struct slice	 keys[BATCH_MAX];
 	uint64_t	 hash[BATCH_MAX];
-	uint16_t	 space[BATCH_MAX];
+	const struct space *space[BATCH_MAX];
 };
 
 /* Nothing is planned yet of the command whose keys, all or the rest of them, these are. */
@@ -25,9 +25,9 @@ void	batch_begin(struct batch_plan *, struct slice keys);
  * Whether cmd's key (op.key) may be asked for in a batch: the store can do it, and no copy is kept here that would need
  * the item's TTL.
  */
-bool	batch_takes(struct ctx *, const struct batch_plan *, unsigned space, const struct command *);
+bool	batch_takes(const struct batch_plan *, const struct space *, const struct command *);
 /* Adds cmd's key; the plan has room. */
-void	batch_add(struct batch_plan *, unsigned space, const struct command *);
+void	batch_add(struct batch_plan *, const struct space *, const struct command *);
 /* Asks for what is planned, if anything, and empties the plan. False: out of memory. */
 bool	batch_ask(struct req *parent, struct batch_plan *);
 

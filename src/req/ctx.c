@@ -14,48 +14,10 @@
 /* Output blocks a worker keeps for reuse; more are given back to the system. */
 #define OUT_KEEP	(4 * 1024 * 1024)
 
-static bool
-pool_open(struct ctx *ctx, struct pool *p, const struct conf_store *st,
-    const char **why)
-{
-	p->conf = st;
-	p->ops = backend_find(st->type);
-	if (p->ops == NULL) {
-		*why = "this build has no such type of store";
-		return (false);
-	}
-	p->ring = ring_new(st, why);
-	if (p->ring == NULL)
-		return (false);
-	p->servers = calloc(st->nservers, sizeof *p->servers);
-	if (p->servers == NULL) {
-		*why = "out of memory";
-		return (false);
-	}
-	for (unsigned i = 0; i < st->nservers; i++) {
-		p->servers[i] = p->ops->open(ctx->loop, st, &st->servers[i],
-		    why);
-		if (p->servers[i] == NULL)
-			return (false);
-	}
-	return (true);
-}
-
-static void
-pool_close(struct pool *p)
-{
-	if (p->servers != NULL)
-		for (unsigned i = 0; i < p->conf->nservers; i++)
-			if (p->servers[i] != NULL)
-				p->ops->close(&p->servers[i]);
-	free(p->servers);
-	ring_free(&p->ring);
-}
-
 struct ctx *
-ctx_new(struct shared *sh, unsigned id, struct loop *loop, const char **why)
+ctx_new(struct shared *sh, struct snapshot *snap, unsigned id,
+    struct loop *loop, const char **why)
 {
-	const struct conf *conf = sh->conf;
 	struct ctx *ctx = calloc(1, sizeof *ctx);
 
 	*why = "out of memory";
@@ -64,25 +26,50 @@ ctx_new(struct shared *sh, unsigned id, struct loop *loop, const char **why)
 	ctx->magic = CTX_MAGIC;
 	ctx->id = id;
 	ctx->shared = sh;
-	ctx->conf = conf;
 	ctx->cache = sh->cache;
 	ctx->loop = loop;
 	SLIST_INIT(&ctx->free_reqs);
+	SLIST_INIT(&ctx->old_views);
 	ctx->outpool = outpool_new(OUT_KEEP);
-	ctx->ns = calloc(conf->nspaces, sizeof *ctx->ns);
-	ctx->pools = calloc(conf->nstores + 1, sizeof *ctx->pools);
-	if (ctx->outpool == NULL || ctx->ns == NULL || ctx->pools == NULL)
-		goto fail;
-	for (unsigned i = 0; i < conf->nspaces; i++)
-		ctx->looks_up |= conf->spaces[i].primary == NULL ||
-		    conf->spaces[i].local;
-	for (unsigned i = 0; i < conf->nstores; i++)
-		if (!pool_open(ctx, &ctx->pools[i], &conf->stores[i], why))
-			goto fail;
+	if (ctx->outpool != NULL)
+		ctx->view = view_new(snap, NULL, loop, why);
+	if (ctx->view == NULL) {
+		ctx_free(&ctx);
+		return (NULL);
+	}
+	ctx->conf = ctx->view->conf;
 	return (ctx);
-fail:
-	ctx_free(&ctx);
-	return (NULL);
+}
+
+bool
+ctx_adopt(struct ctx *ctx, struct snapshot *snap, const char **why)
+{
+	struct view *old = ctx->view, *v;
+
+	v = view_new(snap, old, ctx->loop, why);
+	if (v == NULL)
+		return (false);
+	pthread_mutex_lock(&ctx->shared->catalog);
+	ctx->view = v;
+	ctx->conf = v->conf;
+	pthread_mutex_unlock(&ctx->shared->catalog);
+	view_unpin(old);
+	SLIST_INSERT_HEAD(&ctx->old_views, old, next_old);
+	return (true);
+}
+
+void
+ctx_reap(struct ctx *ctx)
+{
+	struct view *v, *next;
+
+	for (v = SLIST_FIRST(&ctx->old_views); v != NULL; v = next) {
+		next = SLIST_NEXT(v, next_old);
+		if (v->refs > 0)
+			continue;
+		SLIST_REMOVE(&ctx->old_views, v, view, next_old);
+		view_free(&v);
+	}
 }
 
 bool
@@ -90,6 +77,23 @@ ctx_may_hold(const struct ctx *ctx, size_t n)
 {
 	return (ctx->held + n <=
 	    ctx->conf->buffer_max / ctx->shared->nworkers);
+}
+
+/* Requests end when their backends are closed, and need their views until then. */
+static void
+ctx_close_views(struct ctx *ctx)
+{
+	struct view *v;
+
+	if (ctx->view != NULL) {
+		view_unpin(ctx->view);
+		SLIST_INSERT_HEAD(&ctx->old_views, ctx->view, next_old);
+		ctx->view = NULL;
+	}
+	SLIST_FOREACH(v, &ctx->old_views, next_old)
+		view_close(v);
+	ctx_reap(ctx);
+	MUST(SLIST_EMPTY(&ctx->old_views));
 }
 
 void
@@ -101,17 +105,12 @@ ctx_free(struct ctx **ctxp)
 	if (*ctxp == NULL)
 		return;
 	TAKE_OBJ_NOTNULL(ctx, ctxp, CTX_MAGIC);
-	if (ctx->pools != NULL)
-		for (unsigned i = 0; i < ctx->conf->nstores; i++)
-			if (ctx->pools[i].conf != NULL)
-				pool_close(&ctx->pools[i]);
+	ctx_close_views(ctx);
 	while ((r = SLIST_FIRST(&ctx->free_reqs)) != NULL) {
 		SLIST_REMOVE_HEAD(&ctx->free_reqs, next_free);
 		free(r);
 	}
 	outpool_free(&ctx->outpool);
-	free(ctx->pools);
-	free(ctx->ns);
 	ctx->magic = 0;
 	free(ctx);
 }

@@ -7,6 +7,7 @@
 #ifndef REQ_CTX_H
 #define REQ_CTX_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,38 +19,18 @@
 #include "cache/cache.h"
 #include "conf/model.h"
 #include "ev/loop.h"
-#include "keys/keymap.h"
 #include "obs/metric.h"
+#include "req/view.h"
 
-struct backend;
-struct be_ops;
 struct client;
 struct command;
 struct ctx;
 struct listeners;
 struct req;
 struct prefixes;
-struct ring;
 struct totals_base;
 struct watch;
 struct worker;
-
-/* Counters of one namespace in one worker; metric.h's rule. */
-struct ns_stats {
-	_Atomic uint64_t gets, hits, local_hits, misses, sets, deletes, ariths, errors;
-};
-#define NS_ADD(ns, field)						\
-	atomic_store_explicit(&(ns)->field,				\
-	    atomic_load_explicit(&(ns)->field, memory_order_relaxed) + 1, \
-	    memory_order_relaxed)
-
-/* One store as one worker sees it. */
-struct pool {
-	const struct conf_store	*conf;
-	const struct be_ops	*ops;
-	struct ring		*ring;
-	struct backend		**servers;	/* conf->nservers */
-};
 
 /* A connection, or a socket that listens, as `stats conns` shows it. */
 struct conn_info {
@@ -84,9 +65,9 @@ struct ctx_ops {
 
 /* Common to all workers. */
 struct shared {
-	const struct conf	*conf;
 	struct cache		*cache;
-	const struct keymap	*keymap;
+	/* Of all workers' ctx.view, which change under it: whoever reads another worker's holds it. */
+	pthread_mutex_t		 catalog;
 	struct ctx_ops		 ops;
 	struct loop		*main_loop;
 	struct listeners	*listeners;	/* main thread only; net's */
@@ -112,23 +93,29 @@ struct ctx {
 #define CTX_MAGIC	0x63747821u
 	unsigned	 id;
 	struct shared	*shared;
-	const struct conf *conf;
+	struct view	*view;		/* lock: shared.catalog for changing it, and for other threads */
+	SLIST_HEAD(, view) old_views;	/* with requests under way, or none any more */
+	const struct conf *conf;	/* the view's */
 	struct cache	*cache;
 	struct loop	*loop;
 	struct worker	*worker;	/* what the loop belongs to; net's */
 	struct outpool	*outpool;
-	struct pool	*pools;		/* conf->nstores */
-	struct ns_stats	*ns;		/* conf->nspaces */
 	struct metrics	 metrics;
 	SLIST_HEAD(, req) free_reqs;
 	unsigned	 nfree_reqs;
 	int		 cfd;		/* descriptor of the client whose input is being carried out, for watchers */
-	bool		 looks_up;	/* some namespace keeps something in the local cache */
 	size_t		 held;		/* bytes of bodies and large values that requests hold outside the cache */
 };
 
 /* Opens the pools. NULL with *why set: a server or ring cannot be set up. */
-struct ctx	*ctx_new(struct shared *, unsigned id, struct loop *, const char **why);
+struct ctx	*ctx_new(struct shared *, struct snapshot *, unsigned id, struct loop *, const char **why);
+/*
+ * Goes on with another snapshot: what did not change keeps its connections, what is gone ends with its last request.
+ * False with *why set: everything stays as it was.
+ */
+bool		 ctx_adopt(struct ctx *, struct snapshot *, const char **why);
+/* Frees views that no request uses any more; now and then, never within be_op.done(). */
+void		 ctx_reap(struct ctx *);
 /* Whether n more bytes of bodies and values may be held outside the cache. */
 bool		 ctx_may_hold(const struct ctx *, size_t n);
 /* All requests must have ended. */

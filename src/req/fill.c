@@ -136,7 +136,7 @@ fill_iov(struct be_op *be, const struct op_result *res, uint32_t off,
 
 	if (r->value == NULL && off == 0) {
 		exp = r->fills && res->bits == 0 ? fill_exptime(ctx,
-		    &ctx->conf->spaces[r->space], r->asked_at, res->ttl) :
+		    r->space->conf, r->asked_at, res->ttl) :
 		    NOT_KEPT;
 		if (exp != NOT_KEPT)
 			it = cache_reserve(ctx->cache, r->cmd.op.hash,
@@ -204,8 +204,7 @@ fill_read(struct req *r)
 	if ((res->bits & (OPR_WON | OPR_STALE | OPR_SENT)) != 0 ||
 	    r->be.data.len != res->size)
 		return;
-	exp = fill_exptime(ctx, &ctx->conf->spaces[r->space], r->asked_at,
-	    res->ttl);
+	exp = fill_exptime(ctx, r->space->conf, r->asked_at, res->ttl);
 	if (exp == NOT_KEPT)
 		return;
 	it = cache_reserve(ctx->cache, hash, r->cmd.op.key, res->size, exp,

@@ -97,25 +97,24 @@ static bool
 part_get(struct req *p, struct command *cmd, struct batch_plan *plan)
 {
 	struct ctx *ctx = p->ctx;
-	unsigned space = keymap_find(ctx->shared->keymap, cmd->op.key);
+	const struct space *sp = view_find(ctx->view, cmd->op.key);
 	struct outq *out;
 
-	if (batch_takes(ctx, plan, space, cmd)) {
+	if (batch_takes(plan, sp, cmd)) {
 		if (plan->n == BATCH_MAX && !batch_ask(p, plan))
 			return (false);
-		batch_add(plan, space, cmd);
+		batch_add(plan, sp, cmd);
 		return (true);
 	}
 	if (!batch_ask(p, plan))
 		return (false);
-	if (ctx->conf->spaces[space].primary == NULL) {
+	if (sp->pool == NULL) {
 		out = replyq_out(ctx, &p->parts);
-		return (out != NULL &&
-		    local_run(ctx, &ctx->ns[space], out, cmd));
+		return (out != NULL && local_run(ctx, sp->stats, out, cmd));
 	}
-	if (!through_local(ctx, space, &p->parts, cmd, &out))
+	if (!through_local(ctx, sp, &p->parts, cmd, &out))
 		return (false);
-	return (out != NULL || through_run(ctx, space, &p->parts, cmd, p));
+	return (out != NULL || through_run(ctx, sp, &p->parts, cmd, p));
 }
 
 /* Asks for keys until PARTS_MAX are out or none is left. */
@@ -123,7 +122,7 @@ static bool
 parts_ask(struct req *p, struct command *cmd, struct slice *keys)
 {
 	struct cache *c = p->ctx->cache;
-	bool looks_up = p->ctx->looks_up;
+	bool looks_up = p->ctx->view->looks_up;
 	struct slice ahead[PARTS_AHEAD];
 	uint64_t hash[PARTS_AHEAD];
 	cache_hint hint[PARTS_AHEAD];
@@ -236,12 +235,12 @@ parts_flush(struct ctx *ctx, struct replyq *q, struct command *cmd)
 		return (false);
 	p->flush = true;
 	route_flush_begin(ctx, cmd->op.ttl);
-	for (unsigned i = 0; i < ctx->conf->nstores; i++) {
-		struct pool *pool = &ctx->pools[i];
+	for (unsigned i = 0; i < ctx->view->npools; i++) {
+		struct pool *pool = ctx->view->pools[i];
 
 		if (!route_flush_reaches(ctx, pool))
 			continue;
-		for (unsigned n = 0; n < pool->conf->nservers; n++)
+		for (unsigned n = 0; n < pool->nservers; n++)
 			flush_server(p, pool, pool->servers[n]);
 	}
 	p->asking = false;

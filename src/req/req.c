@@ -55,6 +55,8 @@ req_free(struct req *r)
 	struct ctx *ctx = r->ctx;
 
 	outq_clear(&r->out);
+	if (r->space != NULL)
+		view_unpin(r->space->view);
 	MUST(r->item == NULL && r->value == NULL);
 	free(r->body);
 	free(r->rest);
@@ -89,6 +91,7 @@ req_get(struct ctx *ctx)
 	r->weight = 1;
 	r->held = 0;
 	r->parked = 0;
+	r->space = NULL;
 	r->parent = NULL;
 	r->item = NULL;
 	r->value = NULL;
@@ -146,6 +149,13 @@ req_new(struct ctx *ctx, struct replyq *q, const struct command *cmd)
 		q->nwaiting++;
 	}
 	return (r);
+}
+
+void
+req_set_space(struct req *r, const struct space *sp)
+{
+	view_pin(sp->view);
+	r->space = sp;
 }
 
 void

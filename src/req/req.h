@@ -72,13 +72,13 @@ struct req {
 	bool		 asking;	/* parts are still being added */
 	bool		 failed;
 	bool		 flush;
-	uint16_t	 space;		/* index of the namespace */
 	uint16_t	 weight;	/* how much of q.nwaiting it is */
 	uint64_t	 fence;
 	uint32_t	 held;		/* bytes of its body, counted in q and ctx */
 	size_t		 parked;	/* bytes of out, counted in q */
 	uint32_t	 asked_at;	/* the cache's clock */
 	int		 cfd;		/* the client's descriptor, for watchers */
+	const struct space *space;	/* its view is pinned; NULL: none yet */
 	struct req	*parent;	/* command that this is a part of */
 	struct item	*item;		/* reserved: a small body that enters the local cache if the store takes it */
 	struct value	*value;		/* a large value that arrives, or a large body that leaves */
@@ -118,6 +118,8 @@ void		 req_park(struct req *);
  * of memory.
  */
 struct req	*req_new(struct ctx *, struct replyq *q, const struct command *cmd);
+/* The namespace it is about, from here to its end. */
+void		 req_set_space(struct req *, const struct space *);
 /* The answer is written, to req_out(). Frees the req; whatever became due moves on. */
 void		 req_done(struct req *);
 /* The answer could not be written: the client is dropped. */

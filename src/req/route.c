@@ -6,18 +6,10 @@
 #include "req/route.h"
 #include "route/ring.h"
 
-struct pool *
-route_pool(struct ctx *ctx, unsigned space)
-{
-	const struct conf_store *st = ctx->conf->spaces[space].primary;
-
-	return (st == NULL ? NULL : &ctx->pools[st - ctx->conf->stores]);
-}
-
 struct backend *
 route_pick(struct pool *p, struct slice key, uint64_t hash)
 {
-	if (p->conf->nservers == 1)
+	if (p->nservers == 1)
 		return (p->servers[0]);
 	return (p->servers[ring_pick(p->ring, key, hash)]);
 }
@@ -128,10 +120,9 @@ bool
 route_flush_reaches(const struct ctx *ctx, const struct pool *p)
 {
 	for (unsigned i = 0; i < ctx->conf->nspaces; i++) {
-		const struct conf_ns *ns = &ctx->conf->spaces[i];
+		const struct space *sp = &ctx->view->spaces[i];
 
-		if (ns->primary == p->conf &&
-		    (ns->flush || ns->prefix_len == 0))
+		if (sp->pool == p && sp->conf->flush)
 			return (true);
 	}
 	return (false);

@@ -6,8 +6,6 @@
 
 #include "req/ctx.h"
 
-/* The pool of a namespace's primary store, NULL: the local cache is all there is. */
-struct pool	*route_pool(struct ctx *, unsigned space);
 struct backend	*route_pick(struct pool *, struct slice key, uint64_t hash);
 
 /*

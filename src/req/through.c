@@ -41,22 +41,18 @@ is_read(const struct op *op)
 
 /* Whether the namespace may keep a copy of what this op reads or writes. */
 static inline bool
-keeps(const struct ctx *ctx, unsigned space, const struct op *op)
+keeps(const struct space *sp, const struct op *op)
 {
-	return (ctx->conf->spaces[space].local &&
-	    (op->opts & OPF_ELSEWHERE) == 0);
+	return (sp->conf->local && (op->opts & OPF_ELSEWHERE) == 0);
 }
 
 /* Whether there may be a copy of the key, of whatever namespace. */
 static inline bool
-is_kept(const struct ctx *ctx, unsigned space, const struct op *op)
+is_kept(const struct space *sp, const struct op *op)
 {
-	const struct conf_ns *ns = &ctx->conf->spaces[space];
-
 	if (UNLIKELY((op->opts & OPF_ELSEWHERE) != 0))
-		ns = &ctx->conf->spaces[keymap_find(ctx->shared->keymap,
-		    op->key)];
-	return (ns->local && ns->primary != NULL);
+		sp = view_find(sp->view, op->key);
+	return (sp->conf->local && sp->pool != NULL);
 }
 
 bool
@@ -66,16 +62,15 @@ through_any(const struct ctx *ctx)
 }
 
 bool
-through_local(struct ctx *ctx, unsigned space, struct replyq *q,
+through_local(struct ctx *ctx, const struct space *sp, struct replyq *q,
     struct command *cmd, struct outq **out)
 {
-	const struct conf_ns *ns = &ctx->conf->spaces[space];
 	struct op_result res = { .status = OP_OK };
 	struct cache_shard *s;
 	struct item *it;
 
 	*out = NULL;
-	if (!ns->local || cmd->op.verb != OP_GET ||
+	if (!sp->conf->local || cmd->op.verb != OP_GET ||
 	    (cmd->op.opts & ~LOCAL_OPTS) != 0 ||
 	    (cmd->op.want & ~LOCAL_WANTS) != 0)
 		return (true);
@@ -98,9 +93,9 @@ through_local(struct ctx *ctx, unsigned space, struct replyq *q,
 	METRIC_ADD(&ctx->metrics, local_hits, 1);
 	METRIC_ADD(&ctx->metrics, cmd_get, 1);
 	METRIC_ADD(&ctx->metrics, get_hits, 1);
-	NS_ADD(&ctx->ns[space], gets);
-	NS_ADD(&ctx->ns[space], hits);
-	NS_ADD(&ctx->ns[space], local_hits);
+	NS_ADD(sp->stats, gets);
+	NS_ADD(sp->stats, hits);
+	NS_ADD(sp->stats, local_hits);
 	if (UNLIKELY(observed(ctx) != 0))
 		observe_get(ctx, ctx->cfd, cmd, true, &res);
 	return (answer_item(ctx, *out, cmd, &res, s, it));
@@ -265,7 +260,7 @@ through_end(struct req *r)
 static void
 through_submit(struct req *r)
 {
-	struct pool *p = route_pool(r->ctx, r->space);
+	struct pool *p = r->space->pool;
 
 	METRIC_ADD(&r->ctx->metrics, store_requests, 1);
 	p->ops->submit(route_pick(p, r->be.op.key, r->be.op.hash), &r->be);
@@ -342,7 +337,7 @@ through_done(struct be_op *be)
 {
 	struct req *r = CONTAINER_OF(be, struct req, be);
 	struct ctx *ctx = r->ctx;
-	struct ns_stats *ns = &ctx->ns[r->space];
+	struct ns_stats *ns = r->space->stats;
 	struct op_result *res = &be->res;
 	bool known = be->err == ERR_NONE && res->status != OP_ERROR;
 
@@ -386,7 +381,7 @@ through_done(struct be_op *be)
 }
 
 static struct req *
-through_begin(struct ctx *ctx, unsigned space, struct replyq *q,
+through_begin(struct ctx *ctx, const struct space *sp, struct replyq *q,
     const struct command *cmd)
 {
 	struct req *r = req_new(ctx, q, cmd);
@@ -395,11 +390,11 @@ through_begin(struct ctx *ctx, unsigned space, struct replyq *q,
 	if (r == NULL)
 		return (NULL);
 	METRIC_ADD(&ctx->metrics, requests_inflight, 1);
-	r->space = (uint16_t)space;
+	req_set_space(r, sp);
 	r->be.op = r->cmd.op;
 	r->be.op.opts &= (uint16_t)~OPF_ELSEWHERE;
-	if (cmd->id != CMD_TOUCH &&
-	    (cmd->id == CMD_SET || cmd->op.vlen < OVERSIZE_MIN))
+	if ((sp->pool->ops->caps & BE_CAP_CLASSIC) == 0 &&
+	    cmd->id != CMD_TOUCH && (cmd->id == CMD_SET || cmd->op.vlen < OVERSIZE_MIN))
 		r->be.op.opts &= (uint16_t)~OPF_CLASSIC;
 	r->be.body = NULL;
 	r->be.nbody = 0;
@@ -409,7 +404,7 @@ through_begin(struct ctx *ctx, unsigned space, struct replyq *q,
 	r->be.done = through_done;
 	r->asked_at = cache_now(ctx->cache);
 	r->cfd = ctx->cfd;
-	kept = is_kept(ctx, space, &cmd->op);
+	kept = is_kept(sp, &cmd->op);
 	r->write = kept && !is_read(&cmd->op);
 	if (r->write)
 		fill_write_begin(r);
@@ -419,10 +414,10 @@ through_begin(struct ctx *ctx, unsigned space, struct replyq *q,
 }
 
 bool
-through_run(struct ctx *ctx, unsigned space, struct replyq *q,
+through_run(struct ctx *ctx, const struct space *sp, struct replyq *q,
     struct command *cmd, struct req *parent)
 {
-	struct req *r = through_begin(ctx, space, q, cmd);
+	struct req *r = through_begin(ctx, sp, q, cmd);
 	struct op *op;
 
 	if (r == NULL)
@@ -434,7 +429,7 @@ through_run(struct ctx *ctx, unsigned space, struct replyq *q,
 		op->opts &= (uint16_t)~OPF_CAS;
 		op->want |= OPW_CAS;
 	}
-	r->fills = keeps(ctx, space, &cmd->op) && op->verb == OP_GET &&
+	r->fills = keeps(sp, &cmd->op) && op->verb == OP_GET &&
 	    is_read(&cmd->op) && (op->want & OPW_VALUE) != 0 &&
 	    route_fence_writes(r->fence) == 0;
 	if (r->fills)
@@ -444,14 +439,13 @@ through_run(struct ctx *ctx, unsigned space, struct replyq *q,
 }
 
 struct value *
-through_body(struct ctx *ctx, unsigned space, const struct command *cmd)
+through_body(struct ctx *ctx, const struct space *sp, const struct command *cmd)
 {
-	const struct conf_ns *ns = &ctx->conf->spaces[space];
 	struct value *v = NULL;
 	struct item *it;
 
-	if (keeps(ctx, space, &cmd->op) && fill_may_store(cmd)) {
-		it = fill_reserve_write(ctx, ns, cmd);
+	if (keeps(sp, &cmd->op) && fill_may_store(cmd)) {
+		it = fill_reserve_write(ctx, sp->conf, cmd);
 		if (it != NULL) {
 			v = value_of_reserved(ctx, it);
 			if (v == NULL)
@@ -474,27 +468,26 @@ refuse_store(struct ctx *ctx, struct replyq *q, const struct command *cmd)
 }
 
 bool
-through_store(struct ctx *ctx, unsigned space, struct replyq *q,
+through_store(struct ctx *ctx, const struct space *sp, struct replyq *q,
     struct command *cmd, struct slice body)
 {
-	const struct conf_ns *ns = &ctx->conf->spaces[space];
 	struct req *r;
 
 	if (body.len > BE_BODY_COPY_MAX) {
-		struct value *v = through_body(ctx, space, cmd);
+		struct value *v = through_body(ctx, sp, cmd);
 
 		if (v == NULL)
 			return (refuse_store(ctx, q, cmd));
 		fill_copy_in(v, body);
-		return (through_store_value(ctx, space, q, cmd, v));
+		return (through_store_value(ctx, sp, q, cmd, v));
 	}
 	if (!ctx_may_hold(ctx, body.len))
 		return (refuse_store(ctx, q, cmd));
-	r = through_begin(ctx, space, q, cmd);
+	r = through_begin(ctx, sp, q, cmd);
 	if (r == NULL)
 		return (false);
-	if (keeps(ctx, space, &cmd->op) && fill_may_store(cmd)) {
-		r->item = fill_reserve_write(ctx, ns, cmd);
+	if (keeps(sp, &cmd->op) && fill_may_store(cmd)) {
+		r->item = fill_reserve_write(ctx, sp->conf, cmd);
 		if (r->item != NULL)
 			fill_copy_item(ctx, r->item, body);
 	}
@@ -542,10 +535,10 @@ value_pieces(const struct value *v, int *n)
 }
 
 bool
-through_store_value(struct ctx *ctx, unsigned space, struct replyq *q,
+through_store_value(struct ctx *ctx, const struct space *sp, struct replyq *q,
     struct command *cmd, struct value *v)
 {
-	struct req *r = through_begin(ctx, space, q, cmd);
+	struct req *r = through_begin(ctx, sp, q, cmd);
 
 	if (r == NULL) {
 		value_unref(v);

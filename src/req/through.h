@@ -12,15 +12,15 @@
  * Answers a read from the local copy if everything it asks for is known there. *out is where the answer went, NULL:
  * it is not known here.
  */
-bool	through_local(struct ctx *, unsigned space, struct replyq *, struct command *, struct outq **out);
+bool	through_local(struct ctx *, const struct space *, struct replyq *, struct command *, struct outq **out);
 /* Any op without a body. parent: the multi-key read whose part this is, else NULL. */
-bool	through_run(struct ctx *, unsigned space, struct replyq *, struct command *, struct req *parent);
+bool	through_run(struct ctx *, const struct space *, struct replyq *, struct command *, struct req *parent);
 /* OP_STORE; body is copied before this returns. */
-bool	through_store(struct ctx *, unsigned space, struct replyq *, struct command *, struct slice body);
+bool	through_store(struct ctx *, const struct space *, struct replyq *, struct command *, struct slice body);
 /* OP_STORE whose large body was read into v; takes the caller's reference. */
-bool	through_store_value(struct ctx *, unsigned space, struct replyq *, struct command *, struct value *v);
+bool	through_store_value(struct ctx *, const struct space *, struct replyq *, struct command *, struct value *v);
 /* Memory for a body of op.vlen: a reserved item where a local copy may stay, else heap. NULL: none to be had. */
-struct value	*through_body(struct ctx *, unsigned space, const struct command *);
+struct value	*through_body(struct ctx *, const struct space *, const struct command *);
 /* Whether any namespace has a store: multi-key reads need a parent then. */
 bool	through_any(const struct ctx *);
 

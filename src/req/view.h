@@ -1,0 +1,116 @@
+/*
+ * view.h - the configuration as one worker uses it: namespaces with their pools and counters.
+ *
+ * A snapshot is one reading of the configuration, shared by all threads. A view is a worker's own: its pools are open.
+ * A reload makes a new view, which takes over the pools and counters that did not change; requests keep the view
+ * with which they began until they end, and with it the pools that the new one has no more.
+ */
+#ifndef REQ_VIEW_H
+#define REQ_VIEW_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "backend/backend.h"
+#include "conf/model.h"
+#include "keys/keymap.h"
+
+struct loop;
+struct ring;
+struct view;
+
+/* read-only after build, but for refs; any thread */
+struct snapshot {
+	unsigned	 magic;
+#define SNAPSHOT_MAGIC	0x736e6170u
+	_Atomic unsigned refs;
+	struct conf	*conf;
+	struct keymap	*keymap;
+};
+
+/* Takes conf. NULL: out of memory, conf is still the caller's. One reference is the caller's. */
+struct snapshot	*snapshot_new(struct conf *);
+struct snapshot	*snapshot_pin(struct snapshot *);
+/* The last reference frees. NULL is fine. */
+void		 snapshot_unpin(struct snapshot **);
+
+/* Counters of one namespace in one worker; metric.h's rule. Live as long as a view has a namespace of the name. */
+struct ns_stats {
+#define NS_STAT(field, prose)	_Atomic uint64_t field;
+#include "tbl/ns_stats.h"
+#undef NS_STAT
+	unsigned	 refs;		/* views; worker's thread */
+	void		*was;		/* admin's: what they were at the last `stats reset`; heap */
+};
+#define NS_ADD(ns, field)						\
+	atomic_store_explicit(&(ns)->field,				\
+	    atomic_load_explicit(&(ns)->field, memory_order_relaxed) + 1, \
+	    memory_order_relaxed)
+
+/* One store as one worker sees it: its servers, connected. */
+struct pool {
+	const struct conf_store	*conf;		/* of snap */
+	const struct be_ops	*ops;
+	struct ring		*ring;
+	struct backend		**servers;
+	unsigned		 nservers;	/* 1 with BE_CAP_WHOLE */
+	unsigned		 refs;		/* views */
+	struct snapshot		*snap;
+};
+
+/* One namespace of a view; read-only after build. */
+struct space {
+	const struct conf_ns	*conf;
+	struct pool		*pool;		/* NULL: the local cache is all there is */
+	struct ns_stats		*stats;
+	struct view		*view;
+};
+
+/* loop thread only; what hangs on ctx.view is read by others under shared.catalog */
+struct view {
+	unsigned		 magic;
+#define VIEW_MAGIC	0x76696577u
+	unsigned		 refs;		/* the ctx, and requests under way */
+	SLIST_ENTRY(view)	 next_old;
+	struct snapshot		*snap;
+	const struct conf	*conf;		/* snap's */
+	const struct keymap	*keymap;	/* snap's */
+	bool			 looks_up;	/* some namespace keeps something in the local cache */
+	unsigned		 npools;
+	struct pool		**pools;
+	struct space		 spaces[];	/* conf->nspaces */
+};
+
+/*
+ * Opens what was (NULL: nothing) does not have yet. NULL with *why set: a server or ring cannot be set up, nothing has
+ * changed.
+ */
+struct view	*view_new(struct snapshot *, const struct view *was, struct loop *, const char **why);
+/* At the end of all: closes the servers of its pools, so that all requests of it end. */
+void		 view_close(struct view *);
+/* When nobody uses it any more; never within be_op.done(). */
+void		 view_free(struct view **);
+
+static inline void
+view_pin(struct view *v)
+{
+	v->refs++;
+}
+
+/* Who drops the last reference leaves it to ctx_reap() to free it. */
+static inline void
+view_unpin(struct view *v)
+{
+	v->refs--;
+}
+
+/* The namespace that a key belongs to. */
+static inline const struct space *
+view_find(const struct view *v, struct slice key)
+{
+	return (&v->spaces[keymap_find(v->keymap, key)]);
+}
+
+#endif
