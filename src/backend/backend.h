@@ -116,7 +116,7 @@ struct be_stats {
 	_Atomic uint32_t inflight;
 	_Atomic uint32_t state;		/* enum be_state */
 	struct hist	 latency;	/* microseconds, submit to done */
-	void		*was;		/* admin's: what they were at the last `stats reset`; free()d with the backend */
+	void		*was;		/* admin's: what they were at the last `stats reset`; heap, the backend's end */
 };
 
 typedef void	 be_each_f(void *arg, const char *name, struct be_stats *);
