@@ -147,7 +147,7 @@ take_weight_suffix(char *addr, unsigned *weight)
 }
 
 static bool
-set_address(struct conf_ctx *x, char *addr, struct conf_server *srv, const char **why)
+set_address(struct conf_ctx *x, char *addr, uint16_t port, struct conf_server *srv, const char **why)
 {
 	char name[HOST_MAX + 16], *host;
 
@@ -156,7 +156,7 @@ set_address(struct conf_ctx *x, char *addr, struct conf_server *srv, const char 
 		return (strlen(addr) < sizeof ((struct sockaddr_un *)0)->sun_path &&
 		    conf_set_str(x, &srv->path, addr) && conf_set_str(x, &srv->name, addr));
 	}
-	*why = conf_split_addr(addr, 11211, &host, &srv->port);
+	*why = conf_split_addr(addr, port, &host, &srv->port);
 	if (*why != NULL)
 		return (false);
 	*why = "* is no server";
@@ -169,35 +169,77 @@ set_address(struct conf_ctx *x, char *addr, struct conf_server *srv, const char 
 	return (conf_set_str(x, &srv->host, host) && conf_set_str(x, &srv->name, name));
 }
 
-bool
-conf_parse_server(struct conf_ctx *x, const char *text, struct conf_server *srv, const char **why)
+#define WORDS_MAX	4	/* address, weight, alias, zone */
+
+/* Takes the zone out of the words behind the address, wherever it stands. NULL: good. */
+static const char *
+take_zone(char **words, unsigned *n, const char **zone)
 {
-	char *copy = strdup(text), *save = NULL, *words[4] = { NULL };
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < *n; i++) {
+		if (i == 0 || strncmp(words[i], "zone=", 5) != 0) {
+			words[kept++] = words[i];
+			continue;
+		}
+		if (*zone != NULL)
+			return ("the zone is there already");
+		*zone = words[i] + 5;
+		if (**zone == '\0' || strlen(*zone) > ALIAS_MAX)
+			return ("the zone is empty or too long");
+	}
+	*n = kept;
+	for (unsigned i = kept; i < WORDS_MAX; i++)
+		words[i] = NULL;
+	return (NULL);
+}
+
+/* The words of a server without its zone: address, weight, alias. NULL: good. */
+static const char *
+take_words(char **words, unsigned n, unsigned *weight, const char **alias)
+{
+	const char *why;
+
+	if (strncmp(words[0], "unix:", 5) == 0)
+		words[0] += 5;
+	*weight = 0;
+	why = take_weight_suffix(words[0], weight);
+	if (why == NULL && *weight == 0) {
+		*weight = 1;
+		if (n > 1)
+			why = get_weight(words[1], weight);
+		*alias = words[2];
+	} else {
+		*alias = words[1];
+		if (why == NULL && n > 2)
+			why = "the weight is there already";
+	}
+	if (why == NULL && *alias != NULL && strlen(*alias) > ALIAS_MAX)
+		why = "the alias is too long";
+	return (why);
+}
+
+bool
+conf_parse_server(struct conf_ctx *x, const char *text, uint16_t port, struct conf_server *srv, const char **why)
+{
+	char *copy = strdup(text), *save = NULL, *words[WORDS_MAX + 1] = { NULL };
+	const char *alias = NULL, *zone = NULL;
 	unsigned n = 0;
 	bool good = false;
 
 	if (copy == NULL)
 		return (conf_fail_nomem(x));
-	for (char *w = strtok_r(copy, " \t", &save); w != NULL && n < 4; w = strtok_r(NULL, " \t", &save))
+	for (char *w = strtok_r(copy, " \t", &save); w != NULL && n <= WORDS_MAX; w = strtok_r(NULL, " \t", &save))
 		words[n++] = w;
-	srv->weight = 0;
-	*why = n == 0 ? "it is empty" : n == 4 ? "it has more than three words" : NULL;
-	if (*why == NULL && strncmp(words[0], "unix:", 5) == 0)
-		words[0] += 5;
+	*why = n == 0 ? "it is empty" : n > WORDS_MAX ? "it has too many words" : take_zone(words, &n, &zone);
+	if (*why == NULL && n == WORDS_MAX)
+		*why = "it has more than three words beside the zone";
 	if (*why == NULL)
-		*why = take_weight_suffix(words[0], &srv->weight);
-	if (*why == NULL && srv->weight == 0) {
-		srv->weight = 1;
-		if (n > 1)
-			*why = get_weight(words[1], &srv->weight);
-		words[1] = words[2];
-	} else if (*why == NULL && n > 2)
-		*why = "the weight is there already";
-	if (*why == NULL && words[1] != NULL && strlen(words[1]) > ALIAS_MAX)
-		*why = "the alias is too long";
+		*why = take_words(words, n, &srv->weight, &alias);
 	if (*why == NULL)
-		good = set_address(x, words[0], srv, why) &&
-		    (words[1] == NULL || conf_set_str(x, &srv->alias, words[1]));
+		good = set_address(x, words[0], port, srv, why) &&
+		    (alias == NULL || conf_set_str(x, &srv->alias, alias)) &&
+		    (zone == NULL || conf_set_str(x, &srv->zone, zone));
 	free(copy);
 	return (good);
 }

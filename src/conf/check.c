@@ -27,6 +27,7 @@ add_default_space(struct conf_ctx *x)
 		return (false);
 	ns->local = true;
 	ns->flush = true;
+	ns->coalesce = true;
 	ns->file = c->file;
 	return (true);
 }
@@ -53,6 +54,8 @@ warn_unused(struct conf_ctx *x)
 
 		for (unsigned j = 0; j < c->nspaces; j++)
 			used |= c->spaces[j].primary == &c->stores[i];
+		for (unsigned j = 0; j < c->nstores; j++)
+			used |= c->stores[j].failover_store == &c->stores[i];
 		if (!used)
 			conf_warn(x, "%s:%d: no namespace uses store \"%s\"", c->file, c->stores[i].line,
 			    c->stores[i].name);

@@ -25,8 +25,7 @@ static _Thread_local struct conf_ctx *parsing;
 
 /* Words that later versions know. */
 static const char *const reserved[] = {
-	"admin", "cache", "slo_read", "slo_write", "item_separator", "replicas", "write_quorum", "on_down", "on_error",
-	"codec", "chunk_size", "hedge", "hedge_budget", "token_drift", "delete_ttl", "path", "tls",
+	"admin", "cache", "item_separator", "codec", "chunk_size", "token_drift", "path", "tls",
 };
 
 static int
@@ -81,6 +80,18 @@ unknown_key(cfg_t *cfg, const char *key)
 	    root ? "" : cfg->name, known);
 }
 
+/* Whether a password stands in this line, so that what is wrong may be a part of it: no message shows that. */
+static bool
+holds_password(const struct conf_ctx *x, int line)
+{
+	const char *from = x->text, *key;
+
+	for (; line > 1 && strchr(from, '\n') != NULL; line--)
+		from = strchr(from, '\n') + 1;
+	key = strstr(from, "password");
+	return (key != NULL && key < from + strcspn(from, "\n"));
+}
+
 /* libconfuse's message -> ours. %s is the word that it put in quotes. */
 static const struct {
 	const char	*theirs;
@@ -108,6 +119,11 @@ on_error(cfg_t *cfg, const char *fmt, va_list ap)
 	if (open != NULL)
 		snprintf(word, sizeof word, "%.*s", (int)((close != NULL ? close : open + strlen(open)) - open - 1),
 		    open + 1);
+	if (holds_password(parsing, cfg->line)) {
+		conf_fail_at(parsing, cfg->line, "something is wrong beside the password; password = \"...\", in quotes, and "
+		    "\\\" for a quote in it");
+		return;
+	}
 	if (strncmp(theirs, "no such option", 14) == 0) {
 		unknown_key(cfg, word);
 		return;
@@ -263,7 +279,8 @@ static bool
 read_root(struct conf_ctx *x, cfg_t *cfg)
 {
 	return (read_process(x, cfg) && read_local_cache(x, cfg) && read_each(x, cfg, "listen", read_listen) &&
-	    read_each(x, cfg, "store", file_read_store) && read_each(x, cfg, "namespace", file_read_space));
+	    read_each(x, cfg, "store", file_read_store) && read_each(x, cfg, "store", file_link_store) &&
+	    read_each(x, cfg, "namespace", file_read_space));
 }
 
 #define KEY(name)	CFG_PTR_CB(name, NULL, CFGF_NODEFAULT, keep_value, free)
@@ -281,11 +298,17 @@ make_grammar(void)
 	    CFG_END() };
 	cfg_opt_t store[] = { BEGIN, KEY("type"), KEYS("servers"), KEY("distribution"), KEY("hash"), KEY("hash_tag"),
 	    KEY("connections"), KEY("connect_timeout"), KEY("timeout"), KEY("retry_min"), KEY("retry_max"),
-	    KEY("max_inflight"), KEY("protocol"), CFG_END() };
+	    KEY("max_inflight"), KEY("protocol"), KEY("user"), KEY("password"), KEY("database"), KEY("map_refresh"),
+	    KEY("replicas"), KEY("write_quorum"), KEY("read_from"), KEY("failures"), KEY("on_down"), KEY("failover_ttl"),
+	    KEY("failover_store"), KEY("flush_on_return"), CFG_END() };
 	cfg_opt_t primary[] = { BEGIN, KEY("store"), KEY("format"), CFG_END() };
-	cfg_opt_t local[] = { BEGIN, KEY("ttl"), CFG_END() };
+	cfg_opt_t local[] = { BEGIN, KEY("ttl"), KEY("ttl_jitter"), KEY("negative_ttl"), KEY("refresh_ahead"),
+	    CFG_END() };
+	cfg_opt_t slo[] = { BEGIN, KEY("target"), KEY("max"), CFG_END() };
 	cfg_opt_t space[] = { BEGIN, KEY("prefix"), KEY("flush"), CFG_SEC("primary", primary, CFGF_MULTI),
-	    CFG_SEC("local", local, CFGF_MULTI), CFG_END() };
+	    CFG_SEC("local", local, CFGF_MULTI), CFG_SEC("slo_read", slo, CFGF_MULTI),
+	    CFG_SEC("slo_write", slo, CFGF_MULTI), KEY("hedge"), KEY("hedge_budget"), KEY("on_error"), KEY("stale_for"),
+	    KEY("coalesce"), KEY("delete_ttl"), KEY("delete_jitter"), CFG_END() };
 	cfg_opt_t root[] = {
 		KEY("threads"), KEY("max_connections"), KEY("backlog"), KEY("requests_per_event"), KEY("user"),
 		KEY("pidfile"), KEY("verbose"), KEY("idle_timeout"), KEY("client_buffer_max"), KEY("buffer_max"),
@@ -310,6 +333,7 @@ conf_parse_text(struct conf_ctx *x, char *text, size_t len)
 	if (f == NULL)
 		return (conf_fail_nomem(x));
 	parsing = x;
+	x->text = text;
 	cfg = make_grammar();
 	if (cfg == NULL)
 		conf_fail_nomem(x);
@@ -322,6 +346,7 @@ conf_parse_text(struct conf_ctx *x, char *text, size_t len)
 		cfg_free(cfg);
 	}
 	parsing = NULL;
+	x->text = NULL;
 	fclose(f);
 	return (!x->failed);
 }

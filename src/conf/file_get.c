@@ -60,10 +60,32 @@ file_get_size(struct conf_ctx *x, cfg_t *sec, const char *key, uint64_t min, uin
 	return (true);
 }
 
+/* The same for a time. */
+static const char *
+put_time(char *buf, size_t size, uint64_t v)
+{
+	static const struct {
+		const char	*unit;
+		uint64_t	 factor;
+	} units[] = {
+		{ "d", 86400000000 }, { "h", 3600000000 }, { "m", 60000000 }, { "s", 1000000 }, { "ms", 1000 }, { "us", 1 },
+	};
+	unsigned i = 0;
+
+	while (v % units[i].factor != 0)
+		i++;
+	if (v == 0)
+		snprintf(buf, size, "0");
+	else
+		snprintf(buf, size, "%" PRIu64 "%s", v / units[i].factor, units[i].unit);
+	return (buf);
+}
+
 bool
 file_get_time(struct conf_ctx *x, cfg_t *sec, const char *key, uint64_t min, uint64_t max, uint64_t *out)
 {
 	const struct conf_value *v = file_value(sec, key);
+	char lo[32], hi[32];
 	uint64_t n;
 
 	if (v == NULL)
@@ -72,8 +94,35 @@ file_get_time(struct conf_ctx *x, cfg_t *sec, const char *key, uint64_t min, uin
 		return (conf_fail_at(x, v->line, "%s = %.60s is not a time; a number with us, ms, s, m, h or d, like 500ms",
 		    key, v->text));
 	if (n < min || n > max)
-		return (conf_fail_at(x, v->line, "%s = %.60s is out of bounds; %" PRIu64 "ms to %" PRIu64 "s", key,
-		    v->text, min / 1000, max / 1000000));
+		return (conf_fail_at(x, v->line, "%s = %.60s is out of bounds; %s to %s", key, v->text,
+		    put_time(lo, sizeof lo, min), put_time(hi, sizeof hi, max)));
+	*out = n;
+	return (true);
+}
+
+bool
+file_get_seconds(struct conf_ctx *x, cfg_t *sec, const char *key, uint64_t min, uint64_t max, uint64_t *out)
+{
+	const struct conf_value *v = file_value(sec, key);
+
+	if (!file_get_time(x, sec, key, min, max, out))
+		return (false);
+	if (v != NULL && *out % FILE_SECOND != 0)
+		return (conf_fail_at(x, v->line, "%s = %.60s is no whole number of seconds; 1s or more%s", key, v->text,
+		    min == 0 ? ", or 0" : ""));
+	return (true);
+}
+
+bool
+file_get_percent(struct conf_ctx *x, cfg_t *sec, const char *key, unsigned min, unsigned max, unsigned *out)
+{
+	const struct conf_value *v = file_value(sec, key);
+	unsigned n;
+
+	if (v == NULL)
+		return (true);
+	if (!conf_get_percent(v->text, &n) || n < min * 10 || n > max * 10)
+		return (conf_fail_at(x, v->line, "%s = %.60s is no good percentage; %u%% to %u%%", key, v->text, min, max));
 	*out = n;
 	return (true);
 }

@@ -23,11 +23,14 @@ free_stores(struct conf *c)
 			free(s->servers[j].host);
 			free(s->servers[j].path);
 			free(s->servers[j].alias);
+			free(s->servers[j].zone);
 		}
 		free(s->servers);
 		free(s->name);
 		free(s->type);
 		free(s->hash);
+		free(s->user);
+		free(s->password);
 	}
 	free(c->stores);
 }

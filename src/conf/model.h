@@ -21,6 +21,9 @@ struct conf_listen {
 enum conf_dist { DIST_KETAMA, DIST_JUMP, DIST_MODULA, DIST_RANDOM, DIST_TWEMPROXY_KETAMA,
 	DIST_TWEMPROXY_MODULA, DIST_LIBMEMCACHED, DIST_LIBMEMCACHED_KETAMA, DIST_LIBMEMCACHED_KETAMA_WEIGHTED };
 
+/* Most replicas of a key. */
+#define CONF_REPLICAS_MAX	16u
+
 /* What the weights of a store's servers may come to: its ring has memory for each of them, in every worker. */
 #define CONF_WEIGHTS_KETAMA	16384u
 #define CONF_WEIGHTS_BUCKETS	(1u << 20)	/* jump, modula, random */

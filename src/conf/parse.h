@@ -32,6 +32,7 @@ struct conf_ctx {
 	long		 port;		/* -p: -1 any, 0 none */
 	long		 udp;
 	const char	*check_file;	/* --check */
+	const char	*text;		/* the file, scanned, while it is parsed */
 	int		 action;	/* OK_HELP, OK_VERSION, OK_LICENSE: print that and exit; 0 (OK_FLAG): start */
 };
 
@@ -53,6 +54,8 @@ void	*conf_grow(struct conf_ctx *, void *arrayp, unsigned *n, size_t size);
 bool	 conf_get_size(const char *, uint64_t unit, uint64_t *out);
 /* "5ms", "180s", "1h" in microseconds; the only bare number is 0. */
 bool	 conf_get_time(const char *, uint64_t *out);
+/* "5%", "0.5%", "5": per mille. */
+bool	 conf_get_percent(const char *, unsigned *out);
 bool	 conf_get_bool(const char *, bool *out);
 bool	 conf_get_octal(const char *, unsigned *out);
 
@@ -64,8 +67,9 @@ const char *conf_split_addr(char *s, uint16_t port, char **host, uint16_t *port_
 /* One more conf_listen, from a path or from one word of -l or the title of a listen section ("unix:/path" too). */
 bool	 conf_add_unix(struct conf_ctx *, const char *path, unsigned mode, const char **why);
 bool	 conf_add_listen(struct conf_ctx *, const char *word, uint16_t port, unsigned mode, const char **why);
-/* Fills srv from "host:port weight alias"; *why on false. */
-bool	 conf_parse_server(struct conf_ctx *, const char *text, struct conf_server *srv, const char **why);
+/* Fills srv from "host:port weight alias zone=NAME", `port` where it names none; *why on false. */
+bool	 conf_parse_server(struct conf_ctx *, const char *text, uint16_t port, struct conf_server *srv,
+	    const char **why);
 
 /* The command line, but for where to listen. True with x->action set: nothing else counts. */
 bool	 conf_read_args(struct conf_ctx *, int argc, char **argv);

@@ -1,24 +1,21 @@
 /*
  * space.c - the namespace sections: which keys, which store, which copies.
+ *
+ * How long a request may take and what becomes of one that fails is in space_policy.c.
  */
 #include "config.h"
 
 #include <string.h>
 
+#include "base/check.h"
 #include "conf/file.h"
 
 #define PREFIX_MAX	200	/* of a key's 250 bytes */
 #define NAME_MAX_	100
-#define LOCAL_TTL	1000000	/* of copies, where the file does not say */
-
-static const struct conf_store *
-find_store(const struct conf *c, const char *name)
-{
-	for (unsigned i = 0; i < c->nstores; i++)
-		if (strcmp(c->stores[i].name, name) == 0)
-			return (&c->stores[i]);
-	return (NULL);
-}
+#define LOCAL_TTL	FILE_SECOND	/* of copies, where the file does not say */
+#define LOCAL_TTL_MAX	(30 * FILE_DAY)
+#define NEGATIVE_MAX	(3600 * FILE_SECOND)
+#define TTL_JITTER_MAX	50u
 
 static bool
 read_name(struct conf_ctx *x, cfg_t *sec, struct conf_ns *ns)
@@ -55,10 +52,31 @@ read_prefix(struct conf_ctx *x, cfg_t *sec, struct conf_ns *ns)
 	return (conf_set_str(x, &ns->prefix, v != NULL ? v->text : ""));
 }
 
+/* One store holds values of one format: the other one's readers would find them broken. */
+static bool
+read_format(struct conf_ctx *x, cfg_t *primary, struct conf_ns *ns)
+{
+	static const char *const formats[] = { [FORMAT_RAW] = "raw", [FORMAT_ITEM] = "item", NULL };
+	const struct conf_value *v = file_value(primary, "format");
+	int line = v != NULL ? v->line : file_line(primary), format = FORMAT_RAW;
+
+	if (!file_get_word(x, primary, "format", formats, &format))
+		return (false);
+	ns->format = (enum conf_format)format;
+	if (ns->format == FORMAT_ITEM && ns->primary->kind == STORE_MEMCACHED)
+		return (conf_fail_at(x, line, "format = item needs a store that runs scripts, \"%s\" has type = memcached; "
+		    "format = raw, or type = redis", ns->primary->name));
+	for (const struct conf_ns *o = x->conf->spaces; o < ns; o++)
+		if (o->primary == ns->primary && o->format != ns->format)
+			return (conf_fail_at(x, line, "store \"%s\" has format = %s in namespace \"%s\"; format = %s here, too, "
+			    "or another store", ns->primary->name, formats[o->format], o->name, formats[o->format]));
+	return (true);
+}
+
 static bool
 read_primary(struct conf_ctx *x, cfg_t *sec, struct conf_ns *ns)
 {
-	const struct conf_value *store, *format;
+	const struct conf_value *store;
 	cfg_t *primary;
 
 	if (!file_only_section(x, sec, "primary", &primary))
@@ -66,17 +84,39 @@ read_primary(struct conf_ctx *x, cfg_t *sec, struct conf_ns *ns)
 	if (primary == NULL)
 		return (true);
 	store = file_value(primary, "store");
-	format = file_value(primary, "format");
 	if (store == NULL)
 		return (conf_fail_at(x, file_line(primary), "primary has no store; store = \"NAME\""));
-	if (format != NULL && strcmp(format->text, "item") == 0)
-		return (conf_fail_at(x, format->line, "format = item is not in this version; format = raw"));
-	if (format != NULL && strcmp(format->text, "raw") != 0)
-		return (conf_fail_at(x, format->line, "format = %.60s is unknown; format = raw", format->text));
-	ns->primary = find_store(x->conf, store->text);
+	ns->primary = file_find_store(x->conf, store->text);
 	if (ns->primary == NULL)
 		return (conf_fail_at(x, store->line, "store \"%.60s\" is unknown; store \"%.60s\" { ... } somewhere",
 		    store->text, store->text));
+	return (read_format(x, primary, ns));
+}
+
+/* What makes filling more even. Without copies there is nothing to fill. */
+static bool
+read_fills(struct conf_ctx *x, cfg_t *local, struct conf_ns *ns)
+{
+	static const char *const keys[] = { "ttl_jitter", "negative_ttl", "refresh_ahead" };
+	const struct conf_value *v;
+	unsigned jitter = 0;
+
+	for (size_t i = 0; i < NITEMS(keys) && ns->local_ttl == 0; i++)
+		if ((v = file_value(local, keys[i])) != NULL)
+			return (conf_fail_at(x, v->line, "%s without local copies; ttl = 1s or more, or leave it out",
+			    keys[i]));
+	if (!file_get_percent(x, local, "ttl_jitter", 0, TTL_JITTER_MAX, &jitter) ||
+	    !file_get_seconds(x, local, "negative_ttl", 0, NEGATIVE_MAX, &ns->negative_ttl) ||
+	    !file_get_seconds(x, local, "refresh_ahead", 0, LOCAL_TTL_MAX, &ns->refresh_ahead))
+		return (false);
+	ns->ttl_jitter = jitter / 10;
+	if (jitter % 10 != 0)
+		return (conf_fail_at(x, file_value(local, "ttl_jitter")->line, "ttl_jitter = %.60s is no whole percentage; "
+		    "0%% to %u%%", file_value(local, "ttl_jitter")->text, TTL_JITTER_MAX));
+	if (ns->refresh_ahead != 0 && ns->refresh_ahead >= ns->local_ttl)
+		return (conf_fail_at(x, file_value(local, "refresh_ahead")->line, "refresh_ahead = %.60s is not below the "
+		    "copies' ttl of %us; shorter, or a longer ttl", file_value(local, "refresh_ahead")->text,
+		    (unsigned)(ns->local_ttl / FILE_SECOND)));
 	return (true);
 }
 
@@ -90,12 +130,9 @@ read_local(struct conf_ctx *x, cfg_t *sec, struct conf_ns *ns)
 		return (false);
 	if (local != NULL && ns->primary == NULL)
 		return (conf_fail_at(x, file_line(local), "local without primary: there is nothing to copy; leave it out"));
-	if (local != NULL && !file_get_time(x, local, "ttl", 0, 30ull * 86400 * 1000000, &ns->local_ttl))
+	if (local != NULL && (!file_get_seconds(x, local, "ttl", 0, LOCAL_TTL_MAX, &ns->local_ttl) ||
+	    !read_fills(x, local, ns)))
 		return (false);
-	/* The cache's clock counts seconds. */
-	if (ns->local_ttl % 1000000 != 0)
-		return (conf_fail_at(x, file_value(local, "ttl")->line, "ttl = %.60s is no whole number of seconds; "
-		    "1s or more, or 0 for no copies", file_value(local, "ttl")->text));
 	ns->local = ns->primary == NULL || ns->local_ttl > 0;
 	return (true);
 }
@@ -124,5 +161,5 @@ file_read_space(struct conf_ctx *x, cfg_t *sec)
 	ns->file = x->conf->file;
 	ns->line = file_line(sec);
 	return (read_name(x, sec, ns) && read_prefix(x, sec, ns) && read_primary(x, sec, ns) &&
-	    read_local(x, sec, ns) && read_flush(x, sec, ns));
+	    read_local(x, sec, ns) && read_flush(x, sec, ns) && file_read_space_policy(x, sec, ns));
 }

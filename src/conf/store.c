@@ -1,5 +1,7 @@
 /*
- * store.c - the store sections: pools of servers.
+ * store.c - the store sections: pools of servers, where their keys are, what their connections may do.
+ *
+ * Who answers for a server that cannot is in store_policy.c.
  */
 #include "config.h"
 
@@ -32,6 +34,14 @@ static const char *const hashes[] = {
 
 static const char *const protocols[] = { "auto", "classic", "meta", NULL };
 
+const char *const file_types[] = {
+	[STORE_MEMCACHED] = "memcached",
+	[STORE_REDIS] = "redis",
+	[STORE_REDIS_CLUSTER] = "redis-cluster",
+	NULL
+};
+#define TYPES	"memcached, redis or redis-cluster"
+
 const char *
 conf_dist_name(enum conf_dist d)
 {
@@ -39,20 +49,33 @@ conf_dist_name(enum conf_dist d)
 	return (dists[d]);
 }
 
+struct conf_store *
+file_find_store(const struct conf *c, const char *name)
+{
+	for (unsigned i = 0; i < c->nstores; i++)
+		if (strcmp(c->stores[i].name, name) == 0)
+			return (&c->stores[i]);
+	return (NULL);
+}
+
 static bool
 read_type(struct conf_ctx *x, cfg_t *sec, struct conf_store *s)
 {
-	static const char *const later[] = { "redis", "redis-cluster", "rocksdb", "cql" };
+	static const char *const later[] = { "rocksdb", "cql" };
 	const struct conf_value *v = file_value(sec, "type");
 
 	if (v == NULL)
-		return (conf_fail_at(x, s->line, "store \"%s\" has no type; type = memcached", s->name));
+		return (conf_fail_at(x, s->line, "store \"%s\" has no type; " TYPES, s->name));
 	for (size_t i = 0; i < NITEMS(later); i++)
 		if (strcmp(v->text, later[i]) == 0)
-			return (conf_fail_at(x, v->line, "type = %s is not in this version; type = memcached", v->text));
-	if (strcmp(v->text, "memcached") != 0)
-		return (conf_fail_at(x, v->line, "type = %.60s is unknown; type = memcached", v->text));
-	return (conf_set_str(x, &s->type, v->text));
+			return (conf_fail_at(x, v->line, "type = %s is not in this version; " TYPES, v->text));
+	for (int i = 0; file_types[i] != NULL; i++) {
+		if (strcmp(v->text, file_types[i]) == 0) {
+			s->kind = (enum conf_type)i;
+			return (conf_set_str(x, &s->type, v->text));
+		}
+	}
+	return (conf_fail_at(x, v->line, "type = %.60s is unknown; " TYPES, v->text));
 }
 
 static bool
@@ -71,6 +94,7 @@ check_twins(struct conf_ctx *x, const struct conf_store *s, const struct conf_se
 static bool
 read_servers(struct conf_ctx *x, cfg_t *sec, struct conf_store *s)
 {
+	const uint16_t port = s->kind == STORE_MEMCACHED ? 11211 : 6379;
 	const struct conf_value *v;
 
 	for (unsigned i = 0; (v = file_value_nth(sec, "servers", i)) != NULL; i++) {
@@ -84,8 +108,9 @@ read_servers(struct conf_ctx *x, cfg_t *sec, struct conf_store *s)
 			return (false);
 		srv->file = x->conf->file;
 		srv->line = v->line;
-		if (!conf_parse_server(x, v->text, srv, &why))
-			return (conf_fail_at(x, v->line, "server \"%.100s\": %s; \"host:port weight alias\"", v->text, why));
+		if (!conf_parse_server(x, v->text, port, srv, &why))
+			return (conf_fail_at(x, v->line, "server \"%.100s\": %s; \"host:port weight alias zone=NAME\"",
+			    v->text, why));
 		if (!check_twins(x, s, srv))
 			return (false);
 	}
@@ -186,5 +211,5 @@ file_read_store(struct conf_ctx *x, cfg_t *sec)
 	if (s->name[0] == '\0')
 		return (conf_fail_at(x, s->line, "this store has no name; store \"NAME\" { ... }"));
 	return (read_type(x, sec, s) && read_servers(x, sec, s) && read_placement(x, sec, s) &&
-	    read_limits(x, sec, s));
+	    read_limits(x, sec, s) && file_read_store_policy(x, sec, s));
 }

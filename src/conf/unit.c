@@ -68,6 +68,23 @@ conf_get_time(const char *s, uint64_t *out)
 }
 
 bool
+conf_get_percent(const char *s, unsigned *out)
+{
+	size_t whole = strspn(s, "0123456789"), tenth = s[whole] == '.' ? 1 : 0;
+	const char *end = s + whole + 2 * tenth;
+	uint32_t v;
+
+	if (!num_get_u32(slice_of(s, whole), &v) || v > 1000)
+		return (false);
+	if (tenth == 1 && (s[whole + 1] < '0' || s[whole + 1] > '9'))
+		return (false);
+	if (strcmp(end, "") != 0 && strcmp(end, "%") != 0)
+		return (false);
+	*out = v * 10 + (tenth == 1 ? (unsigned)(end[-1] - '0') : 0);
+	return (true);
+}
+
+bool
 conf_get_bool(const char *s, bool *out)
 {
 	static const char *const yes[] = { "yes", "true", "on" }, *const no[] = { "no", "false", "off" };

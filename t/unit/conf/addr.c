@@ -56,15 +56,17 @@ server(const char *text)
 	const char *why = NULL;
 
 	ctx_open(&x);
-	if (conf_parse_server(&x, text, &s, &why))
-		snprintf(out, sizeof out, "%s|%s|%u|%s|%u|%s", s.name, s.host != NULL ? s.host : "", s.port,
-		    s.path != NULL ? s.path : "", s.weight, s.alias != NULL ? s.alias : "");
+	if (conf_parse_server(&x, text, 11211, &s, &why))
+		snprintf(out, sizeof out, "%s|%s|%u|%s|%u|%s%s%s", s.name, s.host != NULL ? s.host : "", s.port,
+		    s.path != NULL ? s.path : "", s.weight, s.alias != NULL ? s.alias : "", s.zone != NULL ? "|" : "",
+		    s.zone != NULL ? s.zone : "");
 	else
 		snprintf(out, sizeof out, "%s", why);
 	free(s.name);
 	free(s.host);
 	free(s.path);
 	free(s.alias);
+	free(s.zone);
 	ctx_close(&x);
 	return (out);
 }
@@ -88,13 +90,23 @@ servers(void)
 	is_s(server("/run/mc.sock 3 u"), "/run/mc.sock||0|/run/mc.sock|3|u", "with weight and alias");
 	is_s(server("/run/mc.sock:3 u"), "/run/mc.sock||0|/run/mc.sock|3|u", "in twemproxy's order");
 	is_s(server("unix:/run/mc.sock"), "/run/mc.sock||0|/run/mc.sock|1|", "as listen says it");
+	is_s(server("h:1 zone=a"), "h:1|h|1||1||a", "a zone");
+	is_s(server("h:1 zone=a 2 x"), "h:1|h|1||2|x|a", "before the weight");
+	is_s(server("h:1 2 zone=a x"), "h:1|h|1||2|x|a", "before the alias");
+	is_s(server("h:1:2 x zone=a"), "h:1|h|1||2|x|a", "at the end, in twemproxy's order");
+	is_s(server("/s zone=a"), "/s||0|/s|1||a", "of a UNIX socket");
+	is_s(server("h zone=a zone=a"), "the zone is there already", "two zones");
+	is_s(server("h zone="), "the zone is empty or too long", "an empty zone");
+	is_s(server("zone=a 1"), "bad character in the host", "a zone first");
+	is_s(server("h zone=a 1 x y"), "it has too many words", "five words, one a zone");
 	is_s(server(""), "it is empty", "empty");
 	is_s(server("h:1 0"), "the weight is not a number from 1 to 65535", "weight 0");
 	is_s(server("h:1 x"), "the weight is not a number from 1 to 65535", "an alias without weight");
 	is_s(server("h:1 65536"), "the weight is not a number from 1 to 65535", "a weight too high");
 	is_s(server("h:1 -1"), "the weight is not a number from 1 to 65535", "a negative weight");
 	is_s(server("h:1:2 3 x"), "the weight is there already", "two weights");
-	is_s(server("h:1 2 x y"), "it has more than three words", "four words");
+	is_s(server("h:1 2 x y"), "it has more than three words beside the zone", "four words");
+	is_s(server("h:1 2 x y z"), "it has too many words", "five words");
 	is_s(server("h:0"), "port 0 is no server", "port 0");
 	is_s(server("*:1"), "* is no server", "*");
 	is_s(server("h:x"), "the port is not a number from 0 to 65535", "a bad port");

@@ -55,11 +55,16 @@ messages_have_lines(void)
 		{ "# a comment\n/* and\nanother */ local_cache {\n mem = 1 }", "f:4: unknown key \"mem\" in local_cache; "
 		    "known: memory, item_size_max, evict, large_pages" },
 		{ "\nadmin = \"127.0.0.1:80\"", "f:2: \"admin\" is not in this version; leave it out" },
-		{ "store \"a\" {\n replicas = 2 }", "f:2: \"replicas\" is not in this version; leave it out" },
+		{ "namespace \"a\" {\n codec = zstd }", "f:2: \"codec\" is not in this version; leave it out" },
 		{ "namespace \"a\" { prefix = \"\"\ncache { store = \"x\" } }",
 		    "f:2: \"cache\" is not in this version; leave it out" },
-		{ "namespace \"a\" { prefix = \"\"\nslo_read { max = 5ms } }",
-		    "f:2: \"slo_read\" is not in this version; leave it out" },
+		{ "store \"a\" { password = my secret }", "f:1: something is wrong beside the password; password = \"...\", in "
+		    "quotes, and \\\" for a quote in it" },
+		{ "store \"a\" {\n password = \"a\\777b\" }", "f:2: something is wrong beside the password; password = \"...\", "
+		    "in quotes, and \\\" for a quote in it" },
+		{ "store \"a\" { password = (secret", "f:1: this { is never closed; a } at its end" },
+		{ "store \"a\" { password = (secret }", "f:1: something is wrong beside the password; password = \"...\", in "
+		    "quotes, and \\\" for a quote in it" },
 		{ "namespace \"a\" { prefix = \"\"\n\nitem_separator = \"/\" }",
 		    "f:3: \"item_separator\" is not in this version; leave it out" },
 		{ "threads 3", "f:1: no = after \"threads\"; threads = VALUE" },

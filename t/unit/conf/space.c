@@ -53,21 +53,22 @@ refusals(void)
 		{ STORE "namespace \"a\" { prefix = \"p\"\n primary { store = s }\n primary { store = s } }",
 		    "f:4: a second primary section; one is enough" },
 		{ STORE "namespace \"a\" { prefix = \"p\" primary { store = s\n format = item } }",
-		    "f:3: format = item is not in this version; format = raw" },
+		    "f:3: format = item needs a store that runs scripts, \"s\" has type = memcached; format = raw, or type = redis" },
 		{ STORE "namespace \"a\" { prefix = \"p\" primary { store = s\n format = json } }",
-		    "f:3: format = json is unknown; format = raw" },
+		    "f:3: format = json is unknown; raw, item" },
 		{ "namespace \"a\" { prefix = \"p\"\n local { ttl = 5s } }",
 		    "f:2: local without primary: there is nothing to copy; leave it out" },
 		{ STORE "namespace \"a\" { prefix = \"p\" primary { store = s }\n local { ttl = long } }",
 		    "f:3: ttl = long is not a time; a number with us, ms, s, m, h or d, like 500ms" },
 		{ STORE "namespace \"a\" { prefix = \"p\" primary { store = s }\n local { ttl = 31d } }",
-		    "f:3: ttl = 31d is out of bounds; 0ms to 2592000s" },
+		    "f:3: ttl = 31d is out of bounds; 0 to 30d" },
 		{ STORE "namespace \"a\" { prefix = \"p\" primary { store = s }\n local { ttl = 1500ms } }",
-		    "f:3: ttl = 1500ms is no whole number of seconds; 1s or more, or 0 for no copies" },
+		    "f:3: ttl = 1500ms is no whole number of seconds; 1s or more, or 0" },
 		{ "namespace \"default\" {\n flush = no }",
 		    "f:2: flush_all always empties the namespace without a prefix; -F refuses it altogether" },
 		{ "namespace \"a\" { prefix = \"p\"\n ttl = 5s }",
-		    "f:2: unknown key \"ttl\" in namespace; known: prefix, flush, primary, local" },
+		    "f:2: unknown key \"ttl\" in namespace; known: prefix, flush, primary, local, slo_read, slo_write, hedge, "
+		    "hedge_budget, on_error, stale_for, coalesce, delete_ttl, delete_jitter" },
 	};
 	char text[500];
 

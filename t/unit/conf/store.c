@@ -57,16 +57,15 @@ static void
 refusals(void)
 {
 	static const struct ctx_case cases[] = {
-		{ "store \"a\" {\n}", "f:1: store \"a\" has no type; type = memcached" },
+		{ "store \"a\" {\n}", "f:1: store \"a\" has no type; memcached, redis or redis-cluster" },
 		{ "store \"\" { }", "f:1: this store has no name; store \"NAME\" { ... }" },
-		{ "store \"a\" { type = rocksdb }", "f:1: type = rocksdb is not in this version; type = memcached" },
-		{ "store \"a\" { type = redis-cluster }", "f:1: type = redis-cluster is not in this version; type = memcached" },
-		{ "store \"a\" { type = mysql }", "f:1: type = mysql is unknown; type = memcached" },
+		{ "store \"a\" { type = rocksdb }", "f:1: type = rocksdb is not in this version; memcached, redis or redis-cluster" },
+		{ "store \"a\" { type = mysql }", "f:1: type = mysql is unknown; memcached, redis or redis-cluster" },
 		{ "\nstore \"a\" { type = memcached\n\n}", "f:2: store \"a\" has no servers; servers = { \"host:port\", ... }" },
 		{ "store \"a\" { type = memcached\n servers = { } }",
 		    "f:1: store \"a\" has no servers; servers = { \"host:port\", ... }" },
 		{ "store \"a\" { type = memcached\n servers = { \"h:1\",\n \"h:2 0\" } }",
-		    "f:3: server \"h:2 0\": the weight is not a number from 1 to 65535; \"host:port weight alias\"" },
+		    "f:3: server \"h:2 0\": the weight is not a number from 1 to 65535; \"host:port weight alias zone=NAME\"" },
 		{ "store \"a\" { type = memcached\n servers = { \"h:1\",\n \"h:1 5\" } }",
 		    "f:3: server \"h:1\" is here a second time; weights make one count for more" },
 		{ "store \"a\" { type = memcached\n servers = { \"h:1 1 x\",\n \"h:2 1 x\" } }",
@@ -84,14 +83,16 @@ refusals(void)
 		{ IN("hash_tag = \"{\""), "f:3: hash_tag = \"{\" is not two characters; hash_tag = \"{}\"" },
 		{ IN("hash_tag = \"\""), "f:3: hash_tag = \"\" is not two characters; hash_tag = \"{}\"" },
 		{ IN("connections = 0"), "f:3: connections = 0 is out of bounds; a number from 1 to 64" },
-		{ IN("timeout = 0"), "f:3: timeout = 0 is out of bounds; 1ms to 3600s" },
+		{ IN("timeout = 0"), "f:3: timeout = 0 is out of bounds; 1ms to 1h" },
 		{ IN("timeout = 500"), "f:3: timeout = 500 is not a time; a number with us, ms, s, m, h or d, like 500ms" },
-		{ IN("connect_timeout = 2h"), "f:3: connect_timeout = 2h is out of bounds; 1ms to 3600s" },
+		{ IN("connect_timeout = 2h"), "f:3: connect_timeout = 2h is out of bounds; 1ms to 1h" },
 		{ IN("retry_min = 2s\nretry_max = 1s"), "f:4: retry_max is below retry_min; at least as long" },
 		{ IN("max_inflight = -1"), "f:3: max_inflight = -1 is out of bounds; a number from 1 to 1048576" },
 		{ IN("protocol = binary"), "f:3: protocol = binary is unknown; auto, classic, meta" },
 		{ IN("weight = 2"), "f:3: unknown key \"weight\" in store; known: type, servers, distribution, hash, hash_tag, "
-		    "connections, connect_timeout, timeout, retry_min, retry_max, max_inflight, protocol" },
+		    "connections, connect_timeout, timeout, retry_min, retry_max, max_inflight, protocol, user, password, database, "
+		    "map_refresh, replicas, write_quorum, read_from, failures, on_down, failover_ttl, failover_store, "
+		    "flush_on_return" },
 	};
 	struct conf_ctx x;
 
