@@ -160,9 +160,10 @@ check_value(struct thread *t, struct want *w, const struct reply *r)
 		    r->len, texts[g], seen.run, seen.version);
 	else
 		check_age(t, w, &seen);
-	if (r->has_flags && r->flags != gen_flags(w->key))
+	if (r->has_flags && r->flags != opts_flags(t->opts, w->key))
 		wrong(t, WRONG_FLAGS, "key %" PRIu32 ": flags %" PRIu32
-		    ", not %" PRIu32, w->key, r->flags, gen_flags(w->key));
+		    ", not %" PRIu32, w->key, r->flags,
+		    opts_flags(t->opts, w->key));
 }
 
 static bool
@@ -202,12 +203,58 @@ take_done(struct thread *t, struct conn *c, const struct reply *r)
 	return over(t, c, false);
 }
 
+/* The next element of a read's answer; the last one ends it. */
+static bool
+take_element(struct thread *t, struct conn *c, const struct reply *r)
+{
+	struct request *rq = &c->ring[c->head];
+	struct want *w = &c->wants[(size_t)c->head * t->opts->multi];
+
+	if (rq->op != OP_GET || rq->array != (rq->nkeys > 1))
+		return bad(t, r, "a string to another request");
+	w += rq->came++;
+	if (r->kind == REPLY_VALUE)
+		check_value(t, w, r);
+	return rq->came < rq->nkeys || read_over(t, c);
+}
+
+static bool
+check_reply_resp(struct thread *t, struct conn *c, const struct reply *r)
+{
+	struct request *rq = &c->ring[c->head];
+
+	switch (r->kind) {
+	case REPLY_ARRAY:
+		if (rq->op != OP_GET || rq->nkeys == 1 || rq->array ||
+		    r->len != rq->nkeys)
+			return bad(t, r, "an array that was not asked for");
+		rq->array = true;
+		return true;
+	case REPLY_VALUE:
+	case REPLY_MISS:
+		return take_element(t, c, r);
+	case REPLY_STORED:
+		if (rq->op != OP_SET)
+			return bad(t, r, "OK to another request");
+		t->stats->stored++;
+		return over(t, c, true);
+	case REPLY_ERROR:
+		stats_error(t->stats, r->line, r->line_len);
+		return rq->op == OP_GET && rq->array ?
+		    bad(t, r, "an error within an array") : over(t, c, false);
+	default:
+		return bad(t, r, "not a reply");
+	}
+}
+
 bool
 check_reply(struct thread *t, struct conn *c, const struct reply *r)
 {
 	const struct request *rq = &c->ring[c->head];
 	bool multi_mg = rq->op == OP_MG && rq->nkeys > 1;
 
+	if (t->opts->resp)
+		return check_reply_resp(t, c, r);
 	switch (r->kind) {
 	case REPLY_VALUE:
 		return take_value(t, c, r);
@@ -238,6 +285,7 @@ check_reply(struct thread *t, struct conn *c, const struct reply *r)
 		return multi_mg || over(t, c, false);
 	case REPLY_MORE:
 	case REPLY_BAD:
+	case REPLY_ARRAY:
 		break;
 	}
 	return bad(t, r, "not a reply");

@@ -205,7 +205,10 @@ conn_take(struct thread *t, struct conn *c, const char *at, size_t len)
 	struct reply r;
 
 	while (used < len) {
-		reply_parse(at + used, len - used, &r);
+		if (t->opts->resp)
+			reply_parse_resp(at + used, len - used, &r);
+		else
+			reply_parse(at + used, len - used, &r);
 		if (r.kind == REPLY_MORE) {
 			c->need = r.total;
 			break;

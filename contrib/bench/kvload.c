@@ -1,7 +1,7 @@
 /*
- * kvload.c - load generator for memcached-protocol servers: entry and status.
+ * kvload.c - load generator for servers of memcached's protocols and RESP: entry and status.
  *
- * Exit status: 0 all well; 1 a wrong value or a reply no memcached gives;
+ * Exit status: 0 all well; 1 a wrong value or a reply no server gives;
  * 2 usage; 3 errors or lost connections that --expect-errors did not announce.
  */
 #include "config.h"

@@ -36,6 +36,8 @@ struct opts {
 	bool		 only_writes;	/* --op set or ms */
 	const char	*mg_flags;
 	bool		 mg_value;	/* mg_flags ask for the value */
+	bool		 resp;		/* get and set are said in RESP */
+	bool		 no_flags;	/* client flags are 0 */
 	uint32_t	 reads;		/* reads : writes */
 	uint32_t	 writes;
 	uint32_t	 exptime;
@@ -101,6 +103,13 @@ struct outcome {
 
 /* Ends the process, with a message, on anything it cannot take. */
 void		opts_parse(struct opts *, int argc, char **argv);
+
+/* The client flags that a key is stored with. */
+static inline uint32_t
+opts_flags(const struct opts *o, uint32_t key)
+{
+	return o->no_flags ? 0 : gen_flags(key);
+}
 
 /* false: could not start; said why on stderr. */
 bool		load_run(const struct opts *, struct outcome *);

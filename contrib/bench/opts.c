@@ -28,6 +28,8 @@ static const char usage_text[] =
 "  -o, --op OP           get, mg, set or ms (get)\n"
 "  -k, --multi K         keys per read: get k1..kK, or K quiet mg and mn (1)\n"
 "      --mg-flags F      flags of each mg (v)\n"
+"      --resp            talk to a Redis: GET, SET, and MGET for several keys\n"
+"      --no-flags        client flags are 0: what is asked keeps none\n"
 "  -r, --ratio R:W       reads to writes; writes are set beside get, ms beside mg\n"
 "  -n, --requests N      exactly N requests\n"
 "  -d, --duration SEC    run for so long (10, unless -n is given)\n"
@@ -57,9 +59,9 @@ static const char usage_text[] =
 "exit: 0 well, 1 wrong value or reply, 2 usage, 3 errors or lost connections\n";
 
 enum {
-	O_MG_FLAGS = 256, O_RATE, O_POISSON, O_PREFIX, O_KEY_SIZE, O_FIXED,
-	O_STALE, O_PREFILL, O_PREFILL_ONLY, O_RECONNECT, O_EXPECT, O_TIMEOUT,
-	O_IDLE, O_IDLE_TOUCH, O_CPU_OF, O_SEED
+	O_MG_FLAGS = 256, O_RESP, O_NO_FLAGS, O_RATE, O_POISSON, O_PREFIX,
+	O_KEY_SIZE, O_FIXED, O_STALE, O_PREFILL, O_PREFILL_ONLY, O_RECONNECT,
+	O_EXPECT, O_TIMEOUT, O_IDLE, O_IDLE_TOUCH, O_CPU_OF, O_SEED
 };
 
 static const struct option longs[] = {
@@ -69,6 +71,8 @@ static const struct option longs[] = {
 	{ "op", required_argument, NULL, 'o' },
 	{ "multi", required_argument, NULL, 'k' },
 	{ "mg-flags", required_argument, NULL, O_MG_FLAGS },
+	{ "resp", no_argument, NULL, O_RESP },
+	{ "no-flags", no_argument, NULL, O_NO_FLAGS },
 	{ "ratio", required_argument, NULL, 'r' },
 	{ "requests", required_argument, NULL, 'n' },
 	{ "duration", required_argument, NULL, 'd' },
@@ -178,6 +182,8 @@ set_simple(struct opts *o, int c)
 {
 	switch (c) {
 	case 'j':		o->json = true; break;
+	case O_RESP:		o->resp = true; break;
+	case O_NO_FLAGS:	o->no_flags = true; break;
 	case O_POISSON:		o->poisson = true; break;
 	case O_FIXED:		o->gen.fixed = true; break;
 	case O_STALE:		o->check_stale = true; break;
@@ -281,6 +287,8 @@ settle(struct opts *o, unsigned key_size)
 			    "is answered", *p);
 	if (o->multi > 1 && o->read_op == OP_MG && !o->mg_value)
 		fail("--multi with mg needs the flag v");
+	if (o->resp && (o->read_op == OP_MG || o->idle_touch))
+		fail("--resp goes with --op get and set only");
 	if (o->requests == 0 && o->duration_ns == 0)
 		o->duration_ns = 10000000000u;
 	if (o->threads > o->conns)

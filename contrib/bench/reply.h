@@ -1,5 +1,6 @@
 /*
- * reply.h - one reply line of a memcached server, with its data block.
+ * reply.h - one reply line of a memcached server, with its data block, or one
+ * reply of a Redis.
  *
  * Pure: bytes in, a description that borrows from them out. Data is skipped by
  * its length, never searched, so values may hold anything.
@@ -21,7 +22,9 @@ enum reply_kind {
 	REPLY_STORED,	/* STORED */
 	REPLY_REFUSED,	/* NOT_STORED EXISTS NOT_FOUND NS EX NF */
 	REPLY_NOOP,	/* MN */
-	REPLY_ERROR	/* ERROR, CLIENT_ERROR or SERVER_ERROR: line, line_len */
+	REPLY_ERROR,	/* ERROR, CLIENT_ERROR or SERVER_ERROR: line, line_len */
+	/* RESP: strings are REPLY_VALUE, nil is REPLY_MISS, +OK REPLY_STORED */
+	REPLY_ARRAY	/* only its head; len: how many elements follow */
 };
 
 struct reply {
@@ -38,5 +41,6 @@ struct reply {
 };
 
 void	reply_parse(const char *bytes, size_t len, struct reply *out);
+void	reply_parse_resp(const char *bytes, size_t len, struct reply *out);
 
 #endif

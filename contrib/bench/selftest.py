@@ -16,8 +16,22 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 EVERY = 10      # each tenth read is lied to
 
 
-def value(key, flags, data):
-    return b"VALUE %s %d %d\r\n%s\r\nEND\r\n" % (key, flags, len(data), data)
+class Classic:
+    """How memcached says it; an item is (flags, data)."""
+    stored, error, nothing = b"STORED\r\n", b"SERVER_ERROR out of luck\r\n", b"END\r\n"
+
+    @staticmethod
+    def value(key, item):
+        return b"VALUE %s %d %d\r\n%s\r\nEND\r\n" % (key, item[0], len(item[1]), item[1])
+
+
+class Resp:
+    """How Redis says it."""
+    stored, error, nothing = b"+OK\r\n", b"-OOM out of luck\r\n", b"$-1\r\n"
+
+    @staticmethod
+    def value(_, item):
+        return b"$%d\r\n%s\r\n" % (len(item[1]), item[1])
 
 
 def flip(data):
@@ -25,31 +39,34 @@ def flip(data):
 
 
 class Lies:
-    """One method per lie: what is answered for key, (flags, data), another item."""
+    """One method per lie: what is answered for key, its item, another item."""
+
+    def __init__(self, dialect):
+        self.say = dialect
 
     def none(self, key, item, other):
-        return value(key, *item)
+        return self.say.value(key, item)
 
     def bit(self, key, item, other):
-        return value(key, item[0], flip(item[1]))
+        return self.say.value(key, (item[0], flip(item[1])))
 
     def other_value(self, key, item, other):
-        return value(key, item[0], other[1])
+        return self.say.value(key, (item[0], other[1]))
 
     def tail_of_other(self, key, item, other):
-        return value(key, item[0], item[1][:-20] + other[1][-20:])
+        return self.say.value(key, (item[0], item[1][:-20] + other[1][-20:]))
 
     def other_key(self, key, item, other):
-        return value(key[:-1] + bytes([(key[-1] ^ 1)]), *item)
+        return self.say.value(key[:-1] + bytes([(key[-1] ^ 1)]), item)
 
     def flags(self, key, item, other):
-        return value(key, item[0] ^ 1, item[1])
+        return self.say.value(key, (item[0] ^ 1, item[1]))
 
     def shorter(self, key, item, other):
-        return value(key, item[0], item[1][:-5])
+        return self.say.value(key, (item[0], item[1][:-5]))
 
     def twice(self, key, item, other):
-        return value(key, *item) * 2
+        return self.say.value(key, item) * 2
 
     def rubbish(self, key, item, other):
         return b"\0\1 no reply\r\n"
@@ -57,23 +74,35 @@ class Lies:
     def meta(self, key, item, other):
         return b"HD\r\n"
 
+    def number(self, key, item, other):
+        return b":1\r\n"
+
+    def ok(self, key, item, other):
+        return b"+OK\r\n"
+
+    def array(self, key, item, other):
+        return b"*1\r\n" + self.say.value(key, item)
+
+    def long(self, key, item, other):
+        return b"$%d\r\n%s\r\n" % (len(item[1]) - 1, item[1])
+
     def error(self, key, item, other):
-        return b"SERVER_ERROR out of luck\r\n"
+        return self.say.error
 
     def miss(self, key, item, other):
-        return b"END\r\n"
+        return self.say.nothing
 
     def close(self, key, item, other):
         return None
 
     def half(self, key, item, other):
-        return value(key, *item)[:60], None
+        return self.say.value(key, item)[:60], None
 
     def silence(self, key, item, other):
         return b""
 
     def old(self, key, item, other):
-        return value(key, *item)    # the server gives it the first version
+        return self.say.value(key, item)    # the server gives it the first version
 
 
 class Handler(socketserver.StreamRequestHandler):
@@ -85,33 +114,51 @@ class Handler(socketserver.StreamRequestHandler):
             pass
 
     def one(self):
-        words = self.rfile.readline().split()
-        if not words:
-            return False
-        server = self.server
-        if words[0] == b"set":
+        line = self.rfile.readline()
+        if line.startswith(b"*"):
+            words = [self.string() for _ in range(int(line[1:]))]
+            if words[0] == b"SET":
+                return self.store(Resp, words[1], (0, words[2]))
+            return self.read(Resp, words[1:], b"*%d\r\n" % len(words[1:])
+                             if words[0] == b"MGET" else b"")
+        words = line.split()
+        if words and words[0] == b"set":
             data = self.rfile.read(int(words[4]) + 2)[:-2]
-            with server.lock:
-                server.first.setdefault(words[1], (int(words[2]), data))
-                server.items[words[1]] = (int(words[2]), data)
-            self.wfile.write(b"STORED\r\n")
-            return True
+            return self.store(Classic, words[1], (int(words[2]), data))
+        return bool(words) and self.read(Classic, words[1:], b"")
+
+    def string(self):
+        return self.rfile.read(int(self.rfile.readline()[1:]) + 2)[:-2]
+
+    def store(self, dialect, key, item):
+        with self.server.lock:
+            self.server.first.setdefault(key, item)
+            self.server.items[key] = item
+        self.wfile.write(dialect.stored)
+        return True
+
+    def read(self, dialect, keys, head):
+        """Of several keys the lie is about the first."""
+        server, key = self.server, keys[0]
         with server.lock:
             server.reads += 1
             lie = server.reads % EVERY == 0
             server.lies += lie
-            item = server.items[words[1]]
-            other = next(v for k, v in server.items.items() if k != words[1])
+            item = server.items[key]
+            other = next(v for k, v in server.items.items() if k != key)
+            rest = [server.items[k] for k in keys[1:]]
             if lie and server.lie == "old":
-                item = server.first[words[1]]
+                item = server.first[key]
         name = server.lie if lie else "none"
-        answer = getattr(Lies(), name)(words[1], item, other)
-        if isinstance(answer, tuple):
-            self.wfile.write(answer[0])
+        answer = getattr(Lies(dialect), name)(key, item, other)
+        if answer is None:
             return False
-        if answer is not None:
-            self.wfile.write(answer)
-        return answer is not None
+        if isinstance(answer, tuple):
+            self.wfile.write(head + answer[0])
+            return False
+        if answer:
+            self.wfile.write(head + answer + b"".join(map(dialect.value, keys[1:], rest)))
+        return True
 
 
 class LyingServer(socketserver.ThreadingTCPServer):
@@ -161,7 +208,35 @@ CASES = [   # lie, more arguments, exit status, the counter that must have it
     ("close", [], 3, "lost"),
     ("half", ["--expect-errors"], 0, "lost"),
     ("silence", [], 3, "timeouts"),
-]
+] + [(lie, ["--resp"] + args, status, counter) for lie, args, status, counter in [
+    ("none", [], 0, None),
+    ("none", ["--ratio", "50:50", "--check-stale", "--exptime", "9"], 0, None),
+    ("none", ["--depth", "7", "--multi", "5"], 0, None),
+    ("bit", [], 1, "body"),
+    ("bit", ["--multi", "5"], 1, "body"),
+    ("other_value", [], 1, "key"),
+    ("other_value", ["--multi", "5"], 1, "key"),
+    ("tail_of_other", [], 1, "body"),
+    ("shorter", [], 1, "length"),
+    ("long", [], 1, "protocol"),
+    ("twice", [], 1, "protocol"),
+    ("twice", ["--multi", "5"], 1, "protocol"),
+    ("rubbish", [], 1, "protocol"),
+    ("number", [], 1, "protocol"),
+    ("number", ["--multi", "5"], 1, "protocol"),
+    ("ok", [], 1, "protocol"),
+    ("array", [], 1, "protocol"),
+    ("array", ["--multi", "5"], 1, "protocol"),
+    ("old", ["--ratio", "50:50", "--check-stale"], 1, "stale"),
+    ("error", [], 3, "errors"),
+    ("error", ["--multi", "5"], 1, "protocol"),
+    ("error", ["--expect-errors"], 0, "errors"),
+    ("miss", [], 0, "misses"),
+    ("miss", ["--multi", "5"], 0, "misses"),
+    ("close", [], 3, "lost"),
+    ("half", ["--expect-errors"], 0, "lost"),
+    ("silence", [], 3, "timeouts"),
+]]
 
 
 def main():
