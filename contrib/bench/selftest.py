@@ -5,15 +5,19 @@ What every measurement and fault test rests on is that a wrong value cannot pass
 kvload unseen, so each kind of lie must be counted under its own name, and an
 honest server must not be accused.
 """
+import itertools
 import json
 import os
 import socketserver
 import subprocess
 import sys
 import threading
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 EVERY = 10      # each tenth read is lied to
+STALL = 0.4     # seconds
+SILENT = ["--timeout", "200"]
 
 
 class Classic:
@@ -101,6 +105,10 @@ class Lies:
     def silence(self, key, item, other):
         return b""
 
+    def stall(self, key, item, other):
+        time.sleep(STALL)           # one connection only: no other waits
+        return self.say.value(key, item)
+
     def old(self, key, item, other):
         return self.say.value(key, item)    # the server gives it the first version
 
@@ -142,7 +150,7 @@ class Handler(socketserver.StreamRequestHandler):
         server, key = self.server, keys[0]
         with server.lock:
             server.reads += 1
-            lie = server.reads % EVERY == 0
+            lie = server.reads % server.every == 0
             server.lies += lie
             item = server.items[key]
             other = next(v for k, v in server.items.items() if k != key)
@@ -165,20 +173,21 @@ class LyingServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, lie):
+    def __init__(self, lie, every):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.lie, self.lock = lie, threading.Lock()
+        self.lie, self.every, self.lock = lie, every, threading.Lock()
         self.items, self.first, self.reads, self.lies = {}, {}, 0, 0
 
 
-def run(kvload, lie, args):
+def run(kvload, lie, args, every=EVERY):
     """kvload's exit status, its JSON, how many lies it was told."""
-    with LyingServer(lie) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+    with LyingServer(lie, every) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,),
+                                  daemon=True)
         thread.start()
         done = subprocess.run(
             [kvload, "--prefill", "--keys", "200", "--conns", "4", "--requests",
-             "300", "--timeout", "200", "--reconnect", "--json"] + args +
+             "300", "--reconnect", "--json"] + args +
             [f"127.0.0.1:{server.server_address[1]}"],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=120,
             check=False)
@@ -204,10 +213,12 @@ CASES = [   # lie, more arguments, exit status, the counter that must have it
     ("old", ["--ratio", "50:50", "--check-stale"], 1, "stale"),
     ("error", [], 3, "errors"),
     ("error", ["--expect-errors"], 0, "errors"),
+    ("none", ["--no-flags"], 0, None),
+    ("flags", ["--no-flags"], 1, "flags"),
     ("miss", [], 0, "misses"),
     ("close", [], 3, "lost"),
     ("half", ["--expect-errors"], 0, "lost"),
-    ("silence", [], 3, "timeouts"),
+    ("silence", SILENT, 3, "timeouts"),
 ] + [(lie, ["--resp"] + args, status, counter) for lie, args, status, counter in [
     ("none", [], 0, None),
     ("none", ["--ratio", "50:50", "--check-stale", "--exptime", "9"], 0, None),
@@ -235,27 +246,47 @@ CASES = [   # lie, more arguments, exit status, the counter that must have it
     ("miss", ["--multi", "5"], 0, "misses"),
     ("close", [], 3, "lost"),
     ("half", ["--expect-errors"], 0, "lost"),
-    ("silence", [], 3, "timeouts"),
+    ("silence", SILENT, 3, "timeouts"),
 ]]
+
+
+def lies(kvload):
+    """(name, whether kvload noticed, what it said) of each case."""
+    for lie, args, status, counter in CASES:
+        got, out, told = run(kvload, lie, args)
+        counts = {**out, **out.get("wrong_kinds", {})}
+        seen = counts.get(counter, 0) if counter else 0
+        # old values may happen to be the newest; all other lies must be caught
+        well = got == status and (not counter and out.get("wrong") == 0 or
+                                  counter and 0 < seen <= told and
+                                  (seen == told or lie == "old"))
+        yield (f"{lie} {' '.join(args)}", well,
+               f"status {got}, not {status}; {told} lies, {counter} {seen}, "
+               f"wrong {out.get('wrong_kinds')}")
+
+
+def stalls(kvload):
+    """
+    The 45th of a hundred reads due every 2 ms takes STALL: all that were due meanwhile have waited, too, so that
+    more than half have a latency of nearly that, though the server was slow only once or twice.
+    """
+    for args in ([], ["--resp"]):
+        args = args + ["--conns", "1", "--rate", "500", "--requests", "100"]
+        got, out, told = run(kvload, "stall", args, every=45)
+        p50 = out.get("latency_us", {}).get("p50", 0)
+        yield (f"stall {' '.join(args)}", got == 0 and told == 2 and p50 > 0.7e6 * STALL,
+               f"status {got}, {told} stalls, p50 {p50} us")
 
 
 def main():
     kvload = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "kvload")
-    print(f"1..{len(CASES)}")
+    print(f"1..{len(CASES) + 2}")
     failed = 0
-    for n, (lie, args, status, counter) in enumerate(CASES, 1):
-        got, out, lies = run(kvload, lie, args)
-        counts = {**out, **out.get("wrong_kinds", {})}
-        told = counts.get(counter, 0) if counter else 0
-        # old values may happen to be the newest; all other lies must be caught
-        well = got == status and (not counter and out.get("wrong") == 0 or
-                                  counter and 0 < told <= lies and
-                                  (told == lies or lie == "old"))
+    for n, (name, well, said) in enumerate(itertools.chain(lies(kvload), stalls(kvload)), 1):
         failed += not well
-        print(f"{'ok' if well else 'not ok'} {n} - {lie} {' '.join(args)}")
+        print(f"{'ok' if well else 'not ok'} {n} - {name}")
         if not well:
-            print(f"# status {got}, not {status}; {lies} lies, {counter} {told}"
-                  f", wrong {out.get('wrong_kinds')}")
+            print(f"# {said}")
     return failed > 0
 
 
