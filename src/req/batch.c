@@ -55,6 +55,7 @@ struct deal {
 	struct pool	*pool;
 	struct backend	*server;
 	unsigned	 group;
+	enum conf_format format;
 	unsigned	 n;
 	size_t		 line;
 	uint64_t	 hash;		/* of any of its keys */
@@ -271,15 +272,18 @@ deal_key(struct deal *deals, unsigned *ndeals,
 	struct pool *pool = plan->space[i]->pool;
 	struct backend *server = route_pick(pool, plan->keys[i], plan->hash[i]);
 	unsigned group = pool->ops->group(server, plan->hash[i]), d;
+	enum conf_format format = plan->space[i]->conf->format;
 	size_t len = plan->keys[i].len + 1;
 
 	for (d = 0; d < *ndeals; d++)
 		if (deals[d].server == server && deals[d].group == group &&
+		    deals[d].format == format &&
 		    deals[d].line + len <= BE_KEYS_LINE_MAX)
 			break;
 	if (d == *ndeals) {
 		deals[d] = (struct deal){ .pool = pool, .server = server,
-		    .group = group, .hash = plan->hash[i] };
+		    .group = group, .format = format,
+		    .hash = plan->hash[i] };
 		(*ndeals)++;
 	}
 	deals[d].n++;
@@ -327,6 +331,8 @@ frag_init(struct frag *f, struct batch *b, const struct command *cmd,
 	f->be.nbody = 0;
 	f->be.sink = &frag_sink;
 	f->be.timeout = 0;
+	f->be.format = (uint8_t)d->format;
+	f->be.way = 0;
 	f->be.keys = b->keys + first;
 	f->be.nkeys = d->n;
 	f->be.found = frag_found;

@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "backend/backend.h"
 #include "base/check.h"
@@ -28,6 +29,9 @@ ctx_new(struct shared *sh, struct snapshot *snap, unsigned id,
 	ctx->shared = sh;
 	ctx->cache = sh->cache;
 	ctx->loop = loop;
+	ctx->random = (uint32_t)loop_now(loop) ^ (uint32_t)(uintptr_t)ctx ^ 0x9e3779b9u;
+	if (ctx->random == 0)
+		ctx->random = 1;
 	SLIST_INIT(&ctx->free_reqs);
 	SLIST_INIT(&ctx->old_views);
 	ctx->outpool = outpool_new(OUT_KEEP);
@@ -113,6 +117,32 @@ ctx_free(struct ctx **ctxp)
 	outpool_free(&ctx->outpool);
 	ctx->magic = 0;
 	free(ctx);
+}
+
+uint64_t
+shared_version(struct shared *sh)
+{
+	uint64_t last = atomic_load_explicit(&sh->version, memory_order_relaxed), v;
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	do {
+		v = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+		if (v <= last)
+			v = last + 1;
+	} while (!atomic_compare_exchange_weak_explicit(&sh->version, &last, v,
+	    memory_order_relaxed, memory_order_relaxed));
+	return (v);
+}
+
+/* xorshift */
+uint32_t
+ctx_random(struct ctx *ctx, uint32_t n)
+{
+	ctx->random ^= ctx->random << 13;
+	ctx->random ^= ctx->random >> 17;
+	ctx->random ^= ctx->random << 5;
+	return ((uint32_t)(((uint64_t)ctx->random * n) >> 32));
 }
 
 uint64_t

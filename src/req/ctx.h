@@ -81,6 +81,7 @@ struct shared {
 	_Atomic uint32_t	 flushes;	/* moves every fence */
 	_Atomic uint32_t	 flush_from, flush_to;	/* when servers carry out a delayed flush; the cache's clock */
 	_Atomic uint64_t	 fences[NFENCES];
+	_Atomic uint64_t	 version;	/* the last one given out; see shared_version() */
 	time_t			 started;	/* unix time at which the cache's clock was 0 */
 	/* Connections: main thread writes, all read. */
 	_Atomic uint64_t	 curr_conns, total_conns, rejected_conns, listen_disabled;
@@ -103,6 +104,7 @@ struct ctx {
 	struct metrics	 metrics;
 	SLIST_HEAD(, req) free_reqs;
 	unsigned	 nfree_reqs;
+	uint32_t	 random;	/* of ctx_random() */
 	int		 cfd;		/* descriptor of the client whose input is being carried out, for watchers */
 	size_t		 held;		/* bytes of bodies and large values that requests hold outside the cache */
 };
@@ -120,6 +122,10 @@ void		 ctx_reap(struct ctx *);
 bool		 ctx_may_hold(const struct ctx *, size_t n);
 /* All requests must have ended. */
 void		 ctx_free(struct ctx **);
+/* A version: microseconds since the epoch, above all that this process has given out. Any thread. */
+uint64_t	 shared_version(struct shared *);
+/* Uniform enough, 0..n-1; n > 0. */
+uint32_t	 ctx_random(struct ctx *, uint32_t n);
 /* Sum of one counter over all workers; any thread. */
 uint64_t	 shared_metric(const struct shared *, enum metric_id);
 

@@ -209,6 +209,15 @@ flush_done(struct be_op *be)
 	req_done(r);
 }
 
+/* be_op.flushes of a store that has namespaces which flush_all is not to reach. */
+static bool
+flush_takes(const struct be_op *be, struct slice key)
+{
+	const struct req *r = CONTAINER_OF(be, const struct req, be);
+
+	return (view_find(r->ctx->view, key)->conf->flush);
+}
+
 static void
 flush_server(struct req *p, struct pool *pool, struct backend *b)
 {
@@ -222,6 +231,8 @@ flush_server(struct req *p, struct pool *pool, struct backend *b)
 	memset(&r->be, 0, sizeof r->be);
 	r->be.op.verb = OP_FLUSH;
 	r->be.op.ttl = p->cmd.op.ttl;
+	if (!route_flush_takes_all(p->ctx, pool))
+		r->be.flushes = flush_takes;
 	r->be.done = flush_done;
 	pool->ops->submit(b, &r->be);
 }

@@ -117,6 +117,18 @@ route_flush_crossed(const struct ctx *ctx, uint32_t asked_at, uint32_t exptime)
 }
 
 bool
+route_flush_takes_all(const struct ctx *ctx, const struct pool *p)
+{
+	for (unsigned i = 0; i < ctx->conf->nspaces; i++) {
+		const struct space *sp = &ctx->view->spaces[i];
+
+		if (sp->pool == p && !sp->conf->flush)
+			return (false);
+	}
+	return (true);
+}
+
+bool
 route_flush_reaches(const struct ctx *ctx, const struct pool *p)
 {
 	for (unsigned i = 0; i < ctx->conf->nspaces; i++) {

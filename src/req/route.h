@@ -29,7 +29,8 @@ void		 route_flush_begin(struct ctx *, int32_t delay);
 void		 route_flush_end(struct ctx *, int32_t delay);
 /* Whether a copy of what was asked for at asked_at could outlive a delayed flush. */
 bool		 route_flush_crossed(const struct ctx *, uint32_t asked_at, uint32_t exptime);
-/* Whether flush_all is to be sent to the pool's servers. */
+/* Whether flush_all is to be sent to the pool's servers; whether all namespaces on it are to go. */
 bool		 route_flush_reaches(const struct ctx *, const struct pool *);
+bool		 route_flush_takes_all(const struct ctx *, const struct pool *);
 
 #endif

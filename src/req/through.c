@@ -380,6 +380,18 @@ through_done(struct be_op *be)
 		through_end(r);
 }
 
+/* A write's version, and how long what it deletes is remembered. */
+static void
+through_version(struct req *r)
+{
+	const struct conf_ns *ns = r->space->conf;
+	uint64_t keep = ns->delete_ttl - ns->delete_jitter, span = 2 * ns->delete_jitter / 1000;
+
+	r->be.version = is_read(&r->cmd.op) ? 0 : shared_version(r->ctx->shared);
+	r->be.keep_dead = r->cmd.op.verb != OP_DELETE ? 0 : (uint32_t)(keep / 1000) +
+	    (span == 0 ? 0 : ctx_random(r->ctx, (uint32_t)span));
+}
+
 static struct req *
 through_begin(struct ctx *ctx, const struct space *sp, struct replyq *q,
     const struct command *cmd)
@@ -400,7 +412,11 @@ through_begin(struct ctx *ctx, const struct space *sp, struct replyq *q,
 	r->be.nbody = 0;
 	r->be.sink = &fill_sink;
 	r->be.timeout = 0;
+	r->be.format = (uint8_t)sp->conf->format;
+	r->be.way = 0;
 	r->be.keys = NULL;
+	if (sp->conf->format == FORMAT_ITEM)
+		through_version(r);
 	r->be.done = through_done;
 	r->asked_at = cache_now(ctx->cache);
 	r->cfd = ctx->cfd;
