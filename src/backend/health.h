@@ -3,13 +3,15 @@
  *
  *	        `limit` failures in a row, or no connection can be had
  *	   UP ----------------------------------------------------------> DOWN <----+
- *	    ^                                                               |       | the request fails
- *	    |  the request is answered                  a probe is answered |       |
+ *	    ^                                                               |       | the request fails, or
+ *	    |  the request is answered                  a probe is answered |       | the connection does
  *	    +--------------------------- TRIAL <----------------------------+       |
  *	                                   +----------------------------------------+
  *
  * A probe is what the store does to connect: its own greeting, never a client's request. After it one real
  * request goes out and all others are still refused, so a server that greets but cannot work hurts one.
+ * Answers to what was sent before the server was down tell nothing about it: only a probe ends DOWN, and the pauses
+ * between probes grow until a request is answered, however many probes are.
  * Loop thread only; embedded in its owner's struct.
  */
 #ifndef BACKEND_HEALTH_H
@@ -25,17 +27,17 @@ struct health {
 	bool		 trying;	/* TRIAL: its request is out */
 	unsigned	 limit;
 	unsigned	 failures;	/* of requests, in a row */
-	unsigned	 attempts;	/* of probes that failed, in a row */
+	unsigned	 attempts;	/* probes since a request was answered */
 	uint32_t	 random;
 };
 
-/* Up. limit: failures in a row that take it out. */
+/* Up. limit: failures in a row that take it out; 0 is 1. */
 void	 health_init(struct health *, unsigned limit, uint32_t seed);
 /* Whether a request may go out now. */
 bool	 health_may(const struct health *);
 /* The same, and it does: the place of a trial is taken. *trial tells whether this one is it. */
 bool	 health_admit(struct health *, bool *trial);
-/* The trial's request ended without telling anything (cancelled, never sent): the next one is it. */
+/* The trial's request ended without telling anything (cancelled before it was sent): the next one is it. */
 void	 health_no_verdict(struct health *);
 /* A request was answered. True: the server is up, and was not before. */
 bool	 health_good(struct health *);
@@ -45,7 +47,16 @@ bool	 health_bad(struct health *);
 bool	 health_gone(struct health *);
 /* A probe was answered: from down to trial. */
 void	 health_answered(struct health *);
-/* Microseconds until the next probe: doubles from min to max with each that fails, less up to a quarter by chance. */
+/* Microseconds until the next probe: doubles from min to max with each, less up to a quarter by chance. */
 uint64_t health_delay(struct health *, uint64_t min, uint64_t max);
+/* The same for what else has failed so many times in a row (>= 0): one connection of several. */
+uint64_t health_backoff(struct health *, unsigned failed, uint64_t min, uint64_t max);
+
+/* Whether health_good() would change nothing, for callers with many answers. */
+static inline bool
+health_calm(const struct health *h)
+{
+	return ((h->failures | h->state) == 0);
+}
 
 #endif
