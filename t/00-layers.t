@@ -14,7 +14,6 @@ THIRD_PARTY = {
 	"confuse.h": ("conf/file.h",),
 	"libmemcached": ("route/ring_libmemcached.c",),
 	"libhashkit/": ("route/hash.c", "route/ring_points.c"),
-	"hiredis/": ("backend/slots.c",),
 	"xxhash.h": None,
 }
 

@@ -10,6 +10,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
 from kvt import *
+from modes import *
 
 CLIENTS = 200
 LARGE = 500000
@@ -151,7 +152,7 @@ with Kvgate(["-p", port, "-l", "127.0.0.1", "-l", "::1", "-l", "127.0.0.2"]) as 
 			c.ask(b"set %s 0 0 1\r\na\r\nget 127.0.0.1\r\n" % host.encode(),
 			    b"STORED\r\n" + hit(b"127.0.0.1", b"a") + b"END\r\n", host)
 
-for mode, kv in both_modes(["-t", "4"]):
+for mode, kv in all_modes(["-t", "4"]):
 	many(kv, mode)
 	long_pipelines(kv, mode)
 	unread(kv, mode)

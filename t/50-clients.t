@@ -7,6 +7,7 @@ import os, re, shutil, subprocess, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
 from kvt import *
 from clients import *
+from modes import *
 
 import pylibmc
 from pymemcache.client.base import Client as Pymemcache, PooledClient
@@ -338,7 +339,7 @@ def pipelines(kv, mode):
 
 
 day = compile_c("libmemcached-day", "-lmemcached")
-for mode, kv in both_modes(["-t", "2"]):
+for mode, kv in all_modes(["-t", "2"]):
 	pymemcache_day(kv, mode)
 	pylibmc_day(kv, mode)
 	adopt(mode + ", Cache::Memcached::Fast", ["perl", os.path.join(clients_dir, "perl-day.pl"), "127.0.0.1:%d" % kv.port])

@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 """
-An application's day with Go's gomemcache, in both modes, and its placement: it takes CRC-32 modulo the number of servers, which
+An application's day with Go's gomemcache, with each kind of store, and its placement: it takes CRC-32 modulo the number of servers, which
 is `distribution = modula`, `hash = crc32a` here.
 """
 import os, subprocess, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 from kvt import *
 from clients import *
+from modes import *
 from placement import *
 
 
@@ -35,7 +36,7 @@ def placement(day):
 
 
 day = build()
-for mode, kv in both_modes(["-t", "2"]):
+for mode, kv in all_modes(["-t", "2"]):
 	adopt(mode + ", gomemcache", [day, "day", "127.0.0.1:%d" % kv.port])
 placement(day)
 done_testing()

@@ -7,6 +7,7 @@ import http.client, os, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 from kvt import *
 from clients import *
+from modes import *
 
 CONF = """
 load_module /usr/lib/nginx/modules/ngx_http_memc_module.so;
@@ -121,6 +122,6 @@ def day(kv, mode):
 		web.close()
 
 
-for mode, kv in both_modes(["-t", "2"]):
+for mode, kv in all_modes(["-t", "2"]):
 	day(kv, mode)
 done_testing()

@@ -14,7 +14,7 @@ The format, line by line:
 	@ open                      ends amid a value or a line: close our half, do not quit
 	@ closes                    the server closes by itself
 	@ whole                     not for splitting at every byte (large, or slow)
-	@ only local ROW            or fleet: the other mode differs, for the reason in ROW
+	@ only local ROW            or other modes, with commas: the rest differs, for the reason in ROW
 	~ sync                      wait here for all answers so far
 	~ until mg k => EN          repeat this command until it is answered so (expiry)
 
@@ -52,7 +52,7 @@ class Transcript:
 		self.why = None
 		self.end = "quit"       # or open, closes
 		self.whole = False
-		self.only = None        # a mode
+		self.only = ()          # these modes; none: all
 		self.row = None         # why only there
 
 	@property
@@ -119,7 +119,8 @@ def _option(t, word, *args):
 	elif word == "whole":
 		t.whole = True
 	elif word == "only":
-		t.only, t.row = args
+		modes, t.row = args
+		t.only = modes.split(",")
 	else:
 		raise ValueError("no such option: " + word)
 
