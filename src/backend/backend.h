@@ -80,8 +80,12 @@ struct be_op {
 	void		*priv;
 	uint64_t	 sent_at;
 	uint64_t	 deadline;
+	void		*where;
 	uint32_t	 seq;
+	uint32_t	 order;
 	uint16_t	 conn;
+	uint16_t	 slot;
+	uint8_t		 hops;
 	uint8_t		 state;
 };
 
@@ -113,6 +117,8 @@ struct be_stats {
 	_Atomic uint64_t connects;
 	_Atomic uint64_t disconnects;
 	_Atomic uint64_t bytes_out, bytes_in;
+	/* redis-cluster: how often it was said that a key is elsewhere, or to come again; maps that were read. */
+	_Atomic uint64_t moved, asked, retried, maps;
 	_Atomic uint32_t inflight;
 	_Atomic uint32_t state;		/* enum be_state */
 	struct hist	 latency;	/* microseconds, submit to done */

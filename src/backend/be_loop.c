@@ -121,6 +121,8 @@ be_op_end(struct be_op *op)
 		    now > op->sent_at ? now - op->sent_at : 0);
 	else
 		be_stat_add(&be->stats.errors[op->err], 1);
+	if (UNLIKELY(be->over != NULL))
+		be->over(op);
 	op->done(op);
 	if (UNLIKELY(priv != NULL))
 		free(priv);

@@ -39,6 +39,8 @@ struct be_loop {
 struct backend {
 	unsigned	 magic;		/* the store's own */
 	struct be_loop	*bl;
+	/* Sees every op before its done(); NULL: need not. */
+	void		(*over)(struct be_op *);
 	struct be_stats	 stats;
 };
 
