@@ -169,6 +169,10 @@ files(void)
 	ok(c != NULL && strstr(said_err, "kvgate: warning: ") == said_err &&
 	    strstr(said_err, "c.conf:2: no namespace uses store \"a\"\n") != NULL, "a store without use is a warning");
 	conf_free(&c);
+	c = load_text("-u root", "store a { type = memcached servers = h on_down = failover failover_store = b }\n"
+	    "store b { type = memcached servers = h } namespace default { primary { store = a } }", &code);
+	ok(c != NULL && said_err[0] == '\0', "a stand-in is of use: %s", said_err);
+	conf_free(&c);
 	c = load_text("--check", "threads = 2\n", &code);
 	ok(c == NULL && code == 0 && strstr(said_out, "c.conf: good\n") != NULL && said_err[0] == '\0', "--check, good");
 	c = load_text("--check", "threads = two\n", &code);

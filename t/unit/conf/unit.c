@@ -49,6 +49,27 @@ times(void)
 }
 
 static void
+percentages(void)
+{
+	static const struct {
+		const char	*text;
+		unsigned	 per_mille;
+	} good[] = {
+		{ "0", 0 }, { "5", 50 }, { "5%", 50 }, { "0.5%", 5 }, { "0.5", 5 }, { "12.3%", 123 }, { "100%", 1000 },
+		{ "1000", 10000 },
+	};
+	static const char *const bad[] = {
+		"", "%", ".5", "5.", "5.%", "0.05", "5 %", "5%%", "-5", "+5", "5.x", "5x", "1001", "99999999999", "5,5",
+	};
+	unsigned v;
+
+	for (size_t i = 0; i < NITEMS(good); i++)
+		ok(conf_get_percent(good[i].text, &v) && v == good[i].per_mille, "percentage %s", good[i].text);
+	for (size_t i = 0; i < NITEMS(bad); i++)
+		ok(!conf_get_percent(bad[i], &v), "no percentage: \"%s\"", bad[i]);
+}
+
+static void
 switches_and_modes(void)
 {
 	unsigned mode;
@@ -67,6 +88,7 @@ main(void)
 {
 	sizes();
 	times();
+	percentages();
 	switches_and_modes();
 	return (done_testing());
 }
