@@ -278,6 +278,7 @@ read_each(struct conf_ctx *x, cfg_t *cfg, const char *name, bool (*read)(struct 
 static bool
 read_root(struct conf_ctx *x, cfg_t *cfg)
 {
+	file_note_fixed(x, cfg);
 	return (read_process(x, cfg) && read_local_cache(x, cfg) && read_each(x, cfg, "listen", read_listen) &&
 	    read_each(x, cfg, "store", file_read_store) && read_each(x, cfg, "store", file_link_store) &&
 	    read_each(x, cfg, "namespace", file_read_space));

@@ -48,6 +48,8 @@ bool	 file_read_store_policy(struct conf_ctx *, cfg_t *, struct conf_store *);
 bool	 file_read_space_policy(struct conf_ctx *, cfg_t *, struct conf_ns *);
 /* What a store says of another one, when all of them are there. */
 bool	 file_link_store(struct conf_ctx *, cfg_t *);
+/* Where the keys are that count at a start only. */
+void	 file_note_fixed(struct conf_ctx *, cfg_t *root);
 /* NULL: none of this name. */
 struct conf_store *file_find_store(const struct conf *, const char *name);
 /* From name to enum; in the order of enum conf_type. */

@@ -75,6 +75,15 @@ add_inters(struct conf_ctx *x)
 	return (good);
 }
 
+void
+conf_drop_listens(struct conf *c)
+{
+	while (c->nlistens > 0) {
+		free(c->listens[--c->nlistens].host);
+		free(c->listens[c->nlistens].path);
+	}
+}
+
 bool
 conf_args_listens(struct conf_ctx *x)
 {
@@ -88,10 +97,7 @@ conf_args_listens(struct conf_ctx *x)
 	}
 	if (!x->given['p'] && !x->given['s'] && !x->inter_given && c->nlistens > 0)
 		return (true);
-	while (c->nlistens > 0) {	/* the file's */
-		free(c->listens[--c->nlistens].host);
-		free(c->listens[c->nlistens].path);
-	}
+	conf_drop_listens(c);	/* the file's */
 	if (c->sock_path != NULL) {
 		if (x->inter_given || (x->given['p'] && x->port != 0))
 			conf_warn(x, "option -s: turns TCP off, as in memcached; -p and -l do not count");

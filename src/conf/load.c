@@ -1,5 +1,5 @@
 /*
- * load.c - conf_load(): arguments, then the file, then the rules, then the warnings or the one error.
+ * load.c - conf_load(), conf_reread(): arguments, then the file, then the rules, then the warnings or the one error.
  *
  * The command line is read first, since it names the file; what it set is marked and the file leaves it alone.
  */
@@ -43,10 +43,7 @@ conf_free(struct conf **cp)
 	*cp = NULL;
 	if (c == NULL)
 		return;
-	for (unsigned i = 0; i < c->nlistens; i++) {
-		free(c->listens[i].host);
-		free(c->listens[i].path);
-	}
+	conf_drop_listens(c);
 	free(c->listens);
 	free_stores(c);
 	for (unsigned i = 0; i < c->nspaces; i++) {
@@ -59,27 +56,33 @@ conf_free(struct conf **cp)
 	free(c->user);
 	free(c->pidfile);
 	free(c->file);
+	free(c->cwd);
+	free(c->notes);
 	free(c);
 }
 
-/* A daemon changes to "/": its relative paths would mean something else afterwards. */
+/*
+ * A daemon changes to "/": its relative paths would mean something else afterwards, and so would those of the file when it
+ * is read again.
+ */
 static bool
 make_absolute(struct conf_ctx *x, char **path)
 {
-	char *cwd, *full;
+	struct conf *c = x->conf;
+	char *full;
 	size_t size;
 
 	if (*path == NULL || **path == '/')
 		return (true);
-	cwd = getcwd(NULL, 0);
-	size = cwd != NULL ? strlen(cwd) + strlen(*path) + 2 : 0;
-	full = cwd != NULL ? malloc(size) : NULL;
-	if (full == NULL) {
-		free(cwd);
+	if (c->cwd == NULL)
+		c->cwd = getcwd(NULL, 0);
+	if (c->cwd == NULL)
 		return (conf_fail(x, "the working directory is gone; start from one that exists, or absolute paths"));
-	}
-	snprintf(full, size, "%s/%s", cwd, *path);
-	free(cwd);
+	size = strlen(c->cwd) + strlen(*path) + 2;
+	full = malloc(size);
+	if (full == NULL)
+		return (conf_fail_nomem(x));
+	snprintf(full, size, "%s/%s", c->cwd, *path);
 	free(*path);
 	*path = full;
 	return (true);
@@ -103,19 +106,21 @@ read_file(struct conf_ctx *x)
 }
 
 static bool
-read_all(struct conf_ctx *x, int argc, char **argv)
+read_all(struct conf_ctx *x)
 {
 	struct conf *c = x->conf;
 
-	if (!conf_read_args(x, argc, argv))
+	if (!conf_read_args(x, c->argc, c->argv))
 		return (false);
 	if (x->action != 0)
 		return (true);
+	if (c->daemonize && x->check_file == NULL && !make_absolute(x, &c->file))
+		return (false);
 	if (!read_file(x))
 		return (false);
 	if (c->daemonize && (!make_absolute(x, &c->pidfile) || !make_absolute(x, &c->sock_path)))
 		return (false);
-	return (conf_args_listens(x) && conf_check(x, x->check_file != NULL));
+	return (conf_args_listens(x));
 }
 
 static void
@@ -130,47 +135,129 @@ act(enum opt_kind action)
 	fflush(stdout);
 }
 
-static void
-set_defaults(struct conf_ctx *x)
+static bool
+open_ctx(struct conf_ctx *x, int argc, char **argv)
 {
-	struct conf *c = x->conf;
+	struct conf *c = calloc(1, sizeof *c);
 
+	memset(x, 0, sizeof *x);
+	x->conf = c;
+	if (c == NULL)
+		return (false);
+	c->argc = argc;
+	c->argv = argv;
 	opt_set_defaults(c);
 	c->stat_prefix = ':';
 	c->client_buffer_max = CONF_CLIENT_BUFFER_MAX;
 	c->buffer_max = CONF_BUFFER_MAX;
 	x->port = (long)opt_find('p')->def;
+	return (true);
+}
+
+/* Cuts lines up; NULL: there are none. */
+static void
+each_line(char *lines, conf_say_f *say, void *arg)
+{
+	char *save = NULL;
+
+	if (lines == NULL)
+		return;
+	for (char *l = strtok_r(lines, "\n", &save); l != NULL; l = strtok_r(NULL, "\n", &save))
+		say(arg, l);
+}
+
+static void
+print_warning(void *arg, const char *line)
+{
+	(void)arg;
+	fprintf(stderr, "kvgate: warning: %s\n", line);
+}
+
+static void
+print_note(void *arg, const char *line)
+{
+	(void)arg;
+	printf("%s\n", line);
+}
+
+/* Nothing is to be started. */
+static bool
+only_asked(struct conf_ctx *x)
+{
+	if (x->action != 0)
+		act(x->action);
+	else if (x->check_file != NULL) {
+		free(x->warnings);
+		x->warnings = NULL;
+		conf_say_fixed(x);
+		each_line(x->warnings, print_note, NULL);
+		printf("%s: good\n", x->check_file);
+	}
+	return (x->action != 0 || x->check_file != NULL);
 }
 
 struct conf *
 conf_load(int argc, char **argv, int *exit_code)
 {
-	struct conf_ctx x = { 0 };
-	struct conf *c;
+	struct conf_ctx x;
 
 	*exit_code = 2;
-	x.conf = calloc(1, sizeof *x.conf);
-	if (x.conf == NULL) {
+	if (!open_ctx(&x, argc, argv)) {
 		fprintf(stderr, "kvgate: out of memory\n");
 		return (NULL);
 	}
-	set_defaults(&x);
-	if (!read_all(&x, argc, argv)) {
+	if (!read_all(&x) || (x.action == 0 && !conf_check(&x, x.check_file != NULL))) {
 		fprintf(stderr, "kvgate: %s\n", x.error);
 		conf_free(&x.conf);
 	} else {
-		if (x.warnings != NULL)
-			fputs(x.warnings, stderr);
-		if (x.action != 0)
-			act(x.action);
-		else if (x.check_file != NULL)
-			printf("%s: good\n", x.check_file);
-		if (x.action != 0 || x.check_file != NULL) {
+		each_line(x.warnings, print_warning, NULL);
+		if (only_asked(&x)) {
 			*exit_code = 0;
 			conf_free(&x.conf);
 		}
 	}
 	free(x.warnings);
-	c = x.conf;
-	return (c);
+	return (x.conf);
+}
+
+/* What the command line warns of was said at the start. */
+static bool
+read_again(struct conf_ctx *x, const struct conf *old)
+{
+	if (old->cwd != NULL && !conf_set_str(x, &x->conf->cwd, old->cwd))
+		return (false);
+	if (!read_all(x))
+		return (false);
+	free(x->warnings);
+	x->warnings = NULL;
+	return (conf_check(x, true) && conf_keep_fixed(x, old));
+}
+
+struct conf *
+conf_reread(const struct conf *old, char *err, size_t size)
+{
+	struct conf_ctx x;
+
+	if (!open_ctx(&x, old->argc, old->argv)) {
+		snprintf(err, size, "out of memory");
+		return (NULL);
+	}
+	if (!read_again(&x, old)) {
+		snprintf(err, size, "%s", x.error);
+		free(x.warnings);
+		conf_free(&x.conf);
+		return (NULL);
+	}
+	x.conf->notes = x.warnings;
+	return (x.conf);
+}
+
+void
+conf_each_note(const struct conf *c, conf_say_f *say, void *arg)
+{
+	char *copy = c->notes != NULL ? strdup(c->notes) : NULL;
+
+	if (copy != NULL)
+		each_line(copy, say, arg);
+	free(copy);
 }

@@ -1,7 +1,8 @@
 /*
  * model.h - the configuration, as the program uses it.
  *
- * Built by conf_load() from memcached's option letters and the configuration file, then read-only: any thread.
+ * Built by conf_load() from memcached's option letters and the configuration file, or again by conf_reread(), then
+ * read-only: any thread.
  * Sizes in bytes, times in microseconds unless a name says otherwise.
  */
 #ifndef CONF_MODEL_H
@@ -154,6 +155,12 @@ struct conf {
 	unsigned	 nspaces;
 	size_t		 client_buffer_max;	/* unsent bytes per client before it is no longer read */
 	size_t		 buffer_max;	/* of all clients together */
+
+	/* for conf_reread() and what came out of it */
+	int		 argc;
+	char		**argv;		/* main()'s own */
+	char		*cwd;		/* at the start; NULL: still the same */
+	char		*notes;		/* lines; NULL: none */
 };
 
 /*
@@ -162,6 +169,19 @@ struct conf {
  * one line each, but only when there is no error.
  */
 struct conf	*conf_load(int argc, char **argv, int *exit_code);
+/*
+ * The same command line and the file as it is now; main thread only. NULL: it is no good, err holds one line without
+ * its end. What cannot change while running has the values of `old`, which is in effect, and is told as a note.
+ */
+struct conf	*conf_reread(const struct conf *old, char *err, size_t size);
+/* Calls say() for each line that came out of conf_reread(): what counts at a start only, what looks wrong. */
+typedef void	 conf_say_f(void *arg, const char *line);
+void		 conf_each_note(const struct conf *, conf_say_f *say, void *arg);
+/*
+ * Whether nothing is different but the place in the file: then a pool goes on after a reload, with its connections and
+ * all it knows of its servers. A store whose stand-ins have changed has changed, too.
+ */
+bool		 conf_store_same(const struct conf_store *, const struct conf_store *);
 /* Frees and sets to NULL; NULL is fine. */
 void		 conf_free(struct conf **);
 

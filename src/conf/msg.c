@@ -20,6 +20,18 @@ one_line(char *s)
 			*s = '?';
 }
 
+/* line 0: none is known. */
+static void
+put_where(char *where, size_t size, const struct conf_ctx *x, int line)
+{
+	const char *file = x->conf->file != NULL ? x->conf->file : "";
+
+	if (line > 0)
+		snprintf(where, size, "%.256s:%d: ", file, line);
+	else
+		snprintf(where, size, "%.256s: ", file);
+}
+
 /* Only the first error counts: what follows is mostly its echo. */
 static bool
 fail(struct conf_ctx *x, const char *where, const char *fmt, va_list ap)
@@ -69,7 +81,7 @@ conf_fail_at(struct conf_ctx *x, int line, const char *fmt, ...)
 	char where[320];
 	va_list ap;
 
-	snprintf(where, sizeof where, "%.256s:%d: ", x->conf->file != NULL ? x->conf->file : "", line);
+	put_where(where, sizeof where, x, line);
 	va_start(ap, fmt);
 	fail(x, where, fmt, ap);
 	va_end(ap);
@@ -82,22 +94,45 @@ conf_fail_nomem(struct conf_ctx *x)
 	return (conf_fail(x, "out of memory while reading the configuration"));
 }
 
+static void
+warn(struct conf_ctx *x, const char *where, const char *fmt, va_list ap)
+{
+	size_t had = x->warnings != NULL ? strlen(x->warnings) : 0, len;
+	char buf[512], *more;
+
+	snprintf(buf, sizeof buf, "%s", where);
+	len = strlen(buf);
+	vsnprintf(buf + len, sizeof buf - len, fmt, ap);
+	one_line(buf);
+	len = strlen(buf);
+	more = realloc(x->warnings, had + len + 2);
+	if (more == NULL)
+		return;		/* a warning less */
+	memcpy(more + had, buf, len);
+	memcpy(more + had + len, "\n", 2);
+	x->warnings = more;
+}
+
 void
 conf_warn(struct conf_ctx *x, const char *fmt, ...)
 {
-	size_t had = x->warnings != NULL ? strlen(x->warnings) : 0;
-	char buf[512], *more;
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(buf, sizeof buf, fmt, ap);
+	warn(x, "", fmt, ap);
 	va_end(ap);
-	one_line(buf);
-	more = realloc(x->warnings, had + strlen(buf) + sizeof "kvgate: warning: \n");
-	if (more == NULL)
-		return;		/* a warning less */
-	snprintf(more + had, strlen(buf) + sizeof "kvgate: warning: \n", "kvgate: warning: %s\n", buf);
-	x->warnings = more;
+}
+
+void
+conf_warn_at(struct conf_ctx *x, int line, const char *fmt, ...)
+{
+	char where[320];
+	va_list ap;
+
+	put_where(where, sizeof where, x, line);
+	va_start(ap, fmt);
+	warn(x, where, fmt, ap);
+	va_end(ap);
 }
 
 bool

@@ -19,6 +19,8 @@
 #define CONF_CLIENT_BUFFER_MAX	((size_t)4 << 20)
 #define CONF_BUFFER_MAX	((size_t)256 << 20)
 
+#define CONF_FIXED_MAX	16		/* rows of fixed.c */
+
 /* Beside letters in conf_ctx.given: what has none. */
 enum { OPT_IDLE_TIMEOUT = 1, OPT_BUFFER_MAX = 2 };
 
@@ -26,13 +28,14 @@ struct conf_ctx {
 	struct conf	*conf;
 	bool		 failed;
 	char		 error[512];
-	char		*warnings;	/* lines, or NULL */
+	char		*warnings;	/* lines, or NULL; without "kvgate: warning: " */
 	bool		 given[128];	/* letters that were on the command line: they win over the file */
 	bool		 inter_given;	/* an -l was there */
 	long		 port;		/* -p: -1 any, 0 none */
 	long		 udp;
 	const char	*check_file;	/* --check */
 	const char	*text;		/* the file, scanned, while it is parsed */
+	int		 fixed_lines[CONF_FIXED_MAX];	/* of keys that count at a start only; 0: not there */
 	int		 action;	/* OK_HELP, OK_VERSION, OK_LICENSE: print that and exit; 0 (OK_FLAG): start */
 };
 
@@ -43,6 +46,8 @@ bool	 conf_fail_opt(struct conf_ctx *, const struct opt_row *, const char *fmt, 
 bool	 conf_fail_at(struct conf_ctx *, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 bool	 conf_fail_nomem(struct conf_ctx *);
 void	 conf_warn(struct conf_ctx *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* line 0: none is known. */
+void	 conf_warn_at(struct conf_ctx *, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* A copy in *dst, freeing what was there. False: out of memory, reported. */
 bool	 conf_set_str(struct conf_ctx *, char **dst, const char *src);
@@ -73,6 +78,7 @@ bool	 conf_parse_server(struct conf_ctx *, const char *text, uint16_t port, stru
 
 /* The command line, but for where to listen. True with x->action set: nothing else counts. */
 bool	 conf_read_args(struct conf_ctx *, int argc, char **argv);
+void	 conf_drop_listens(struct conf *);
 /* -p, -l and -s into listens, unless the file's are to be used. */
 bool	 conf_args_listens(struct conf_ctx *);
 
@@ -88,5 +94,10 @@ bool	 conf_parse_text(struct conf_ctx *, char *text, size_t len);
 
 /* Rules over several fields, defaults that depend on others. check_only: leave out what depends on who starts it. */
 bool	 conf_check(struct conf_ctx *, bool check_only);
+
+/* A warning for each key of the file that counts at a start only. */
+void	 conf_say_fixed(struct conf_ctx *);
+/* Makes these what they are in `old`, with a warning for each that differs. False: out of memory, reported. */
+bool	 conf_keep_fixed(struct conf_ctx *, const struct conf *old);
 
 #endif

@@ -49,8 +49,8 @@ every_letter(void)
 	    c->no_flush && c->no_dump && c->no_watch && c->stat_prefix == '.' && c->stat_detail && c->large_pages,
 	    "-r -R -C -b -I -F -X -W -D -L");
 	is_s(c->file, "my.conf", "what is no option is the file");
-	is_s(x.warnings, "kvgate: warning: option -f: no use for it here; ignored\n"
-	    "kvgate: warning: option -n: no use for it here; ignored\n", "-f and -n are accepted with a warning, -U 0 without");
+	is_s(x.warnings, "option -f: no use for it here; ignored\n"
+	    "option -n: no use for it here; ignored\n", "-f and -n are accepted with a warning, -U 0 without");
 	ok(x.given['t'] && x.given['I'] && !x.given['Z'], "what was given is known");
 	ctx_close(&x);
 }
@@ -99,7 +99,7 @@ numbers_and_sizes(void)
 	ok(read_line(&x, "-p -1") && x.port == -1 && read_line(&x, "-p 0") && x.port == 0, "-p -1 and -p 0");
 	ok(read_line(&x, "-o idle_timeout=60,modern,read_buf_mem_limit=32,hashpower=20,no_lru_crawler") &&
 	    x.conf->idle_timeout == 60000000 && x.conf->buffer_max == 32 << 20, "-o");
-	is_s(x.warnings, "kvgate: warning: option -o: no use for hashpower, no_lru_crawler here; ignored\n",
+	is_s(x.warnings, "option -o: no use for hashpower, no_lru_crawler here; ignored\n",
 	    "says what it has no use for");
 	ok(read_line(&x, "-o read_buf_mem_limit=0") && x.conf->buffer_max == 32 << 20, "0 leaves the default");
 	ok(read_line(&x, "-U 11211") && x.udp == 11211 && strstr(x.warnings, "UDP is not served") != NULL,

@@ -50,12 +50,12 @@ as_memcached(void)
 	is_s(listens(NULL, NULL, "127.0.0.1", NULL), "127.0.0.1:11211", "-l alone");
 	is_s(listens("12", NULL, "a,b:13;[::1]:14,::2,*:15,[::3]", NULL), "a:12 b:13 ::1:14 ::2:12 *:15 ::3:12", "-l, a list");
 	is_s(listens(NULL, "/s", NULL, NULL), "/s 700", "-s turns TCP off");
-	is_s(listens("12", "/s", NULL, NULL), "/s 700 | kvgate: warning: option -s: turns TCP off, as in memcached; -p and -l do "
+	is_s(listens("12", "/s", NULL, NULL), "/s 700 | option -s: turns TCP off, as in memcached; -p and -l do "
 	    "not count\n", "even with -p");
 	is_s(listens("0", "/s", NULL, NULL), "/s 700", "-p 0 -s");
 	is_s(listens(NULL, NULL, "proto[ascii]:h:5,proto[negotiating]:h:6", NULL), "h:5 h:6", "protocols that are served");
-	is_s(listens(NULL, NULL, "proto[ascii]:tag[x]:h:5,tag_y_:h:6", NULL), "h:5 h:6 | kvgate: warning: option -l: no use for "
-	    "tags here; ignored\nkvgate: warning: option -l: no use for tags here; ignored\n", "tags");
+	is_s(listens(NULL, NULL, "proto[ascii]:tag[x]:h:5,tag_y_:h:6", NULL), "h:5 h:6 | option -l: no use for "
+	    "tags here; ignored\noption -l: no use for tags here; ignored\n", "tags");
 	is_s(listens(NULL, NULL, "taghost:5", NULL), "taghost:5", "a name that begins like one");
 }
 

@@ -1,85 +1,7 @@
 /* Unit tests of src/conf/load.c, with check.c and table.c behind it: what conf_load() returns and what it prints. */
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include "conf/load.c"
+#include "load.h"
 #include "tap.h"
-
-static char dir[] = "/tmp/kvgate-load.XXXXXX";
-static char said_out[16384], said_err[4096];
-
-static void
-slurp(int fd, char *buf, size_t size)
-{
-	ssize_t n = pread(fd, buf, size - 1, 0);
-
-	buf[n > 0 ? n : 0] = '\0';
-	close(fd);
-}
-
-static int
-redirect(int fd, const char *name, int *saved)
-{
-	char path[64];
-	int to;
-
-	snprintf(path, sizeof path, "%s/%s", dir, name);
-	to = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-	*saved = dup(fd);
-	dup2(to, fd);
-	return (to);
-}
-
-/* conf_load() of a line of words; what it printed is in said_out and said_err. */
-static struct conf *
-load(const char *line, int *code)
-{
-	char *copy = strdup(line), *argv[32], *save = NULL, name[] = "kvgate";
-	int argc = 1, out, err, saved_out, saved_err;
-	struct conf *c;
-
-	argv[0] = name;
-	for (char *w = strtok_r(copy, " ", &save); w != NULL && argc < 31; w = strtok_r(NULL, " ", &save))
-		argv[argc++] = w;
-	argv[argc] = NULL;
-	fflush(NULL);
-	out = redirect(1, "out", &saved_out);
-	err = redirect(2, "err", &saved_err);
-	c = conf_load(argc, argv, code);
-	fflush(NULL);
-	dup2(saved_out, 1);
-	dup2(saved_err, 2);
-	close(saved_out);
-	close(saved_err);
-	slurp(out, said_out, sizeof said_out);
-	slurp(err, said_err, sizeof said_err);
-	free(copy);
-	return (c);
-}
-
-static const char *
-write_conf(const char *text)
-{
-	static char path[64];
-	FILE *f;
-
-	snprintf(path, sizeof path, "%s/c.conf", dir);
-	f = fopen(path, "w");
-	if (f == NULL)
-		abort();
-	fputs(text, f);
-	fclose(f);
-	return (path);
-}
-
-static struct conf *
-load_text(const char *options, const char *text, int *code)
-{
-	char line[256];
-
-	snprintf(line, sizeof line, "%s %s", options, write_conf(text));
-	return (load(line, code));
-}
 
 static void
 defaults(void)
@@ -175,6 +97,10 @@ files(void)
 	conf_free(&c);
 	c = load_text("--check", "threads = 2\n", &code);
 	ok(c == NULL && code == 0 && strstr(said_out, "c.conf: good\n") != NULL && said_err[0] == '\0', "--check, good");
+	ok(strstr(said_out, "c.conf:1: threads counts at a start only; a reload does not change it, a restart does\n") != NULL,
+	    "and what a reload does not change");
+	c = load_text("-t 3 --check", "threads = 2\n", &code);
+	ok(c == NULL && code == 0 && strstr(said_out, "threads") == NULL, "but for what the command line hides");
 	c = load_text("--check", "threads = two\n", &code);
 	ok(c == NULL && code == 2 && strstr(said_err, "c.conf:1: threads = two") != NULL && said_out[0] == '\0',
 	    "--check, bad");
@@ -184,10 +110,49 @@ files(void)
 }
 
 static void
+count_notes(void *arg, const char *line)
+{
+	*(unsigned *)arg += line[0] != '\0';
+}
+
+static void
+again(void)
+{
+	char err[512];
+	unsigned n = 0;
+	int code;
+	struct conf *c = load_text("-u root -f 2 -t 3", "max_connections = 5\nverbose = 1\n", &code), *d;
+
+	ok(c != NULL && strstr(said_err, "option -f") != NULL, "a start, with a warning");
+	write_conf("max_connections = 5\nverbose = 2 threads = 9\nstore a { type = memcached servers = h }\n"
+	    "namespace default { primary { store = a } }\n");
+	d = conf_reread(c, err, sizeof err);
+	ok(d != NULL && d->nstores == 1 && d->verbose == 2 && d->threads == 3 && d->spaces[0].primary == d->stores,
+	    "the file as it is now, the command line as it was");
+	conf_each_note(d, count_notes, &n);
+	is_u(n, 0, "whose warning is not said again");
+	conf_free(&c);
+	ok(strcmp(d->spaces[0].file, d->file) == 0, "the first one may go");
+	write_conf("max_connections = 5\nbogus = 1\n");
+	ok(conf_reread(d, err, sizeof err) == NULL && strstr(err, "c.conf:2: unknown key \"bogus\"") != NULL &&
+	    strchr(err, '\n') == NULL, "an error is a line: %s", err);
+	unlink(d->file);
+	ok(conf_reread(d, err, sizeof err) == NULL && strstr(err, "c.conf:1: cannot be read") != NULL, "no file: %s", err);
+	write_conf("max_connections = 5\nstore a { type = memcached servers = h }\n");
+	c = conf_reread(d, err, sizeof err);
+	conf_each_note(c, count_notes, &n);
+	ok(c != NULL && n == 1 && strstr(c->notes, "c.conf:2: no namespace uses store \"a\"\n") != NULL,
+	    "what looks wrong is a note: %s", c->notes);
+	conf_free(&c);
+	conf_free(&d);
+}
+
+static void
 a_daemon_needs_whole_paths(void)
 {
 	int code;
-	struct conf *c = load("-u root -d -P pid -s sock", &code);
+	char err[512];
+	struct conf *c = load("-u root -d -P pid -s sock", &code), *d;
 	char *cwd = getcwd(NULL, 0);
 
 	ok(c != NULL && c->pidfile[0] == '/' && strncmp(c->pidfile, cwd, strlen(cwd)) == 0 &&
@@ -195,6 +160,16 @@ a_daemon_needs_whole_paths(void)
 	    "they are made from the working directory");
 	free(cwd);
 	conf_free(&c);
+	ok(chdir(dir) == 0, "where the file is");
+	write_conf("verbose = 1 pidfile = \"pid\"\n");
+	c = load("-u root -d c.conf", &code);
+	ok(c != NULL && c->file[0] == '/' && c->verbose == 1 && strcmp(c->spaces[0].file, c->file) == 0, "so is the file's");
+	write_conf("verbose = 2 pidfile = \"pid\"\n");
+	ok(chdir("/") == 0, "where a daemon is");
+	d = conf_reread(c, err, sizeof err);
+	ok(d != NULL && d->verbose == 2 && strcmp(d->pidfile, c->pidfile) == 0 && d->notes == NULL, "read again from there");
+	conf_free(&c);
+	conf_free(&d);
 	c = load("-u root -P pid -s sock", &code);
 	ok(c != NULL && strcmp(c->pidfile, "pid") == 0 && strcmp(c->listens[0].path, "sock") == 0, "in the foreground not");
 	conf_free(&c);
@@ -248,18 +223,15 @@ settings(void)
 int
 main(void)
 {
-	char cmd[64];
-
-	if (mkdtemp(dir) == NULL)
-		abort();
+	load_open();
 	defaults();
 	errors();
 	as_root();
 	files();
+	again();
 	a_daemon_needs_whole_paths();
 	texts();
 	settings();
-	snprintf(cmd, sizeof cmd, "rm -r %s", dir);
-	ok(system(cmd) == 0, "cleaned up");
+	ok(load_close(), "cleaned up");
 	return (done_testing());
 }
