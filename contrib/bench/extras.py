@@ -13,7 +13,7 @@ IDLE_CONNECTIONS = 10000
 STRACE_REQUESTS = 160000
 CALLGRIND_KEYS = 1000
 
-# what is asked at pipeline 16, and whether nutcracker knows it
+# what is asked at pipeline 16, and whether all know it
 DEPTH16 = [("get 16", "--op get --depth 16", True),
            ("mg 16", "--op mg --depth 16", False)]
 # the same, and between which two request counts the slope is taken
@@ -23,7 +23,7 @@ CALLGRIND = [("get 1", "--op get --depth 1", True, (2000, 12000))] + [
 
 
 class Setups:
-    """The servers to look at: each alone, with its backends if it is a proxy."""
+    """The servers to look at, (path, program, kind): each alone, with its backends if it is a proxy."""
 
     def __init__(self, args, tmp):
         self.args = args
@@ -32,20 +32,24 @@ class Setups:
     def __iter__(self):
         args = self.args
         if "hit" in args.paths:
-            yield "hit", args.kvgate
-            yield "hit", args.memcached
+            yield "hit", args.kvgate, None
+            yield "hit", args.memcached, None
         if "proxy" in args.paths:
-            yield "proxy", args.kvgate_proxy
-            yield "proxy", args.nutcracker
+            yield "proxy", args.kvgate_proxy, None
+            yield "proxy", args.nutcracker, None
+        if "redis" in args.paths:
+            yield "redis", args.kvgate_proxy, "raw"
+            yield "redis", args.kvgate_proxy, "item"
+            yield "redis", args.nutcracker, "raw"
 
     def start(self, path, program, wrap=()):
         """The server and what it needs, last first."""
+        needs = {"hit": [], "proxy": [self.args.memcached] * 2,
+                 "redis": [self.args.redis]}[path]
         backends = []
         try:
-            if path == "proxy":
-                for _ in range(2):
-                    backends.append(Server(self.args.memcached, LOAD_CORE,
-                                           tmp=self.tmp))
+            for need in needs:
+                backends.append(Server(need, LOAD_CORE, tmp=self.tmp))
             return [Server(program, SERVER_CORE, backends, wrap, self.tmp)] + \
                 backends
         except BenchError:
@@ -62,7 +66,9 @@ def idle(args, load, tmp):
     """Growth of the resident set by idle connections, fresh and used ones."""
     out = []
     print(f"\nmemory of {IDLE_CONNECTIONS} idle connections")
-    for path, program in Setups(args, tmp):
+    for path, program, kind in Setups(args, tmp):
+        if kind is not None:
+            continue            # no other than before memcacheds
         for touch in (False, True):
             servers = Setups(args, tmp).start(path, program)
             try:
@@ -118,17 +124,18 @@ def syscalls(args, load, tmp):
     """System calls per request at pipeline 16."""
     out = []
     print("\nsystem calls per request, 50 clients (strace -c -f)")
-    for path, program in Setups(args, tmp):
+    for path, program, kind in Setups(args, tmp):
         servers = Setups(args, tmp).start(path, program)
         try:
-            load.fill(servers[0], 100)
+            load.fill(servers[0], 100, kind)
             for name, asked, everywhere in DEPTH16:
-                if flavour(program) == "nutcracker" and not everywhere:
+                if not everywhere and not knows_mg(path, program):
                     continue
-                counts = strace_counts(servers[0], load, asked.split(), tmp)
+                counts = strace_counts(servers[0], load, asked.split(), kind, tmp)
                 total = sum(counts.values()) / STRACE_REQUESTS
                 top = sorted(counts.items(), key=lambda c: -c[1])[:4]
-                print(f"{path:6} {flavour(program):10} {name:8} {total:7.4f}  "
+                name = kind_name(kind, name)
+                print(f"{path:6} {flavour(program):10} {name:13} {total:7.4f}  "
                       + ", ".join(f"{k} {v / STRACE_REQUESTS:.4f}"
                                   for k, v in top))
                 out.append({"path": path, "server": program, "scenario": name,
@@ -138,7 +145,15 @@ def syscalls(args, load, tmp):
     return out
 
 
-def strace_counts(server, load, asked, tmp):
+def knows_mg(path, program):
+    return path != "redis" and flavour(program) != "nutcracker"
+
+
+def kind_name(kind, name):
+    return f"{kind} {name}" if kind else name
+
+
+def strace_counts(server, load, asked, kind, tmp):
     """call -> how often, while the load ran (its connecting included)."""
     report = os.path.join(tmp, "strace.out")
     command = ["strace", "-c", "-f", "-o", report, "-p", str(server.pid)]
@@ -150,7 +165,7 @@ def strace_counts(server, load, asked, tmp):
                 if "attached" not in line:
                     raise BenchError(f"strace: {line.strip()}")
                 load.run(server, 100, asked + [
-                    "--requests", str(STRACE_REQUESTS)])
+                    "--requests", str(STRACE_REQUESTS)], kind=kind)
             finally:
                 tracer.send_signal(signal.SIGINT)
                 tracer.communicate()
@@ -174,28 +189,31 @@ def callgrind(args, load, tmp):
     small = Load(load.path, LOAD_CORE, args.conns, CALLGRIND_KEYS)
     print("\nuser instructions per request, 50 clients (callgrind; the slope "
           "between two request counts)")
-    for path, program in Setups(args, tmp):
+    for path, program, kind in Setups(args, tmp):
         for name, asked, everywhere, counts in CALLGRIND:
-            if flavour(program) == "nutcracker" and not everywhere:
+            if not everywhere and not knows_mg(path, program):
                 continue
-            few, many = (instructions(Setups(args, tmp), path, program, small,
-                                      asked.split(), n, tmp)
+            few, many = (instructions(Setups(args, tmp), (path, program, kind),
+                                      small, asked.split(), n, tmp)
                          for n in counts)
             slope = (many - few) / (counts[1] - counts[0])
-            print(f"{path:6} {flavour(program):10} {name:16} {slope:8.0f}")
+            name = kind_name(kind, name)
+            print(f"{path:6} {flavour(program):10} {name:20} {slope:8.0f}")
             out.append({"path": path, "server": program, "scenario": name,
                         "instructions": slope})
     return out
 
 
-def instructions(setups, path, program, load, asked, requests, tmp):
+def instructions(setups, setup, load, asked, requests, tmp):
+    path, program, kind = setup
     profile = os.path.join(tmp, "callgrind.out")
     servers = setups.start(path, program, [
         "valgrind", "-q", "--tool=callgrind",
         f"--callgrind-out-file={profile}"])
     try:
-        load.fill(servers[0], 100)
-        load.run(servers[0], 100, asked + ["--requests", str(requests)])
+        load.fill(servers[0], 100, kind)
+        load.run(servers[0], 100, asked + ["--requests", str(requests)],
+                 kind=kind)
     finally:
         stop(servers)
     with open(profile, encoding="utf-8", errors="replace") as f:

@@ -3,9 +3,25 @@ import json
 import os
 import subprocess
 
-from servers import BenchError, pin
+from servers import BenchError, before_redis, flavour, pin
 
 RUN_DEADLINE = 600
+
+
+def dialect(server, size, kind):
+    """
+    What kvload has to be told for this server to be asked for keys of that kind: None, or, of what lies in a Redis,
+    "raw" or "item". Keys of both kinds are equally long, and nutcracker, which knows no items, has plain strings for both.
+    """
+    words = []
+    if flavour(server.path) == "redis" or \
+            flavour(server.path) == "nutcracker" and before_redis(server.backends):
+        words.append("--resp")
+    elif kind == "raw":
+        words.append("--no-flags")
+    elif kind == "item":
+        return ["--key-prefix", f"i{size}:"]
+    return words + ["--key-prefix", f"s{size}:"]
 
 
 class Load:
@@ -16,9 +32,6 @@ class Load:
         self.core = core
         self.common = ["--conns", str(conns), "--keys", str(keys),
                        "--key-size", "20", "--json"]
-
-    def _values(self, size):
-        return ["--key-prefix", f"s{size}:", "--size", str(size)]
 
     def _run(self, args, server):
         command = [self.path] + self.common + args + [server.target]
@@ -37,12 +50,12 @@ class Load:
                 f"{done.stdout.decode('utf-8', 'replace')}")
         return json.loads(done.stdout)
 
-    def fill(self, server, size):
-        self._run(["--prefill-only"] + self._values(size), server)
+    def fill(self, server, size, kind=None):
+        self._run(["--prefill-only", "--size", str(size)] + dialect(server, size, kind), server)
 
-    def run(self, server, size, args, seed=1):
+    def run(self, server, size, args, seed=1, kind=None):
         """args say what and how long; figures are microseconds per request."""
-        r = self._run(self._values(size) + args + [
+        r = self._run(["--size", str(size)] + dialect(server, size, kind) + args + [
             "--cpu-of", str(server.pid), "--seed", str(seed)], server)
         if "server_cpu" not in r:
             raise BenchError("the CPU clock of another process cannot be read")
@@ -55,6 +68,8 @@ class Load:
             "load_busy": r["cpu"] / r["seconds"],
             "rate": r["rate"],
             "misses": r["misses"],
+            "reads": r["reads"],
+            "errors": r["errors"] + r["lost"] + r["unsent"],
             "seconds": r["seconds"],
             "latency_us": r["latency_us"],
         }

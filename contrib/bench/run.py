@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""kvgate beside memcached (hit path) and nutcracker (proxy path).
+"""kvgate beside memcached (hit path) and nutcracker (proxy, redis and tail).
 
 Every round runs every scenario on both servers, one right after the other and
 in turns first, so that whatever slows the machine slows both. What is compared
@@ -20,15 +20,17 @@ import extras
 from measure import CoreWatch, Load
 from servers import (BenchError, HERE, Server, flavour, process_cpu_resolution,
                      raise_descriptor_limit, scratch, stop_all_on_exit)
+from tail import tail
 
 SERVER_CORE, LOAD_CORE = 0, 1
 
 
 class Scenario:
-    """args: kvload's; goal: the ratio not to be exceeded with 100-byte values."""
+    """args: kvload's; goal: the ratio not to be exceeded with 100-byte values; kind: see measure.dialect()."""
 
-    def __init__(self, name, args, goal=None, alone=False):
+    def __init__(self, name, args, goal=None, alone=False, kind=None):
         self.name = name
+        self.kind = kind
         self.args = args.split()
         self.goal = goal
         self.alone = alone      # the other server does not know the command
@@ -54,6 +56,16 @@ PROXY = [
     Scenario("mg 16", "--op mg --depth 16", alone=True),
     Scenario("mg 100", "--op mg --depth 100", alone=True),
 ]
+# memcached's get and RESP's GET, a get of many keys and MGET; whichever way kvgate keeps them
+REDIS = [
+    Scenario(f"{kind} {name}", args, 1.0, kind=kind)
+    for kind in ("raw", "item") for name, args in (
+        ("get 1", "--op get --depth 1"),
+        ("get 16", "--op get --depth 16"),
+        ("get 100", "--op get --depth 100"),
+        ("get of 50 keys", "--op get --multi 50"))
+]
+SCENARIOS = {"hit": HIT, "proxy": PROXY, "redis": REDIS}
 
 
 class Row:
@@ -101,7 +113,8 @@ def run_path(path, rows, servers, load, args, watch):
     """All rounds of one path. servers: who -> Server."""
     for size in args.values:
         for server in servers.values():
-            load.fill(server, size)
+            for kind in {row.scenario.kind for row in rows}:
+                load.fill(server, size, kind)
     for n in range(args.rounds):
         for row in rows:
             order = list(servers)
@@ -113,7 +126,8 @@ def run_path(path, rows, servers, load, args, watch):
                     continue
                 watch.begin()
                 run = load.run(servers[who], row.size, row.scenario.args + [
-                    "--duration", str(args.seconds)], seed=n + 1)
+                    "--duration", str(args.seconds)], seed=n + 1,
+                    kind=row.scenario.kind)
                 watch.end(run["seconds"], run["server_busy"] * run["seconds"])
                 row.runs[who].append(run)
                 progress(f"{path} round {n + 1}/{args.rounds} "
@@ -178,20 +192,19 @@ def version(path):
 
 
 def bench_path(path, args, load, tmp):
-    scenarios = HIT if path == "hit" else PROXY
-    rows = [Row(path, s, size) for s in scenarios for size in args.values]
+    rows = [Row(path, s, size) for s in SCENARIOS[path] for size in args.values]
     if path == "proxy" and flavour(args.kvgate_proxy) == "nutcracker":
         rows = [r for r in rows if not r.scenario.alone]
     rows = [r for r in rows if re.search(args.only, r.label())]
     if not rows:
-        return [], {}
+        return []
     watch = CoreWatch(SERVER_CORE)
     if path == "hit":
         ours, other, backends = args.kvgate, args.memcached, []
     else:
         ours, other = args.kvgate_proxy, args.nutcracker
-        backends = [Server(args.memcached, LOAD_CORE, tmp=tmp)
-                    for _ in range(2)]
+        programs = [args.redis] if path == "redis" else [args.memcached] * 2
+        backends = [Server(program, LOAD_CORE, tmp=tmp) for program in programs]
     names = {"kvgate": version(ours), "other": version(other)}
     servers = {}
     try:
@@ -208,7 +221,7 @@ def bench_path(path, args, load, tmp):
     print(f"CPU clock resolution {resolution * 1e9:.0f} ns; others took "
           f"{100 * watch.share():.1f} % of the server's core meanwhile "
           "(the kernel's work for the network included)")
-    return [r.as_json(names) for r in rows], names
+    return [r.as_json(names) for r in rows]
 
 
 def sizes(text):
@@ -221,18 +234,25 @@ def arguments():
     p.add_argument("--kvgate-proxy", help="as proxy, if it is another program")
     p.add_argument("--memcached", default="memcached")
     p.add_argument("--nutcracker", default="nutcracker")
+    p.add_argument("--redis", default="redis-server")
     p.add_argument("--kvload", help="the load generator")
+    p.add_argument("--delay", help="what makes a memcached slow")
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--seconds", type=float, default=1.0, help="of each run")
     p.add_argument("--quick", action="store_true",
                    help="three rounds of a third of a second, 100 bytes")
-    p.add_argument("--paths", default="hit,proxy")
+    p.add_argument("--paths", default="hit,proxy,redis,tail")
     p.add_argument("--only", default="", metavar="REGEX",
                    help="rows such as 'hit/mg 16/100'")
     p.add_argument("--values", type=sizes, default=[100, 1000])
     p.add_argument("--conns", type=int, default=50)
     p.add_argument("--keys", type=int, default=100000)
     p.add_argument("--json", metavar="FILE", help="all figures of all runs")
+    p.add_argument("--tail", action="store_true", help="--paths tail")
+    p.add_argument("--tail-rate", type=float, default=500,
+                   help="reads a second (500); README.md says why so few")
+    p.add_argument("--tail-seconds", type=float, default=10)
+    p.add_argument("--tail-rounds", type=int, default=3)
     p.add_argument("--idle", action="store_true",
                    help="instead: memory of 10000 idle connections")
     p.add_argument("--syscalls", action="store_true",
@@ -243,16 +263,20 @@ def arguments():
     args.kvgate_proxy = args.kvgate_proxy or args.kvgate
     if args.quick:
         args.rounds, args.seconds, args.values = 3, args.seconds / 3, [100]
-    args.paths = args.paths.split(",")
+        args.tail_seconds /= 3
+    args.paths = ["tail"] if args.tail else args.paths.split(",")
+    for path in set(args.paths) - set(SCENARIOS) - {"tail"}:
+        p.error(f"there is no path {path}")
+    args.kvload = built("kvload", args.kvload)
+    args.delay = built("delay", args.delay)
     return args
 
 
-def find_kvload(args):
-    for path in (args.kvload, "contrib/bench/kvload",
-                 os.path.join(HERE, "kvload")):
+def built(name, given):
+    for path in (given, f"contrib/bench/{name}", os.path.join(HERE, name)):
         if path and os.access(path, os.X_OK):
             return path
-    raise BenchError("kvload is not built: make contrib/bench/kvload")
+    raise BenchError(f"{name} is not built: make contrib/bench/{name}")
 
 
 def main():
@@ -263,7 +287,7 @@ def main():
         print("note: one core only; server and load share it")
     result = {"args": vars(args)}
     with scratch() as tmp:
-        load = Load(find_kvload(args), LOAD_CORE, args.conns, args.keys)
+        load = Load(args.kvload, LOAD_CORE, args.conns, args.keys)
         if args.idle or args.syscalls or args.callgrind:
             for name in ("idle", "syscalls", "callgrind"):
                 if getattr(args, name):
@@ -271,8 +295,10 @@ def main():
         else:
             result["rows"] = []
             for path in args.paths:
-                rows, _ = bench_path(path, args, load, tmp)
-                result["rows"] += rows
+                if path == "tail":
+                    result["tail"] = tail(args, load, tmp)
+                else:
+                    result["rows"] += bench_path(path, args, load, tmp)
     if args.json:
         with open(args.json, "w", encoding="ascii") as f:
             json.dump(result, f, indent=1)

@@ -18,11 +18,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 START_DEADLINE = 20.0
 STOP_DEADLINE = 20.0
 CONNECTIONS = 12000
-TIMEOUT_S = 10          # of proxies: a busy machine is not what is measured
+TIMEOUT_MS = 10000      # of proxies: a busy machine is not what is measured
 # Valgrind keeps 12 descriptors and refuses any other hard limit than what is left, which memcached
 # takes whole for its clients and kvgate needs some of for itself.
 DESCRIPTORS_WRAPPED = 512
-CONNECTIONS_WRAPPED = {"memcached": 500, "kvgate": 400, "nutcracker": 400}
+CONNECTIONS_WRAPPED = {"memcached": 500, "kvgate": 400, "nutcracker": 400, "redis": 400}
 
 
 class BenchError(Exception):
@@ -72,10 +72,14 @@ def process_rss(pid):
 
 def flavour(path):
     name = os.path.basename(path)
-    for known in ("nutcracker", "memcached"):
+    for known in ("nutcracker", "memcached", "redis"):
         if known in name:
             return known
     return "kvgate"
+
+
+def before_redis(backends):
+    return any(flavour(b.path) == "redis" for b in backends)
 
 
 class Server:
@@ -83,8 +87,11 @@ class Server:
 
     live = []
 
-    def __init__(self, path, core=None, backends=(), wrap=(), tmp=None, memory=1024):
+    def __init__(self, path, core=None, backends=(), wrap=(), tmp=None, memory=1024,
+                 timeout_ms=TIMEOUT_MS, store="", space=""):
+        """timeout_ms is a proxy's; store, space: more for these sections of kvgate's configuration."""
         self.path = path
+        self.timeout_ms, self.store, self.space = timeout_ms, store, space
         self.memory = memory    # MiB
         self.backends = list(backends)
         self.tmp = tmp
@@ -118,16 +125,32 @@ class Server:
             raise BenchError(f"{self.path} is no proxy")
         return [self.path] + self._memcached_options()
 
+    def _redis(self):
+        if self.backends:
+            raise BenchError(f"{self.path} is no proxy")
+        return [self.path, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+                "--dir", self.tmp, "--maxclients", str(self.connections)]
+
     def _kvgate(self):
         command = [self.path] + self._memcached_options()
         if self.backends:
-            servers = ", ".join(f'"127.0.0.1:{b.port} 1"' for b in self.backends)
-            command.append(self._file("conf", f"""\
-store "fleet" {{ type = memcached  servers = {{ {servers} }} distribution = ketama
-                connect_timeout = {TIMEOUT_S}s  timeout = {TIMEOUT_S}s }}
-namespace "default" {{ prefix = "" primary {{ store = "fleet" }} local {{ ttl = 0s }} }}
-"""))
+            command.append(self._file("conf", self._kvgate_conf()))
         return command
+
+    def _kvgate_conf(self):
+        """Before a Redis: the keys that begin with an i are items, all others plain strings."""
+        redis = before_redis(self.backends)
+        servers = ", ".join(f'"127.0.0.1:{b.port} 1"' for b in self.backends)
+        text = f"""\
+store "fleet" {{ type = {"redis" if redis else "memcached"}  servers = {{ {servers} }} distribution = ketama
+                connect_timeout = {self.timeout_ms}ms  timeout = {self.timeout_ms}ms {self.store} }}
+namespace "default" {{ prefix = "" primary {{ store = "fleet" }} local {{ ttl = 0s }} {self.space} }}
+"""
+        if redis:
+            text += """\
+namespace "items" { prefix = "i" primary { store = "fleet" format = item } local { ttl = 0s } }
+"""
+        return text
 
     def _nutcracker(self):
         if not self.backends:
@@ -138,8 +161,9 @@ bench:
   listen: 127.0.0.1:{self.port}
   hash: fnv1a_64
   distribution: ketama
+  redis: {"true" if before_redis(self.backends) else "false"}
   auto_eject_hosts: false
-  timeout: {TIMEOUT_S}000
+  timeout: {self.timeout_ms}
   server_connections: 1
   servers:
 {servers}""")
@@ -195,6 +219,48 @@ bench:
 
     def __exit__(self, *exc):
         self.stop()
+
+
+class Delay:
+    """What stands in front of a memcached, slows it and counts; delay.c says how. Stands for a server, too."""
+
+    def __init__(self, path, backend, core=None):
+        self.path = backend.path
+        try:
+            # pylint: disable=consider-using-with
+            self.process = subprocess.Popen(
+                [path, backend.target], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                preexec_fn=pin(core))
+        except OSError as e:
+            raise BenchError(f"cannot run {path}: {e.strerror}") from e
+        self.port = int(self._answer("port").split()[1])
+        Server.live.append(self)
+
+    def _answer(self, beginning):
+        line = self.process.stdout.readline()
+        if not line.startswith(beginning):
+            raise BenchError(f"delay: {line.strip() or 'it is gone'}")
+        return line
+
+    def _say(self, text, answer):
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+        return self._answer(answer)
+
+    def be(self, mode):
+        self._say(mode, "ok")
+
+    def reads(self):
+        """How many keys were read here since it was started."""
+        return int(self._say("count", "reads ").split()[1])
+
+    def stop(self):
+        """The end of its input ends it."""
+        if self in Server.live:
+            Server.live.remove(self)
+        self.process.stdin.close()
+        self.process.wait(STOP_DEADLINE)
+        self.process.stdout.close()
 
 
 def stop_all(*_):
