@@ -44,6 +44,13 @@ def refusals():
 	refused('listen "127.0.0.1:70000" { }\n', 1, "the port is not a number")
 	refused("x" * 5000 + " = 1\n", 1, "unknown key")
 	refused("local_cache { memory = 1MB\n item_size_max = 1MB }\n}\n", 3, "a } too many")
+	refused('store "s" { type = redis servers = { "h", "i" }\nreplicas = 2\nwrite_quorum = 3 }\n', 3,
+	    "write_quorum = 3 is more than replicas = 2")
+	refused('store "s" { type = redis servers = { "h" }\non_down = failover }\n', 2, "is left to stand in")
+	refused('store "s" { type = redis-cluster servers = { "h" }\ndatabase = 3 }\n', 2, "does not go with type = redis-cluster")
+	refused(store + 'namespace "default" { primary { store = "s" }\nhedge = auto }\n', 3, "there is nothing to hedge to")
+	refused(store + 'namespace "default" { primary { store = "s"\nformat = item } }\n', 3, "needs a store that runs scripts")
+	refused(store + 'namespace "default" { primary { store = "s" } local { ttl = 0 }\non_error = stale }\n', 3, "without local copies")
 	status, out, err = check(None)
 	ok(status == 2 and re.search(r"^kvgate: .*/none\.conf:1: cannot be read: No such file", err), "a file that is not there")
 	p = subprocess.run([BINARY, "--check", "/"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -64,11 +71,15 @@ def good_ones():
 		ok(p.returncode == 0 and p.stderr == "" and p.stdout.endswith(name + ": good\n"), name + " is good")
 	with open(os.path.join(top_srcdir, "proxy.conf.example")) as f:
 		text = f.read()
-	# Its second half with the comment marks off, its own default namespace out.
-	fleet = re.sub(r"(?m)^#(?=store|namespace|\t|})", "", text).replace('\nnamespace "default" { prefix = "" }\n', "\n")
-	status, out, err = check(fleet)
-	ok(fleet.count('namespace "default"') == 1 and 'store "fleet"' in fleet and status == 0 and err == "",
-	    "so is its fleet without the comment marks")
+	# Each of its further parts with the comment marks off, its own default namespace out.
+	parts = re.findall(r"(?m)(?:^#(?:(?:store|namespace|\t|}).*)?\n)+", text)
+	parts = [re.sub(r"(?m)^#", "", part) for part in parts if "#store" in part]
+	is_([re.search(r"type = (\S+)", part).group(1) for part in parts], ["memcached", "redis", "redis-cluster"], "its other parts")
+	for part in parts:
+		whole = text.replace('\nnamespace "default" { prefix = "" }\n', "\n") + part
+		status, out, err = check(whole)
+		if not ok(part.count('namespace "default"') == 1 and status == 0 and err == "", "good without the comment marks"):
+			diag(err)
 	for page in ("README.md", "man/proxy.conf.5"):
 		with open(os.path.join(top_srcdir, page)) as f:
 			found = re.findall(r'^listen "127\.0\.0\.1:11211".*?^(?:```|\.Ed)', f.read(), re.M | re.S)
@@ -78,6 +89,30 @@ def good_ones():
 	status, out, err = check('store "s" { type = memcached servers = { "127.0.0.1:1" } }\n')
 	ok(status == 0 and re.search(r'^kvgate: warning: .*check\.conf:1: no namespace uses store "s"\n$', err), "an unused store is a warning")
 	is_(check("")[0], 0, "an empty file is good")
+
+
+def what_a_reload_does_not_change():
+	says = "counts at a start only; a reload does not change it, a restart does"
+	status, out, err = check('threads = 3\nverbose = 1\nlisten "127.0.0.1:1" { }\nlocal_cache { memory = 8MB\nevict = no }\n')
+	is_((status, err), (0, ""), "a good file is good")
+	lines = [re.sub(r"^.*/check\.conf", "", line) for line in out.splitlines()]
+	is_(lines, [":1: threads " + says, ":3: listen " + says, ":5: evict " + says, ": good"], "--check names what a reload leaves alone")
+	is_(len(check("threads = 3\n", "-t", "2")[1].splitlines()), 1, "but for what the command line hides")
+
+
+def passwords():
+	"""Whatever is wrong around it, no message shows a password."""
+	secret, shown = "gJ7hidden", []
+	for text in ("password = %s there", "password = \"%s\\777\"", "password = %s\npassword = again", "password = %s } }",
+	    "password = (%s)", "user = \"\" password = %s", "password = %s database = -1", "password = '%s' type = redis",
+	    "password = \"%s", "password = %s|", "password = {%s}", "password += %s", "password %s", "password = there %s { }",
+	    "database = x password = \"%s\\", "replicas = 9 password = %s", "password = %s bogus = 1"):
+		for kind in ("redis", "redis-cluster", "memcached"):
+			status, out, err = check('store "s" { type = %s servers = { "h" } ' % kind + text % secret + " }\n")
+			if status != 2 or secret in out + err or err.count("\n") != 1:
+				shown.append((text, kind, status, err))
+	if not is_(len(shown), 0, "no message shows a password"):
+		diag(*shown)
 
 
 def namespaces():
@@ -132,6 +167,8 @@ def listen_sections():
 
 refusals()
 good_ones()
+what_a_reload_does_not_change()
+passwords()
 namespaces()
 the_command_line_wins()
 listen_sections()

@@ -59,12 +59,25 @@ hidden(const struct conf_ctx *x, const struct row *r)
 	return (x->given[(unsigned char)r->letter]);
 }
 
+/* The first line after this one that has such a key; 0: none. */
+static int
+next_line(const struct conf_ctx *x, int after)
+{
+	int next = 0;
+
+	for (size_t i = 0; i < NITEMS(rows); i++)
+		if (x->fixed_lines[i] > after && (next == 0 || x->fixed_lines[i] < next))
+			next = x->fixed_lines[i];
+	return (next);
+}
+
 void
 conf_say_fixed(struct conf_ctx *x)
 {
-	for (size_t i = 0; i < NITEMS(rows); i++)
-		if (x->fixed_lines[i] > 0 && !hidden(x, &rows[i]))
-			conf_warn_at(x, x->fixed_lines[i], SAYS, rows[i].key);
+	for (int line = next_line(x, 0); line > 0; line = next_line(x, line))
+		for (size_t i = 0; i < NITEMS(rows); i++)
+			if (x->fixed_lines[i] == line && !hidden(x, &rows[i]))
+				conf_warn_at(x, line, SAYS, rows[i].key);
 }
 
 static bool

@@ -32,6 +32,44 @@ close_ctx(struct conf_ctx *x)
 }
 
 static void
+check_store(const struct conf_store *s)
+{
+	MUST(s->name[0] != '\0' && s->nservers > 0 && s->line > 0 && conf_dist_name(s->dist) != NULL);
+	MUST(s->timeout > 0 && s->retry_min <= s->retry_max && s->connections > 0 && s->max_inflight > 0);
+	MUST(s->replicas >= 1 && s->replicas <= s->nservers && s->replicas <= CONF_REPLICAS_MAX);
+	MUST(s->write_quorum >= 1 && s->write_quorum <= s->replicas && s->failures >= 1);
+	MUST(s->kind != STORE_REDIS_CLUSTER || (s->replicas == 1 && s->map_refresh > 0 && s->on_down != ON_DOWN_FAILOVER));
+	MUST(s->kind != STORE_MEMCACHED || (s->password == NULL && s->database == 0));
+	MUST(s->failover_store == NULL || (s->on_down == ON_DOWN_FAILOVER && s->failover_store->on_down != ON_DOWN_FAILOVER));
+	MUST(s->on_down != ON_DOWN_FAILOVER || s->failover_store != NULL || s->nservers > s->replicas);
+	MUST(s->failover_ttl % 1000000 == 0);
+	for (unsigned j = 0; j < s->nservers; j++) {
+		const struct conf_server *v = &s->servers[j];
+
+		MUST(v->name != NULL && v->weight >= 1 && v->line > 0);
+		MUST(v->path != NULL || (v->host != NULL && v->port != 0));
+	}
+}
+
+static void
+check_space(const struct conf_ns *n)
+{
+	MUST(n->prefix_len == strlen(n->prefix) && n->name[0] != '\0');
+	MUST(n->local == (n->primary == NULL || n->local_ttl > 0));
+	MUST(n->primary != NULL || (n->hedge == HEDGE_OFF && n->slo_read.max == 0 && n->slo_write.max == 0));
+	MUST(n->format != FORMAT_ITEM || (n->primary->kind != STORE_MEMCACHED &&
+	    n->delete_ttl >= n->delete_jitter + 3600000000));
+	MUST(n->hedge == HEDGE_OFF || n->primary->replicas > 1 || n->primary->connections > 1 ||
+	    n->primary->kind == STORE_REDIS_CLUSTER);
+	MUST((n->hedge == HEDGE_OFF) == (n->hedge_budget == 0) && n->hedge_budget <= 1000);
+	MUST((n->hedge == HEDGE_AFTER) <= (n->hedge_after > 0 && n->hedge_after < n->primary->timeout));
+	MUST((n->on_error == ON_ERROR_STALE) == (n->stale_for > 0) && (n->on_error != ON_ERROR_STALE || n->local));
+	MUST(n->refresh_ahead == 0 || n->refresh_ahead < n->local_ttl);
+	MUST(n->ttl_jitter <= 50 && (n->local_ttl > 0 || (n->ttl_jitter == 0 && n->negative_ttl == 0)));
+	MUST(n->local_ttl % 1000000 == 0 && n->negative_ttl % 1000000 == 0 && n->refresh_ahead % 1000000 == 0);
+}
+
+static void
 check_promises(const struct conf *c)
 {
 	unsigned defaults = 0;
@@ -40,24 +78,11 @@ check_promises(const struct conf *c)
 	MUST(c->item_max >= 1024 && c->item_max <= c->memory / 2);
 	for (unsigned i = 0; i < c->nlistens; i++)
 		MUST(c->listens[i].path == NULL || c->listens[i].host == NULL);
-	for (unsigned i = 0; i < c->nstores; i++) {
-		const struct conf_store *s = &c->stores[i];
-
-		MUST(s->name[0] != '\0' && s->nservers > 0 && s->line > 0 && conf_dist_name(s->dist) != NULL);
-		MUST(s->timeout > 0 && s->retry_min <= s->retry_max && s->connections > 0 && s->max_inflight > 0);
-		for (unsigned j = 0; j < s->nservers; j++) {
-			const struct conf_server *v = &s->servers[j];
-
-			MUST(v->name != NULL && v->weight >= 1 && v->line > 0);
-			MUST(v->path != NULL || (v->host != NULL && v->port != 0));
-		}
-	}
+	for (unsigned i = 0; i < c->nstores; i++)
+		check_store(&c->stores[i]);
 	for (unsigned i = 0; i < c->nspaces; i++) {
-		const struct conf_ns *n = &c->spaces[i];
-
-		MUST(n->prefix_len == strlen(n->prefix) && n->name[0] != '\0');
-		MUST(n->local == (n->primary == NULL || n->local_ttl > 0));
-		defaults += n->prefix_len == 0;
+		check_space(&c->spaces[i]);
+		defaults += c->spaces[i].prefix_len == 0;
 	}
 	MUST(defaults == 1);
 }
