@@ -149,6 +149,11 @@ struct be_ops {
 	/* How many ways there are to what this op is about, be_op.way being below; NULL: one. */
 	unsigned	 (*ways)(const struct backend *, const struct be_op *);
 	/*
+	 * Microseconds for which the oldest request on the op's way has been without an answer, 0: none is; very many
+	 * where the op would have to wait for a connection. Of the op, key, hash and way count. NULL: not known.
+	 */
+	uint64_t	 (*late)(const struct backend *, const struct be_op *);
+	/*
 	 * BE_CAP_WHOLE: calls f for each server that it has known. Any thread, until close(): so they are never taken
 	 * off the list before.
 	 */

@@ -518,6 +518,26 @@ mc_healthy(const struct backend *be)
 	return (!((const struct mc *)be)->down);
 }
 
+static uint64_t
+mc_late(const struct backend *be, const struct be_op *op)
+{
+	const struct mc *mc = (const struct mc *)be;
+	const struct mc_conn *c = &mc->conns[mc_group(be, op->op.hash)];
+	uint64_t sent, now;
+
+	if (c->state != MC_READY)
+		return (UINT64_MAX);
+	if (c->n == 0)
+		return (0);
+	/* With a large value on its way it moves, however old the request is. */
+	now = loop_now(mc->loop);
+	sent = mc_slot((struct mc_conn *)(uintptr_t)c, c->head)->deadline -
+	    mc->store->timeout;
+	if (c->moved_at > sent)
+		sent = c->moved_at;
+	return (now > sent ? now - sent : 0);
+}
+
 static struct be_stats *
 mc_stats(struct backend *be)
 {
@@ -540,6 +560,7 @@ const struct be_ops memcached_ops = {
 	.group = mc_group,
 	.cancel = mc_cancel,
 	.healthy = mc_healthy,
+	.late = mc_late,
 	.stats = mc_stats,
 	.server_name = mc_server_name,
 };

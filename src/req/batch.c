@@ -73,7 +73,8 @@ bool
 batch_takes(const struct batch_plan *plan, const struct space *sp,
     const struct command *cmd)
 {
-	return (plan->plain && sp->pool != NULL && !sp->conf->local &&
+	return (plan->plain && sp->pool != NULL && !sp->conf->local && sp->plain &&
+	    sp->conf->on_error == ON_ERROR_ERROR && sp->pool->conf->on_down == ON_DOWN_ERROR &&
 	    cmd->op.verb == OP_GET && cmd->op.opts == OPF_CLASSIC &&
 	    (sp->pool->ops->caps & BE_CAP_KEYS) != 0);
 }

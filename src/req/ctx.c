@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "req/ctx.h"
 #include "req/req.h"
+#include "req/send.h"
 #include "route/ring.h"
 
 /* Output blocks a worker keeps for reuse; more are given back to the system. */
@@ -34,6 +35,7 @@ ctx_new(struct shared *sh, struct snapshot *snap, unsigned id,
 		ctx->random = 1;
 	SLIST_INIT(&ctx->free_reqs);
 	SLIST_INIT(&ctx->old_views);
+	TAILQ_INIT(&ctx->free_flights);
 	ctx->outpool = outpool_new(OUT_KEEP);
 	if (ctx->outpool != NULL)
 		ctx->view = view_new(snap, NULL, loop, why);
@@ -89,6 +91,7 @@ ctx_close_views(struct ctx *ctx)
 {
 	struct view *v;
 
+	ctx->closing = true;
 	if (ctx->view != NULL) {
 		view_unpin(ctx->view);
 		SLIST_INSERT_HEAD(&ctx->old_views, ctx->view, next_old);
@@ -110,6 +113,7 @@ ctx_free(struct ctx **ctxp)
 		return;
 	TAKE_OBJ_NOTNULL(ctx, ctxp, CTX_MAGIC);
 	ctx_close_views(ctx);
+	send_drain(ctx);
 	while ((r = SLIST_FIRST(&ctx->free_reqs)) != NULL) {
 		SLIST_REMOVE_HEAD(&ctx->free_reqs, next_free);
 		free(r);

@@ -23,6 +23,7 @@
 #include "req/view.h"
 
 struct client;
+struct flight;
 struct command;
 struct ctx;
 struct listeners;
@@ -104,6 +105,10 @@ struct ctx {
 	struct metrics	 metrics;
 	SLIST_HEAD(, req) free_reqs;
 	unsigned	 nfree_reqs;
+	TAILQ_HEAD(, flight) free_flights;	/* flight.c's */
+	unsigned	 nfree_flights;
+	unsigned	 rotate;	/* whose turn it is among replicas */
+	bool		 closing;	/* servers are being closed: nothing is tried again */
 	uint32_t	 random;	/* of ctx_random() */
 	int		 cfd;		/* descriptor of the client whose input is being carried out, for watchers */
 	size_t		 held;		/* bytes of bodies and large values that requests hold outside the cache */

@@ -123,18 +123,16 @@ fill_may_hold(const struct req *r, size_t more, uint32_t len)
 	    replyq_parked(r->q) + more <= HOLDS_LITTLE || ctx_may_hold(ctx, half + len));
 }
 
-/* be_sink.iov: the first call decides where the value goes. */
-static int
-fill_iov(struct be_op *be, const struct op_result *res, uint32_t off,
-    struct iovec *iov, int max)
+int
+fill_value_iov(struct req *r, struct value **vp, const struct op_result *res,
+    uint32_t off, struct iovec *iov, int max)
 {
-	struct req *r = CONTAINER_OF(be, struct req, be);
 	struct ctx *ctx = r->ctx;
 	struct item *it = NULL;
 	enum cache_err why;
 	uint32_t exp;
 
-	if (r->value == NULL && off == 0) {
+	if (*vp == NULL && off == 0) {
 		exp = r->fills && res->bits == 0 ? fill_exptime(ctx,
 		    r->space->conf, r->asked_at, res->ttl) :
 		    NOT_KEPT;
@@ -142,12 +140,22 @@ fill_iov(struct be_op *be, const struct op_result *res, uint32_t off,
 			it = cache_reserve(ctx->cache, r->cmd.op.hash,
 			    r->cmd.op.key, res->size, exp, res->client_flags,
 			    &why);
-		if (it != NULL && (r->value = value_of_reserved(ctx, it)) == NULL)
+		if (it != NULL && (*vp = value_of_reserved(ctx, it)) == NULL)
 			cache_abandon(ctx->cache, it);
-		if (r->value == NULL && fill_may_hold(r, 0, res->size))
-			r->value = value_heap(ctx, res->size);
+		if (*vp == NULL && fill_may_hold(r, 0, res->size))
+			*vp = value_heap(ctx, res->size);
 	}
-	return (r->value == NULL ? 0 : value_iov(r->value, off, iov, max));
+	return (*vp == NULL ? 0 : value_iov(*vp, off, iov, max));
+}
+
+/* be_sink.iov */
+static int
+fill_iov(struct be_op *be, const struct op_result *res, uint32_t off,
+    struct iovec *iov, int max)
+{
+	struct req *r = CONTAINER_OF(be, struct req, be);
+
+	return (fill_value_iov(r, &r->value, res, off, iov, max));
 }
 
 const struct be_sink fill_sink = { fill_iov };

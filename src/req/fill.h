@@ -14,6 +14,9 @@ extern const struct be_sink fill_sink;
 
 /* Whether a large value may be held for this req's client, which has so much more waiting than its queue tells. */
 bool		 fill_may_hold(const struct req *, size_t more, uint32_t len);
+/* What be_sink.iov does, for a value that is not the req's own yet: *vp is made by the first call. */
+int		 fill_value_iov(struct req *, struct value **vp, const struct op_result *, uint32_t off,
+		    struct iovec *, int max);
 /* Whether success of this OP_STORE means that its body is the key's value. */
 bool		 fill_may_store(const struct command *);
 /* An item for the body of such a write; NULL: it cannot or need not be kept. */

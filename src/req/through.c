@@ -23,6 +23,7 @@
 #include "req/observe.h"
 #include "req/parts.h"
 #include "req/route.h"
+#include "req/send.h"
 #include "req/through.h"
 
 /* What a local copy cannot tell makes a read go to the server; so does anything that changes the item. */
@@ -260,10 +261,7 @@ through_end(struct req *r)
 static void
 through_submit(struct req *r)
 {
-	struct pool *p = r->space->pool;
-
-	METRIC_ADD(&r->ctx->metrics, store_requests, 1);
-	p->ops->submit(route_pick(p, r->be.op.key, r->be.op.hash), &r->be);
+	send_op(r);
 }
 
 /*
@@ -331,6 +329,18 @@ through_learn(const struct req *r, bool known)
 	replyq_learn(r->q, n, r->ctx->conf->client_buffer_max);
 }
 
+/* A read that failed, and which its namespace would rather have missed. */
+static bool
+through_forgives(const struct req *r)
+{
+	const struct space *sp = r->space;
+
+	if (!is_read(&r->cmd.op))
+		return (false);
+	return (sp->conf->on_error == ON_ERROR_MISS || (r->be.err == ERR_DOWN &&
+	    sp->pool->conf->on_down == ON_DOWN_MISS));
+}
+
 /* be.done of everything that goes to a store. */
 static void
 through_done(struct be_op *be)
@@ -342,6 +352,12 @@ through_done(struct be_op *be)
 	bool known = be->err == ERR_NONE && res->status != OP_ERROR;
 
 	CHECK_OBJ(r, REQ_MAGIC);
+	if (UNLIKELY(!known) && through_forgives(r)) {
+		NS_ADD(ns, errors);
+		METRIC_ADD(&ctx->metrics, store_errors, 1);
+		be->err = ERR_NONE;
+		*res = (struct op_result){ .status = OP_MISS };
+	}
 	r->hold = known && r->cmd.op.verb == OP_GET &&
 	    (r->cmd.op.opts & OPF_CLASSIC) != 0 &&
 	    (res->bits & OPR_WON) != 0;
@@ -411,9 +427,12 @@ through_begin(struct ctx *ctx, const struct space *sp, struct replyq *q,
 	r->be.body = NULL;
 	r->be.nbody = 0;
 	r->be.sink = &fill_sink;
-	r->be.timeout = 0;
+	r->be.timeout = is_read(&cmd->op) ? sp->conf->slo_read.max :
+	    sp->conf->slo_write.max;
 	r->be.format = (uint8_t)sp->conf->format;
 	r->be.way = 0;
+	r->be.version = 0;
+	r->be.keep_dead = 0;
 	r->be.keys = NULL;
 	if (sp->conf->format == FORMAT_ITEM)
 		through_version(r);
@@ -489,7 +508,8 @@ through_store(struct ctx *ctx, const struct space *sp, struct replyq *q,
 {
 	struct req *r;
 
-	if (body.len > BE_BODY_COPY_MAX) {
+	/* What may be sent again has to be kept. */
+	if (body.len > BE_BODY_COPY_MAX || !sp->plain) {
 		struct value *v = through_body(ctx, sp, cmd);
 
 		if (v == NULL)

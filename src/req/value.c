@@ -78,6 +78,13 @@ value_heap(struct ctx *ctx, uint32_t vlen)
 	return (v);
 }
 
+struct value *
+value_ref(struct value *v)
+{
+	v->refs++;
+	return (v);
+}
+
 void
 value_unref(struct value *v)
 {

@@ -24,6 +24,7 @@ struct value	*value_of_pinned(struct ctx *, struct item *);
 struct value	*value_heap(struct ctx *, uint32_t vlen);
 /* Of a reserved item, which it owns until value_take_item(). NULL: out of memory, still the caller's. */
 struct value	*value_of_reserved(struct ctx *, struct item *);
+struct value	*value_ref(struct value *);
 /* Drops a reference; the last one unpins, abandons or frees. */
 void		 value_unref(struct value *);
 

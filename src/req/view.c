@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "req/hedge.h"
 #include "req/view.h"
 #include "route/ring.h"
 
@@ -181,8 +182,24 @@ view_open_pools(struct view *v, const struct view *was, struct loop *loop,
 	return (true);
 }
 
+/* How its ops are sent. */
 static bool
-view_make_spaces(struct view *v, const struct view *was)
+space_prepare(struct space *sp, struct loop *loop)
+{
+	const struct conf_ns *ns = sp->conf;
+
+	if (sp->pool == NULL)
+		return (true);
+	sp->plain = sp->pool->conf->replicas <= 1 && ns->hedge == HEDGE_OFF &&
+	    sp->pool->conf->on_down != ON_DOWN_FAILOVER;
+	if (ns->hedge == HEDGE_OFF)
+		return (true);
+	sp->hedger = hedger_new(loop, ns);
+	return (sp->hedger != NULL);
+}
+
+static bool
+view_make_spaces(struct view *v, const struct view *was, struct loop *loop)
 {
 	const struct conf *conf = v->conf;
 
@@ -200,6 +217,8 @@ view_make_spaces(struct view *v, const struct view *was)
 			return (false);
 		sp->stats->refs++;
 		v->looks_up |= sp->pool == NULL || sp->conf->local;
+		if (!space_prepare(sp, loop))
+			return (false);
 	}
 	return (true);
 }
@@ -218,7 +237,7 @@ view_new(struct snapshot *snap, const struct view *was, struct loop *loop,
 	v->snap = snapshot_pin(snap);
 	v->conf = snap->conf;
 	v->keymap = snap->keymap;
-	if (view_open_pools(v, was, loop, why) && view_make_spaces(v, was)) {
+	if (view_open_pools(v, was, loop, why) && view_make_spaces(v, was, loop)) {
 		v->refs = 1;
 		return (v);
 	}
@@ -243,8 +262,10 @@ view_free(struct view **vp)
 		return;
 	TAKE_OBJ_NOTNULL(v, vp, VIEW_MAGIC);
 	MUST(v->refs == 0);
-	for (unsigned i = 0; i < v->conf->nspaces; i++)
+	for (unsigned i = 0; i < v->conf->nspaces; i++) {
+		hedger_free(&v->spaces[i].hedger);
 		ns_stats_unpin(&v->spaces[i].stats);
+	}
 	for (unsigned i = 0; i < v->npools; i++)
 		pool_unpin(&v->pools[i]);
 	free(v->pools);

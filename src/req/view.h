@@ -17,6 +17,7 @@
 #include "conf/model.h"
 #include "keys/keymap.h"
 
+struct hedger;
 struct loop;
 struct ring;
 struct view;
@@ -66,6 +67,8 @@ struct space {
 	struct pool		*pool;		/* NULL: the local cache is all there is */
 	struct ns_stats		*stats;
 	struct view		*view;
+	bool			 plain;		/* an op goes to one server, once; see send.h */
+	struct hedger		*hedger;	/* NULL: nothing is sent twice */
 };
 
 /* loop thread only; what hangs on ctx.view is read by others under shared.catalog */

@@ -1,0 +1,317 @@
+/*
+ * flight.c - legs: sent, ended, called off; the decision.
+ *
+ * A flight lives until its last leg has ended, the req only until it is decided. So what legs need beyond submit() is the
+ * flight's own: the body of a write and the view. The key is the req's; no leg is sent after the decision.
+ */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "cache/verb.h"
+#include "obs/metric.h"
+#include "req/fill.h"
+#include "req/flight.h"
+#include "req/hedge.h"
+#include "req/route.h"
+#include "req/send.h"
+#include "req/value.h"
+
+#define USEC_PER_SEC	1000000
+#define KEPT_MAX	1024	/* flights, legs */
+
+static void leg_done(struct be_op *);
+
+bool
+flight_is_read(const struct op *op)
+{
+	return (op->verb == OP_DEBUG || (op->verb == OP_GET && (op->opts &
+	    (OPF_TTL | OPF_VIVIFY | OPF_RECACHE | OPF_NEWCAS)) == 0));
+}
+
+/* ---- memory ---- */
+
+struct flight *
+flight_new(struct req *r)
+{
+	struct ctx *ctx = r->ctx;
+	struct flight *f = TAILQ_FIRST(&ctx->free_flights);
+
+	if (f != NULL) {
+		TAILQ_REMOVE(&ctx->free_flights, f, next);
+		ctx->nfree_flights--;
+	} else if ((f = malloc(sizeof *f)) == NULL)
+		return (NULL);
+	memset(f, 0, offsetof(struct flight, targets));
+	f->magic = FLIGHT_MAGIC;
+	f->ctx = ctx;
+	f->r = r;
+	f->space = r->space;
+	f->started = loop_now(ctx->loop);
+	f->write = !flight_is_read(&r->be.op);
+	f->need = 1;
+	f->err = ERR_NONE;
+	f->failed = false;
+	SLIST_INIT(&f->legs);
+	view_pin(f->space->view);
+	return (f);
+}
+
+static void
+flight_free(struct flight *f)
+{
+	struct ctx *ctx = f->ctx;
+	struct leg *leg;
+
+	MUST(f->nout == 0 && !f->waits && f->r == NULL);
+	while ((leg = SLIST_FIRST(&f->legs)) != NULL) {
+		SLIST_REMOVE_HEAD(&f->legs, next);
+		if (leg->value != NULL)
+			value_unref(leg->value);
+		free(leg);
+	}
+	if (f->body != NULL)
+		value_unref(f->body);
+	free(f->pieces);
+	view_unpin(f->space->view);
+	f->magic = 0;
+	if (ctx->nfree_flights >= KEPT_MAX) {
+		free(f);
+		return;
+	}
+	ctx->nfree_flights++;
+	TAILQ_INSERT_HEAD(&ctx->free_flights, f, next);
+}
+
+void
+send_drain(struct ctx *ctx)
+{
+	struct flight *f;
+
+	while ((f = TAILQ_FIRST(&ctx->free_flights)) != NULL) {
+		TAILQ_REMOVE(&ctx->free_flights, f, next);
+		free(f);
+	}
+}
+
+/* ---- legs ---- */
+
+/* be_sink: the first leg's value may be a copy's, any other's is on the heap. */
+static int
+leg_iov(struct be_op *be, const struct op_result *res, uint32_t off, struct iovec *iov, int max)
+{
+	struct leg *leg = CONTAINER_OF(be, struct leg, be);
+
+	if (leg->flight->r == NULL)
+		return (0);
+	return (fill_value_iov(leg->flight->r, &leg->value, res, off, iov, max));
+}
+
+static const struct be_sink leg_sink = { leg_iov };
+
+/* Seconds as a client gives them, no longer than max from now. */
+static int32_t
+clip_ttl(const struct ctx *ctx, int32_t ttl, uint32_t max)
+{
+	uint32_t now = cache_now(ctx->cache), end;
+
+	if (ttl < 0)
+		return (ttl);
+	end = ttl == 0 ? UINT32_MAX : verb_exptime(ctx->cache, ttl);
+	return (ttl != 0 && end <= now + max ? ttl : (int32_t)max);
+}
+
+/* What a stand-in stores is forgotten soon: nobody looks there once the server itself is back. */
+static void
+leg_clip(struct leg *leg)
+{
+	const struct conf_store *st = leg->flight->space->pool->conf;
+	uint32_t max = (uint32_t)(st->failover_ttl / USEC_PER_SEC);
+	struct op *op = &leg->be.op;
+
+	if (max == 0)
+		return;
+	if (op->verb == OP_STORE || (op->opts & OPF_TTL) != 0) {
+		op->ttl = clip_ttl(leg->flight->ctx, (op->opts & OPF_TTL) != 0 ? op->ttl : 0, max);
+		op->opts |= OPF_TTL;
+	}
+	if ((op->opts & OPF_VIVIFY) != 0)
+		op->vivify_ttl = clip_ttl(leg->flight->ctx, op->vivify_ttl, max);
+}
+
+/* Microseconds that are left of the SLO; 0: no bound. */
+static uint64_t
+leg_timeout(const struct flight *f)
+{
+	const struct conf_ns *ns = f->space->conf;
+	uint64_t max = f->write ? ns->slo_write.max : ns->slo_read.max;
+	uint64_t gone = loop_now(f->ctx->loop) - f->started;
+
+	if (max == 0)
+		return (0);
+	return (gone < max ? max - gone : 1);
+}
+
+bool
+flight_leg(struct flight *f, const struct target *t, bool hedge)
+{
+	const struct be_op *from = &f->r->be;
+	struct leg *leg = calloc(1, sizeof *leg);
+
+	if (leg == NULL)
+		return (false);
+	leg->flight = f;
+	leg->target = t;
+	leg->out = true;
+	leg->hedge = hedge;
+	leg->be.op = from->op;
+	leg->be.body = f->pieces != NULL ? f->pieces : from->body;
+	leg->be.nbody = from->nbody;
+	leg->be.sink = &leg_sink;
+	leg->be.timeout = leg_timeout(f);
+	leg->be.format = from->format;
+	leg->be.way = t->way;
+	leg->be.version = from->version;
+	leg->be.keep_dead = from->keep_dead;
+	leg->be.done = leg_done;
+	if (t->stand_in) {
+		METRIC_ADD(&f->ctx->metrics, failovers, 1);
+		NS_ADD(f->space->stats, failovers);
+		leg_clip(leg);
+	}
+	SLIST_INSERT_HEAD(&f->legs, leg, next);
+	f->nout++;
+	METRIC_ADD(&f->ctx->metrics, store_requests, 1);
+	t->ops->submit(t->be, &leg->be);
+	return (true);
+}
+
+/* ---- the decision ---- */
+
+static void
+call_off(struct flight *f, const struct leg *but)
+{
+	struct leg *leg;
+
+	SLIST_FOREACH(leg, &f->legs, next)
+		if (leg != but && leg->out)
+			leg->target->ops->cancel(leg->target->be, &leg->be);
+}
+
+/* From here on the req is its own again. */
+static struct req *
+flight_leave(struct flight *f)
+{
+	struct req *r = f->r;
+
+	f->r = NULL;
+	if (f->space->hedger != NULL)
+		hedger_leave(f->space->hedger, f);
+	return (r);
+}
+
+void
+flight_decide(struct flight *f, struct leg *leg)
+{
+	struct req *r = flight_leave(f);
+
+	if (leg->hedge) {
+		METRIC_ADD(&f->ctx->metrics, hedges_won, 1);
+		NS_ADD(f->space->stats, hedges_won);
+	}
+	r->be.err = leg->be.err;
+	r->be.res = leg->be.res;
+	r->be.data = leg->be.data;
+	r->be.text = leg->be.text;
+	r->be.why = leg->be.why;
+	if (!f->write) {
+		r->value = leg->value;
+		leg->value = NULL;
+		call_off(f, leg);
+	} else if (f->space->pool->conf->replicas <= 1)
+		call_off(f, leg);	/* the same write, twice at one server */
+	r->be.done(&r->be);
+}
+
+void
+flight_end(struct flight *f, const struct op_result *res)
+{
+	struct req *r = flight_leave(f);
+
+	r->be.err = ERR_NONE;
+	r->be.data = r->be.text = SLICE_NULL;
+	r->be.why = NULL;
+	if (res != NULL)
+		r->be.res = *res;
+	else if (f->err != ERR_NONE) {
+		r->be.err = f->err;
+		r->be.why = f->why;
+	} else
+		r->be.res = (struct op_result){ .status = OP_ERROR,
+		    .error = slice_str(f->why) };
+	r->be.done(&r->be);
+}
+
+void
+flight_drop(struct flight *f)
+{
+	const struct target t = f->targets[0];
+	struct req *r = flight_leave(f);
+
+	flight_free(f);
+	t.ops->submit(t.be, &r->be);
+}
+
+void
+flight_note(struct flight *f, const struct be_op *be)
+{
+	const struct slice *line = &be->res.error;
+
+	/* What a server said tells more than that another one is down. */
+	if (f->failed && f->err != ERR_DOWN)
+		return;
+	f->failed = true;
+	f->err = be->err;
+	if (be->err != ERR_NONE)
+		snprintf(f->why, sizeof f->why, "%s", be->why);
+	else
+		snprintf(f->why, sizeof f->why, "%.*s", (int)line->len, line->p);
+}
+
+bool
+flight_may_retry(const struct flight *f, const struct be_op *be)
+{
+	const struct conf_ns *ns = f->space->conf;
+
+	if (f->ctx->closing || (be->err != ERR_NONE && !err_retryable(be->err)))
+		return (false);
+	return (ns->slo_read.max == 0 ||
+	    loop_now(f->ctx->loop) - f->started < ns->slo_read.max);
+}
+
+/* ---- */
+
+/* be_op.done of every leg. */
+static void
+leg_done(struct be_op *be)
+{
+	struct leg *leg = CONTAINER_OF(be, struct leg, be);
+	struct flight *f = leg->flight;
+
+	CHECK_OBJ_NOTNULL(f, FLIGHT_MAGIC);
+	MUST(leg->out);
+	leg->out = false;
+	f->nout--;
+	if (f->r != NULL) {
+		if (f->write)
+			flight_write_done(f, leg);
+		else
+			flight_read_done(f, leg);
+	}
+	if (f->nout == 0) {
+		MUST(f->r == NULL);
+		flight_free(f);
+	}
+}

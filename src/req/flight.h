@@ -1,0 +1,112 @@
+/*
+ * flight.h - the inside of a flight, shared by send.c, flight*.c and hedge.c only. Loop thread only.
+ */
+#ifndef REQ_FLIGHT_H
+#define REQ_FLIGHT_H
+
+#include <sys/queue.h>
+
+#include "backend/backend.h"
+#include "req/req.h"
+
+#define FLIGHT_REPLICAS_MAX	8
+/* Replicas, and as many that stand in for them. */
+#define FLIGHT_TARGETS_MAX	(2 * FLIGHT_REPLICAS_MAX)
+#define FLIGHT_WHY_MAX		256
+
+struct flight;
+struct value;
+
+/* A server, and the way to it. */
+struct target {
+	const struct be_ops *ops;
+	struct backend	*be;
+	uint8_t		 way;		/* be_op.way */
+	bool		 stand_in;	/* has the key only while its own servers are down */
+};
+
+/* One op at one server. */
+struct leg {
+	SLIST_ENTRY(leg) next;
+	struct be_op	 be;
+	struct flight	*flight;
+	const struct target *target;
+	struct value	*value;		/* a large one that arrives */
+	bool		 out;		/* done() has not come yet */
+	bool		 hedge;
+};
+SLIST_HEAD(leg_list, leg);
+
+struct flight {
+	unsigned	 magic;
+#define FLIGHT_MAGIC	0x666c6967u
+	TAILQ_ENTRY(flight) next;	/* in the hedger, or free */
+	struct ctx	*ctx;
+	struct req	*r;		/* NULL: decided */
+	const struct space *space;	/* its view is pinned */
+	struct value	*body;		/* of a write: its legs may outlive the req */
+	struct iovec	*pieces;
+	uint64_t	 started;
+	uint64_t	 due;		/* waits: when the hedger looks at it */
+	bool		 waits;		/* in the hedger */
+	bool		 write;
+	bool		 serial;	/* one server decides, the others follow it */
+	bool		 denied;	/* a hedge was, for want of budget */
+	bool		 stood_in;	/* stand-ins have been looked for */
+	uint8_t		 ntargets;
+	uint8_t		 tried;		/* targets that have had a leg */
+	uint8_t		 nout;		/* legs out */
+	uint8_t		 need;		/* answers that decide */
+	uint8_t		 acks;
+	struct leg_list	 legs;
+	struct target	 targets[FLIGHT_TARGETS_MAX];
+	/* The first answer of a write that waits for more; the first failure. */
+	struct op_result res;
+	enum err	 err;		/* ERR_NONE with why: a server's own error line */
+	bool		 failed;
+	char		 why[FLIGHT_WHY_MAX];
+};
+TAILQ_HEAD(flight_list, flight);
+
+/* flight_plan.c */
+/* Fills targets: of a read those to try in turn, of a write those that are to have it. At least one. */
+void		 flight_plan(struct flight *);
+/* Adds servers that stand in for those that are down, each once. False: there are none. */
+bool		 flight_stand_in(struct flight *);
+
+/* flight.c */
+/* NULL: out of memory. */
+struct flight	*flight_new(struct req *);
+/* Sends the op to a target. False: out of memory. */
+bool		 flight_leg(struct flight *, const struct target *, bool hedge);
+/* The outcome is that of a leg, from within its done(); others of a read are called off. */
+void		 flight_decide(struct flight *, struct leg *);
+/* The outcome is res, or the first failure. */
+void		 flight_end(struct flight *, const struct op_result *res);
+/* Keeps the first failure. */
+void		 flight_note(struct flight *, const struct be_op *);
+/* Whether another server may be asked after this failure of a read. */
+bool		 flight_may_retry(const struct flight *, const struct be_op *);
+
+/* send.c */
+void		 flight_read_done(struct flight *, struct leg *);
+/* Its time has come: sends the hedge. False: not now. */
+bool		 flight_late(struct flight *);
+
+/* flight_write.c */
+void		 flight_write(struct flight *);
+void		 flight_write_done(struct flight *, struct leg *);
+
+/* Out of memory for the first leg: the op goes out as if there were no flight, which is freed. */
+void		 flight_drop(struct flight *);
+
+static inline bool
+flight_leg_good(const struct leg *leg)
+{
+	return (leg->be.err == ERR_NONE && leg->be.res.status != OP_ERROR);
+}
+
+/* Whether an op takes part in nothing but reading. */
+bool		 flight_is_read(const struct op *);
+
+#endif

@@ -1,0 +1,166 @@
+/*
+ * flight_write.c - a write and the servers that are to have it.
+ *
+ * What changes a value whatever it was (set, delete) goes to all replicas at once and is acknowledged at the quorum; the
+ * rest goes on. What depends on what is there (add, replace, cas, append, incr, touch) goes to the first replica that
+ * is well, which decides; the others then get what follows from its answer, so that they cannot decide otherwise.
+ */
+#include "config.h"
+
+#include <stdio.h>
+
+#include "base/check.h"
+#include "obs/metric.h"
+#include "req/flight.h"
+#include "req/hedge.h"
+
+static bool
+is_blind(const struct op *op)
+{
+	if ((op->opts & (OPF_CAS | OPF_VIVIFY)) != 0)
+		return (false);
+	return (op->verb == OP_DELETE || (op->verb == OP_STORE &&
+	    op->mode == OP_SET));
+}
+
+/* Whether the server cannot have carried it out: it may go to another one. */
+static bool
+was_not_sent(const struct be_op *be)
+{
+	return (be->err == ERR_DOWN || be->err == ERR_CONNECT ||
+	    be->err == ERR_BUSY);
+}
+
+/* What the other replicas are told once one has done it. False: nothing. */
+static bool
+follow(struct op *op)
+{
+	switch (op->verb) {
+	case OP_STORE:
+		if (op->mode == OP_ADD || op->mode == OP_REPLACE)
+			op->mode = OP_SET;
+		op->opts &= (uint16_t)~(OPF_CAS | OPF_INVALIDATE);
+		return (true);
+	case OP_GET:
+		if ((op->opts & OPF_TTL) == 0)
+			return (false);
+		op->opts &= OPF_TTL | OPF_BINKEY;
+		op->order = OPO_TTL;
+		op->want = 0;
+		return (true);
+	default:
+		op->opts &= (uint16_t)~OPF_CAS;
+		return (true);
+	}
+}
+
+/* Sends it to all that have not had it. */
+static void
+send_rest(struct flight *f)
+{
+	while (f->tried < f->ntargets)
+		if (!flight_leg(f, &f->targets[f->tried++], false))
+			return;
+}
+
+/* Whether enough may still come. */
+static bool
+may_suffice(const struct flight *f)
+{
+	return (f->acks + f->nout + (f->ntargets - f->tried) >= f->need);
+}
+
+static void
+write_failed(struct flight *f, const struct leg *leg)
+{
+	flight_note(f, &leg->be);
+	if (!f->ctx->closing && was_not_sent(&leg->be) && (f->tried < f->ntargets ||
+	    flight_stand_in(f)))
+		(void)flight_leg(f, &f->targets[f->tried++], false);
+	if (!may_suffice(f) || f->nout == 0)
+		flight_end(f, NULL);
+}
+
+/* Deciding ends when the first server has answered; what follows from that goes to the others. */
+static void
+serial_done(struct flight *f, struct leg *leg)
+{
+	struct op op = f->r->be.op;
+
+	if (!flight_leg_good(leg)) {
+		write_failed(f, leg);
+		return;
+	}
+	f->serial = false;
+	if (leg->be.res.status != OP_OK || f->tried == f->ntargets ||
+	    !follow(&f->r->be.op)) {
+		flight_decide(f, leg);
+		return;
+	}
+	f->acks = 1;
+	f->res = leg->be.res;
+	send_rest(f);
+	f->r->be.op = op;
+	/* A value that was read goes out now or never. */
+	if (f->acks >= f->need || op.verb == OP_GET || !may_suffice(f))
+		flight_decide(f, leg);
+}
+
+void
+flight_write_done(struct flight *f, struct leg *leg)
+{
+	if (f->serial) {
+		serial_done(f, leg);
+		return;
+	}
+	if (!flight_leg_good(leg)) {
+		write_failed(f, leg);
+		return;
+	}
+	/* A delete was one if any replica had the key. */
+	if (f->acks++ == 0 || (f->res.status != OP_OK &&
+	    leg->be.res.status == OP_OK))
+		f->res = leg->be.res;
+	if (f->acks < f->need)
+		return;
+	if (f->acks == 1)
+		flight_decide(f, leg);
+	else
+		flight_end(f, &f->res);
+}
+
+void
+flight_write(struct flight *f)
+{
+	const struct conf_ns *ns = f->space->conf;
+	const struct conf_store *st = f->space->pool->conf;
+	const struct op *op = &f->r->be.op;
+	struct hedger *h = f->space->hedger;
+	bool blind = is_blind(op);
+
+	f->need = (uint8_t)(st->replicas > 1 && st->write_quorum > 1 ?
+	    st->write_quorum : 1);
+	f->serial = !blind;
+	if (!blind) {
+		/* The first that is well decides. */
+		while (f->tried + 1 < f->ntargets && !f->targets[f->tried].ops->
+		    healthy(f->targets[f->tried].be))
+			f->tried++;
+		(void)flight_leg(f, &f->targets[f->tried++], false);
+	} else
+		send_rest(f);
+	if (f->nout == 0) {
+		flight_drop(f);
+		return;
+	}
+	if (h != NULL && blind && st->replicas <= 1 &&
+	    ns->format == FORMAT_ITEM && ns->slo_write.target > 0 &&
+	    f->ntargets == 1 && f->targets[0].ops->ways != NULL &&
+	    f->targets[0].ops->ways(f->targets[0].be, &f->r->be) > 1) {
+		f->targets[1] = f->targets[0];
+		f->targets[1].way = 1;
+		f->ntargets = 2;
+		f->tried = 2;
+		hedger_wait(h, f, f->started);
+	}
+}

@@ -1,0 +1,143 @@
+/*
+ * hedge.c - the queue of those that wait, the percentile, the budget.
+ *
+ * All wait equally long, so the queue is in order of time but where the delay has just changed; then some are looked at a
+ * little early or late. One alarm serves the whole queue.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "conf/model.h"
+#include "ev/alarm.h"
+#include "req/flight.h"
+#include "req/hedge.h"
+
+#define HEDGE_COST	1000		/* the budget counts thousandths */
+#define BURST_MAX	64		/* hedges that a quiet time may have saved up */
+#define BURST_START	4
+#define AUTO_START	10000		/* microseconds, until something is known */
+#define AUTO_MIN	200
+#define AUTO_MAX	1000000
+
+struct hedger {
+	const struct conf_ns *conf;
+	struct loop	*loop;
+	struct alarm	 alarm;
+	struct flight_list waiting;
+	uint64_t	 budget;
+	uint64_t	 p95;		/* microseconds * 256 */
+};
+
+static void
+hedger_ring(void *arg)
+{
+	struct hedger *h = arg;
+	uint64_t now = loop_now_fresh(h->loop);
+	struct flight *f;
+
+	while ((f = TAILQ_FIRST(&h->waiting)) != NULL && f->due <= now) {
+		TAILQ_REMOVE(&h->waiting, f, next);
+		f->waits = false;
+		if (flight_late(f))
+			continue;
+		/* Not now: perhaps there is budget the next time. */
+		f->due = now + hedger_delay(h);
+		f->waits = true;
+		TAILQ_INSERT_TAIL(&h->waiting, f, next);
+	}
+	if (f != NULL)
+		alarm_by(&h->alarm, f->due);
+}
+
+struct hedger *
+hedger_new(struct loop *loop, const struct conf_ns *conf)
+{
+	struct hedger *h = calloc(1, sizeof *h);
+
+	if (h == NULL)
+		return (NULL);
+	h->conf = conf;
+	h->loop = loop;
+	TAILQ_INIT(&h->waiting);
+	h->budget = BURST_START * HEDGE_COST;
+	h->p95 = AUTO_START * 256;
+	if (alarm_open(loop, &h->alarm, hedger_ring, h))
+		return (h);
+	free(h);
+	return (NULL);
+}
+
+void
+hedger_free(struct hedger **hp)
+{
+	struct hedger *h = *hp;
+
+	*hp = NULL;
+	if (h == NULL)
+		return;
+	MUST(TAILQ_EMPTY(&h->waiting));
+	alarm_close(&h->alarm);
+	free(h);
+}
+
+uint64_t
+hedger_delay(const struct hedger *h)
+{
+	uint64_t usec = h->p95 / 256;
+
+	if (h->conf->hedge == HEDGE_AFTER)
+		return (h->conf->hedge_after);
+	return (usec < AUTO_MIN ? AUTO_MIN : usec);
+}
+
+void
+hedger_wait(struct hedger *h, struct flight *f, uint64_t now)
+{
+	if (!f->write) {
+		h->budget += h->conf->hedge_budget;
+		if (h->budget > BURST_MAX * HEDGE_COST)
+			h->budget = BURST_MAX * HEDGE_COST;
+	}
+	f->due = now + (f->write ? h->conf->slo_write.target :
+	    hedger_delay(h));
+	f->waits = true;
+	TAILQ_INSERT_TAIL(&h->waiting, f, next);
+	alarm_by(&h->alarm, f->due);
+}
+
+void
+hedger_leave(struct hedger *h, struct flight *f)
+{
+	if (!f->waits)
+		return;
+	f->waits = false;
+	TAILQ_REMOVE(&h->waiting, f, next);
+}
+
+/*
+ * A quantile without a histogram: up by 95 parts where it was too low, down by 5 where it was too high, each a small share
+ * of what it is, so it settles where one in twenty is above it and follows when the load changes.
+ */
+void
+hedger_learn(struct hedger *h, uint64_t usec)
+{
+	uint64_t step = h->p95 / 2048 + 1;
+
+	if (usec * 256 > h->p95)
+		h->p95 += step * 95 / 5;
+	else if (h->p95 > step)
+		h->p95 -= step;
+	if (h->p95 > (uint64_t)AUTO_MAX * 256)
+		h->p95 = (uint64_t)AUTO_MAX * 256;
+}
+
+bool
+hedger_spend(struct hedger *h)
+{
+	if (h->budget < HEDGE_COST)
+		return (false);
+	h->budget -= HEDGE_COST;
+	return (true);
+}
