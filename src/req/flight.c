@@ -1,8 +1,8 @@
 /*
  * flight.c - legs: sent, ended, called off; the decision.
  *
- * A flight lives until its last leg has ended, the req only until it is decided. So what legs need beyond submit() is the
- * flight's own: the body of a write and the view. The key is the req's; no leg is sent after the decision.
+ * A flight lives until its last leg has ended, the req only until it is decided. So what legs need beyond submit()
+ * is the flight's own: the body of a write and the view. The key is the req's; no leg is sent after the decision.
  */
 #include "config.h"
 

@@ -1,8 +1,8 @@
 /*
  * hedge.c - the queue of those that wait, the percentile, the budget.
  *
- * All wait equally long, so the queue is in order of time but where the delay has just changed; then some are looked at a
- * little early or late. One alarm serves the whole queue.
+ * All wait equally long, so the queue is in order of time but where the delay has just changed; then some are looked
+ * at a little early or late. One alarm serves the whole queue.
  */
 #include "config.h"
 
@@ -117,8 +117,8 @@ hedger_leave(struct hedger *h, struct flight *f)
 }
 
 /*
- * A quantile without a histogram: up by 95 parts where it was too low, down by 5 where it was too high, each a small share
- * of what it is, so it settles where one in twenty is above it and follows when the load changes.
+ * A quantile without a histogram: up by 95 parts where it was too low, down by 5 where it was too high, each a small
+ * share of what it is, so it settles where one in twenty is above it and follows when the load changes.
  */
 void
 hedger_learn(struct hedger *h, uint64_t usec)

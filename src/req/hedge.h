@@ -1,8 +1,8 @@
 /*
  * hedge.h - when a read is sent a second time, and how often that may be.
  *
- * One hedger per namespace and worker, where hedging is on. Flights wait in it in the order in which they were sent, each
- * for the same delay: the SLO's target, or the 95th percentile of late. The budget is a bucket that every read
+ * One hedger per namespace and worker, where hedging is on. Flights wait in it in the order in which they were sent,
+ * each for the same delay: the SLO's target, or the 95th percentile of late. The budget is a bucket that every read
  * fills a little and every hedge takes one from. Loop thread only.
  *
  * The method: Dean and Barroso, The Tail at Scale (2013), "hedged requests".
