@@ -1,9 +1,10 @@
 /*
  * flight_write.c - a write and the servers that are to have it.
  *
- * What changes a value whatever it was (set, delete) goes to all replicas at once and is acknowledged at the quorum;
- * the rest goes on. What depends on what is there (add, replace, cas, append, incr, touch) goes to the first replica that
- * is well, which decides; the others then get what follows from its answer, so that they cannot decide otherwise.
+ * What changes a value whatever it was (set, delete) goes to all replicas at once and is acknowledged at the quorum,
+ * and the rest goes on. What depends on what is there (add, replace, cas, append, incr, touch) goes to the first
+ * replica that is well, which decides; the others then get what follows from its answer, so that they cannot decide
+ * otherwise.
  */
 #include "config.h"
 
