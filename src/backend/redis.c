@@ -1,0 +1,117 @@
+/*
+ * redis.c - the store `redis`: one server as a backend.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+
+#include "backend/redis.h"
+#include "base/check.h"
+
+struct redis {
+	struct backend	 be;		/* first */
+	const struct conf_server *server;
+	struct redis_node *node;
+};
+#define REDIS_MAGIC	0x72656469u
+
+static const struct redis_node_ops node_ops = { NULL, NULL };
+
+static struct backend *
+redis_open(struct loop *l, const struct conf_store *store, const struct conf_server *server, const char **why)
+{
+	struct redis_addr a = { server->name, server->host, server->port, server->path };
+	struct redis *r = calloc(1, sizeof *r);
+
+	*why = "out of memory";
+	if (r == NULL)
+		return (NULL);
+	r->be.magic = REDIS_MAGIC;
+	r->server = server;
+	r->be.bl = be_loop_pin(l);
+	if (r->be.bl != NULL)
+		r->node = redis_node_new(r->be.bl, store, &a, false, 0, &r->be.stats, &node_ops, r, why);
+	if (r->node != NULL)
+		return (&r->be);
+	if (r->be.bl != NULL)
+		be_loop_unpin(&r->be.bl);
+	free(r);
+	return (NULL);
+}
+
+static void
+redis_close(struct backend **bep)
+{
+	struct backend *be;
+	struct redis *r;
+
+	TAKE_OBJ_NOTNULL(be, bep, REDIS_MAGIC);
+	r = (struct redis *)be;
+	redis_node_free(&r->node);
+	while (atomic_load_explicit(&be->stats.inflight, memory_order_relaxed) > 0)
+		be_loop_drain(be);
+	be_loop_unpin(&be->bl);
+	free(be->stats.was);
+	be->magic = 0;
+	free(r);
+}
+
+static void
+redis_submit(struct backend *be, struct be_op *op)
+{
+	struct redis *r = (struct redis *)be;
+
+	redis_op_begin(be, op);
+	redis_node_submit(r->node, op);
+}
+
+static unsigned
+redis_group(const struct backend *be, uint64_t hash)
+{
+	return (redis_node_group(((const struct redis *)be)->node, hash));
+}
+
+static void
+redis_cancel(struct backend *be, struct be_op *op)
+{
+	redis_node_cancel(((struct redis *)be)->node, op);
+}
+
+static bool
+redis_healthy(const struct backend *be)
+{
+	return (redis_node_healthy(((const struct redis *)be)->node));
+}
+
+static unsigned
+redis_ways(const struct backend *be, const struct be_op *op)
+{
+	(void)op;
+	return (((const struct redis *)be)->node->nconns);
+}
+
+static struct be_stats *
+redis_stats(struct backend *be)
+{
+	return (&be->stats);
+}
+
+static const char *
+redis_server_name(const struct backend *be)
+{
+	return (((const struct redis *)be)->server->name);
+}
+
+const struct be_ops redis_ops = {
+	.name = "redis",
+	.caps = BE_CAP_TTL | BE_CAP_COUNTERS | BE_CAP_RAW | BE_CAP_ITEM | BE_CAP_CLASSIC,
+	.open = redis_open,
+	.close = redis_close,
+	.submit = redis_submit,
+	.group = redis_group,
+	.cancel = redis_cancel,
+	.healthy = redis_healthy,
+	.ways = redis_ways,
+	.stats = redis_stats,
+	.server_name = redis_server_name,
+};

@@ -1,0 +1,345 @@
+/*
+ * redis.h - the inside of the redis stores, shared by redis*.c only.
+ *
+ *	submit --> redis_put.c: op into a command --> redis_ring.c: bytes to hiredis, slot into the ring
+ *	hook   --> redisAsyncHandleWrite(): one write per connection
+ *	read   --> hiredis' reader --> redis_reply.c: each reply, as it lies in the reader's buffer --> done()
+ *
+ * What is in flight is a ring of small slots, apart from the be_ops: an op that was cancelled or timed out is gone
+ * while its slot waits for the reply that nobody wants any more. The bytes of each command are kept until it is
+ * answered, so that it can go out once more: after NOSCRIPT, on a new connection, or on another node
+ * (redis_node_ops.refused).
+ *
+ * A node is one Redis server with its connections; the store `redis` has one, `redis-cluster` one for each that it
+ * knows. Loop thread only, all of it.
+ */
+#ifndef BACKEND_REDIS_H
+#define BACKEND_REDIS_H
+
+#include "backend/be_loop.h"
+#include "backend/health.h"
+#include "backend/resolve.h"
+#include "conf/model.h"
+
+struct redisAsyncContext;
+struct redisReply;
+struct redis_conn;
+struct redis_node;
+
+/* Values up to here are given out of the reader's buffer, larger ones go to the op's sink. */
+#define REDIS_HOLD		(16 * 1024)
+/* Largest string taken from a server, and longest line; past that the connection is given up. */
+#define REDIS_VALUE_MAX		(128u << 20)
+#define REDIS_LINE_MAX		(64 * 1024)
+/* Elements of all arrays of one reply. */
+#define REDIS_ELEMENTS_MAX	(1u << 17)
+/* Unanswered commands' bytes, and unsent ones, of one connection. */
+#define REDIS_SENT_MAX		(64u << 20)
+#define REDIS_UNSENT_MAX	(256u << 20)
+#define REDIS_RING_MIN		64
+#define REDIS_WHY_MAX		256
+#define REDIS_SHA		40	/* hexadecimal digits */
+
+/* The scripts of redis.lua, in its order. */
+enum redis_script {
+	RS_GET,
+	RS_STORE,
+	RS_DELETE,
+	RS_ARITH,
+	RS_RAW_GET,
+	RS_RAW_STORE,
+	RS_RAW_ARITH,
+	RS_COUNT,
+	RS_NONE = RS_COUNT
+};
+
+struct redis_script_row {
+	const char	*text;
+	char		 sha[REDIS_SHA + 1];
+};
+
+/* How a reply is to be read. */
+enum redis_want {
+	RW_DROP,		/* not at all, unless it is an error: ASKING */
+	RW_ITEM,		/* a string with an envelope, or nil */
+	RW_RAW,			/* the value, or nil */
+	RW_KEYS,		/* an array of these, as op->format says */
+	RW_RESULT,		/* what the scripts return */
+	RW_STORED,		/* +OK; nil: the condition did not hold */
+	RW_COUNT,		/* a number, 0 is a miss */
+	RW_FLUSHED,		/* whatever is no error */
+	/* From here on a tree of hiredis' own. */
+	RW_SCAN,		/* op->flushes: a cursor and keys */
+	RW_UNLINK,		/* those that went */
+	RW_CONTROL,		/* none of an op: slot.control */
+};
+
+/*
+ * A command as it goes out and how its reply is read; the bytes themselves stand elsewhere. Those of a body too long to
+ * be kept follow from op->body.
+ */
+struct redis_cmd {
+	uint32_t	 len;
+	uint32_t	 rest;		/* bytes of op->body that follow, and CRLF; 0: nothing does */
+	uint32_t	 key_at;	/* where in the bytes the key stands */
+	uint16_t	 key_len;
+	uint8_t		 want;		/* enum redis_want */
+	uint8_t		 script;	/* enum redis_script */
+	bool		 read;		/* changes nothing: asking twice does no harm */
+};
+
+typedef void	 redis_control_f(struct redis_conn *, const struct redisReply *, uint64_t sent_at);
+
+struct redis_slot {
+	struct be_op	*op;		/* NULL: the reply is to be dropped, unless there is control */
+	redis_control_f	*control;
+	uint64_t	 deadline;	/* of the connection, when this slot is at the head */
+	uint64_t	 sent_at;
+	uint64_t	 at;		/* place of its bytes in what was sent */
+	struct redis_cmd cmd;
+	uint32_t	 nkeys;
+	uint8_t		 tries;		/* it was answered NOSCRIPT before */
+};
+
+/* Bytes of commands that are not answered yet, by their place in all that was ever sent. */
+struct redis_sent {
+	char		*buf;
+	size_t		 cap;
+	uint64_t	 base;		/* place of buf[0] */
+	uint64_t	 head, tail;
+};
+
+enum redis_state {
+	RC_OFF,				/* no context; the timer starts the next attempt */
+	RC_CONNECTING,
+	RC_HELLO,			/* logging in, scripts, clock */
+	RC_READY,
+};
+
+struct redis_conn {
+	struct redis_node *node;
+	unsigned	 index;
+	struct redis_conn *stand_in;	/* see redis_pick() */
+	uint32_t	 stand_in_until;
+	uint8_t		 state;		/* enum redis_state */
+	bool		 in_hiredis;	/* it may free the context before it returns */
+	bool		 tree;		/* the reply that is being read is built by hiredis */
+	uint8_t		 doom;		/* enum err: given up as soon as hiredis returns; ERR_NONE: not */
+	char		 doom_text[160];
+
+	struct redisAsyncContext *ac;	/* NULL: none, or hiredis has freed it */
+	const void	*fn;		/* hiredis' own functions that make trees */
+	struct io	 io;
+	short		 io_what;	/* what hiredis wants of the descriptor */
+	struct be_dirty	 dirty;
+	struct timer	 timer;
+	uint64_t	 timer_at;
+	uint64_t	 moved_at;	/* when REDIS_MOVE_MIN bytes had come or gone again; 0: never */
+	size_t		 moved;
+	uint64_t	 late_at;	/* when a deadline was first found passed with bytes unread; 0: not now */
+	uint64_t	 taken;		/* bytes of the replies that were read */
+	uint32_t	 elements;	/* of the reply that is being read */
+	uint64_t	 clock_at;	/* when the server was last asked for its time */
+	bool		 refused;	/* the greeting was answered with an error, doom_text */
+
+	struct redis_slot *ring;
+	uint32_t	 cap;		/* power of two */
+	uint32_t	 head;		/* number of the oldest slot */
+	uint32_t	 n;
+	uint32_t	 nops;		/* of them with an op */
+	uint32_t	 nshort;	/* some ops have deadlines of their own */
+	uint32_t	 redo_until;	/* scripts are being loaded again: reads before this slot are asked once more */
+	bool		 redo;
+	struct redis_sent sent;
+
+	uint64_t	 quick_at;	/* when it last reconnected without delay */
+	unsigned	 failures;	/* attempts in a row */
+	unsigned	 addr;		/* next one to try */
+	unsigned	 tried;		/* in this round */
+};
+
+/* An op that waits for a connection; be_op.priv. */
+struct redis_wait {
+	TAILQ_ENTRY(redis_wait) next;
+	struct be_op	*op;
+	struct redis_cmd cmd;
+	bool		 asking;
+	char		 bytes[];
+};
+TAILQ_HEAD(redis_wait_list, redis_wait);
+
+struct redis_node_ops {
+	/*
+	 * Before an op ends with an error: what the server said (text without the dash, err ERR_NONE), or the loss of
+	 * the connection (err, text names server and cause). True: the owner has taken the op and will end it, or has
+	 * given it to redis_node_send(); bytes are valid during the call. NULL: never.
+	 */
+	bool		(*refused)(struct redis_node *, struct be_op *, const struct redis_cmd *, const char *bytes,
+			    enum err, struct slice text);
+	/* Up, down or on trial: node->health has changed. NULL: nobody minds. */
+	void		(*turned)(struct redis_node *);
+};
+
+struct redis_node {
+	unsigned	 magic;
+#define REDIS_NODE_MAGIC 0x72646e6fu
+	const struct redis_node_ops *ops;
+	void		*owner;
+	struct be_loop	*bl;
+	struct loop	*loop;
+	const struct conf_store *store;
+	struct be_stats	*stats;		/* the owner's; be_op_end() keeps what is about ops in op->be's */
+	char		*name;		/* "host:port", for people */
+	char		*host;
+	char		*path;		/* unix socket; host and port unused */
+	uint16_t	 port;
+	uint16_t	 number;	/* op.conn - number is the connection's index */
+	bool		 by_name;
+	bool		 readonly;	/* READONLY: a cluster's replica that is to be read */
+	bool		 closing;
+	struct health	 health;
+	uint32_t	 max_inflight;
+	uint64_t	 log_next;	/* no line about rubbish before */
+	int64_t		 clock;		/* microseconds from loop_now() to the server's time, never too few */
+	uint64_t	 clock_rtt;	/* of the measurement that clock is from; UINT64_MAX: none */
+	struct resolve_list addrs;
+	struct resolve_job *job;
+	struct redis_wait_list waiting;
+	uint32_t	 nwaiting;
+	struct timer	 wait_timer;	/* for those with a deadline of their own */
+	uint64_t	 wait_at;
+	struct redis_script_row *scripts;	/* RS_COUNT */
+	char		 why[REDIS_WHY_MAX];	/* "<server> is down: ..." */
+	char		 why_busy[REDIS_WHY_MAX];
+	char		 why_slow[REDIS_WHY_MAX];
+	unsigned	 nconns;
+	struct redis_conn conns[];
+};
+
+/* enum of be_op.state */
+enum redis_op_state { REDIS_OP_ENDING, REDIS_OP_WAITING, REDIS_OP_SLOT, REDIS_OP_TAKEN /* by the owner */ };
+
+/* redis_node.c */
+/* Where it is. */
+struct redis_addr {
+	const char	*name;
+	const char	*host;		/* NULL: path */
+	uint16_t	 port;
+	const char	*path;
+};
+/*
+ * Connects in the background. Everything but store, stats and owner is copied. NULL with *why set: it can never be had,
+ * or no memory.
+ */
+struct redis_node *redis_node_new(struct be_loop *, const struct conf_store *, const struct redis_addr *, bool readonly,
+		    uint16_t number, struct be_stats *, const struct redis_node_ops *, void *owner, const char **why);
+/* Ends what is in flight with ERR_CANCELLED, then frees. Not from within done(). */
+void	 redis_node_free(struct redis_node **);
+/* be_ops.submit once the op is prepared by redis_op_begin(); it goes out, waits for a connection or ends later. */
+void	 redis_node_submit(struct redis_node *, struct be_op *);
+/* The same for a command that another node has refused, or this one; ASKING goes before it where asked. */
+void	 redis_node_send(struct redis_node *, struct be_op *, const struct redis_cmd *, const char *bytes, bool asking);
+/* As be_ops.cancel, for an op that this node has. */
+void	 redis_node_cancel(struct redis_node *, struct be_op *);
+/* Whether an op submitted now goes out. */
+bool	 redis_node_healthy(const struct redis_node *);
+/* Counts the op and sets the members that belong to the backend. */
+void	 redis_op_begin(struct backend *, struct be_op *);
+/* Microseconds since 1970 by the server's clock. */
+uint64_t redis_node_time(const struct redis_node *);
+/* The key of one connection's ops; see be_ops.group. */
+unsigned redis_node_group(const struct redis_node *, uint64_t hash);
+
+/* For redis_conn.c: all that waited goes out; all that waited fails. */
+void	 redis_waiting_put(struct redis_node *);
+void	 redis_waiting_fail(struct redis_node *, enum err, const char *why);
+/* Whether the owner takes the op that is about to end. */
+bool	 redis_node_offer(struct redis_node *, struct be_op *, const struct redis_cmd *, const char *bytes, enum err,
+	    struct slice text);
+void	 redis_node_again(struct redis_node *, struct be_op *, const struct redis_cmd *, const char *bytes);
+void	 redis_node_down(struct redis_node *, enum err, const char *detail);
+void	 redis_node_good(struct redis_node *);
+void	 redis_node_show(struct redis_node *);
+void	 redis_node_say(struct redis_node *, const char *what, const char *p, size_t len);
+
+/* redis_conn.c */
+bool	 redis_conn_init(struct redis_node *, struct redis_conn *, unsigned index);
+void	 redis_conn_fini(struct redis_conn *);
+void	 redis_conn_start(struct redis_conn *);
+/* The greeting was answered. */
+void	 redis_conn_ready(struct redis_conn *);
+/* Gives up the connection: at once, or as soon as hiredis returns. detail NULL: the text of err. */
+void	 redis_conn_doom(struct redis_conn *, enum err, const char *detail);
+
+/* redis_ring.c */
+bool	 redis_ring_grow(struct redis_conn *);
+/* Room for a command of this length, to be given to redis_conn_put(); NULL: no memory, or too much. */
+char	*redis_conn_room(struct redis_conn *, size_t len);
+/*
+ * Sends the command of an op, or (op NULL) one whose reply goes to control or is dropped. False: no memory, or too much
+ * is unsent.
+ */
+bool	 redis_conn_put(struct redis_conn *, struct be_op *, const struct redis_cmd *, const char *bytes,
+	    redis_control_f *control);
+/* The oldest slot leaves the ring; *s is a copy whose bytes stay until redis_popped(). */
+void	 redis_pop(struct redis_conn *, struct redis_slot *s);
+void	 redis_popped(struct redis_conn *, const struct redis_slot *s);
+/* Takes the op out of its slot and ends it from the hook. */
+void	 redis_detach(struct redis_conn *, struct redis_slot *, enum err, const char *why);
+/* Makes sure that the timer fires at this time or before. */
+void	 redis_timer(struct redis_conn *, uint64_t at);
+/* Of a connection that is off: ends all that is in flight; leaves it to the next connection, if it may be. */
+void	 redis_ring_fail(struct redis_conn *, enum err, const char *why);
+bool	 redis_may_replay(const struct redis_conn *, enum err);
+void	 redis_ring_wait(struct redis_conn *);
+/* Ends those whose own deadline has passed; the next such deadline. */
+uint64_t redis_check_short(struct redis_conn *, uint64_t now);
+
+/* redis_hello.c */
+/* The greeting: everything at once. False: no memory. */
+bool	 redis_hello(struct redis_conn *);
+/* The scripts once more, before what is put next. */
+bool	 redis_load_scripts(struct redis_conn *);
+/* Asks for the time if it was long ago. */
+void	 redis_clock(struct redis_conn *);
+
+/* redis_put.c */
+/* The most bytes that redis_put() writes for the op. */
+size_t	 redis_put_max(const struct be_op *);
+/* Writes the command; NULL, or why this store cannot do it. */
+const char *redis_put(char *dst, const struct be_op *, const struct redis_script_row *, struct redis_cmd *);
+/* "*n\r\n$..." from words; for commands of our own. */
+size_t	 redis_put_words(char *dst, unsigned n, const struct slice *words);
+size_t	 redis_put_words_max(unsigned n, const struct slice *words);
+/* What takes the win of the stale item that a plain read has found. key: of that read. */
+void	 redis_put_win(char *dst, const struct be_op *, struct slice key, const struct redis_script_row *,
+	    struct redis_cmd *);
+
+/* redis_reply.c */
+/* Makes hiredis' reader hand its objects to us; after each connect. */
+void	 redis_reply_attach(struct redis_conn *);
+/* Gives a reply that hiredis has built to whom it belongs. */
+void	 redis_reply_tree(struct redis_conn *, const struct redisReply *);
+/* Which row of errors a server's error belongs to. */
+enum err redis_error_kind(struct slice text);
+/* Ends the op with an error, now. */
+void	 redis_op_fail(struct redis_conn *, struct be_op *, enum err, const char *fmt, ...)
+	    __attribute__((format(printf, 4, 5)));
+
+/* redis_script.c */
+/* Their texts and digests; heap. NULL: no memory. */
+struct redis_script_row *redis_scripts_new(void);
+
+static inline struct redis_slot *
+redis_slot(struct redis_conn *c, uint32_t number)
+{
+	return (&c->ring[number & (c->cap - 1)]);
+}
+
+static inline char *
+redis_sent_at(struct redis_conn *c, uint64_t at)
+{
+	return (c->sent.buf + (at - c->sent.base));
+}
+
+#endif

@@ -1,0 +1,566 @@
+/*
+ * redis_node.c - one Redis server: which of its connections an op takes, what waits for one, whether it is up.
+ *
+ * submit only appends to a connection's output and ring, or to what waits: all I/O is in the loop's callbacks and
+ * in the hook at the end of the turn, so done() can never come before submit() has returned.
+ */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/redis.h"
+#include "base/check.h"
+#include "obs/log.h"
+
+#define LOG_EVERY	1000000		/* microseconds between lines about rubbish */
+#define LOG_BYTES	64
+
+/* ---- up and down ---- */
+
+static bool
+redis_any_ready(const struct redis_node *node)
+{
+	for (unsigned i = 0; i < node->nconns; i++)
+		if (node->conns[i].state == RC_READY)
+			return (true);
+	return (false);
+}
+
+void
+redis_node_show(struct redis_node *node)
+{
+	enum be_state st = redis_any_ready(node) ? BE_UP : BE_CONNECTING;
+
+	if (node->health.state == HEALTH_DOWN)
+		st = BE_DOWN;
+	else if (node->health.state == HEALTH_TRIAL)
+		st = BE_TRIAL;
+	atomic_store_explicit(&node->stats->state, st, memory_order_relaxed);
+}
+
+static void
+redis_node_turned(struct redis_node *node)
+{
+	redis_node_show(node);
+	if (node->ops->turned != NULL)
+		node->ops->turned(node);
+}
+
+/* It is down, and was not before; health says so already. */
+void
+redis_node_down(struct redis_node *node, enum err err, const char *detail)
+{
+	snprintf(node->why, sizeof node->why, "%s is down: %s", node->name, detail);
+	log_warn("%s", node->why);
+	redis_waiting_fail(node, err, node->why);
+	redis_node_turned(node);
+}
+
+/* A request was answered. */
+void
+redis_node_good(struct redis_node *node)
+{
+	if (!health_good(&node->health))
+		return;
+	log_warn("%s is up again", node->name);
+	redis_node_turned(node);
+}
+
+/* A line about bytes that make no sense, now and then. */
+void
+redis_node_say(struct redis_node *node, const char *what, const char *p, size_t len)
+{
+	static const char hex[] = "0123456789abcdef";
+	uint64_t now = loop_now(node->loop);
+	char text[LOG_BYTES * 4 + 1];
+	size_t n = 0;
+
+	if (now < node->log_next)
+		return;
+	node->log_next = now + LOG_EVERY;
+	for (size_t i = 0; i < len && i < LOG_BYTES; i++) {
+		unsigned char b = (unsigned char)p[i];
+
+		if (b >= ' ' && b < 0x7f && b != '\\') {
+			text[n++] = (char)b;
+			continue;
+		}
+		text[n++] = '\\';
+		text[n++] = 'x';
+		text[n++] = hex[b >> 4];
+		text[n++] = hex[b & 15];
+	}
+	text[n] = '\0';
+	log_warn("%s: %s: \"%s\"", node->name, what, text);
+}
+
+/* ---- which connection ---- */
+
+unsigned
+redis_node_group(const struct redis_node *node, uint64_t hash)
+{
+	if (LIKELY(node->nconns == 1))
+		return (0);
+	return ((unsigned)(((hash * 0x9e3779b97f4a7c15u >> 32) * node->nconns) >> 32));
+}
+
+static bool
+redis_takes(const struct redis_conn *c)
+{
+	return (c->state == RC_READY && !c->redo && c->doom == ERR_NONE);
+}
+
+static struct redis_conn *
+redis_stand_in(struct redis_conn *home, struct redis_conn *c)
+{
+	home->stand_in = c;
+	home->stand_in_until = c->head + c->n + 1;
+	return (c);
+}
+
+/*
+ * Ops on one key share a connection, or a client's get could overtake its set. When that one is not ready the next
+ * takes over: what was sent on it has failed by then. When it is back it waits until the other is done. While scripts
+ * are being loaded again nothing goes out, because what is to be repeated came before it.
+ */
+static struct redis_conn *
+redis_pick(struct redis_node *node, uint64_t hash, unsigned way)
+{
+	unsigned i = redis_node_group(node, hash);
+	struct redis_conn *home, *c;
+
+	if (UNLIKELY(way > 0)) {
+		c = &node->conns[(i + way) % node->nconns];
+		if (redis_takes(c))
+			return (c);
+	}
+	home = &node->conns[i];
+	c = home->stand_in;
+	if (UNLIKELY(c != NULL) && redis_takes(c) && c->n > 0 && (int32_t)(c->head - home->stand_in_until) < 0)
+		return (redis_stand_in(home, c));
+	home->stand_in = NULL;
+	if (LIKELY(redis_takes(home)))
+		return (home);
+	if (home->state == RC_READY)
+		return (NULL);
+	for (unsigned n = 1; n < node->nconns; n++) {
+		c = &node->conns[(i + n) % node->nconns];
+		if (redis_takes(c))
+			return (redis_stand_in(home, c));
+	}
+	return (NULL);
+}
+
+/* ---- waiting ---- */
+
+static void
+redis_wait_until(struct redis_node *node, uint64_t at)
+{
+	uint64_t now = loop_now(node->loop);
+
+	if (at == UINT64_MAX || (node->wait_timer.pending && node->wait_at <= at))
+		return;
+	node->wait_at = at;
+	timer_set(&node->wait_timer, at > now ? at - now : 0);
+}
+
+/* The wait's op, cmd and bytes are set. */
+static void
+redis_wait(struct redis_node *node, struct redis_wait *w)
+{
+	struct be_op *op = w->op;
+
+	free(op->priv);
+	op->priv = w;
+	op->state = REDIS_OP_WAITING;
+	op->conn = node->number;
+	op->deadline = op->timeout == 0 ? UINT64_MAX : op->sent_at + op->timeout;
+	TAILQ_INSERT_TAIL(&node->waiting, w, next);
+	node->nwaiting++;
+	redis_wait_until(node, op->deadline);
+}
+
+/* It stays op->priv, which be_op_end() frees. */
+static struct be_op *
+redis_waiting_take(struct redis_node *node, struct redis_wait *w)
+{
+	TAILQ_REMOVE(&node->waiting, w, next);
+	node->nwaiting--;
+	w->op->state = REDIS_OP_ENDING;
+	return (w->op);
+}
+
+static void
+redis_put_or_end(struct redis_node *node, struct redis_conn *c, struct be_op *op, const struct redis_cmd *cmd,
+    const char *bytes, bool asking)
+{
+	static const struct slice words[] = { { "ASKING", 6 } };
+	struct redis_cmd ask = { .want = RW_DROP, .script = RS_NONE };
+	char buf[32];
+
+	if (c->n >= node->max_inflight) {
+		be_op_end_later(op, ERR_BUSY, node->why_busy);
+		return;
+	}
+	if (asking) {
+		ask.len = (uint32_t)redis_put_words(buf, 1, words);
+		if (!redis_conn_put(c, NULL, &ask, buf, NULL)) {
+			be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
+			return;
+		}
+	}
+	if (!redis_conn_put(c, op, cmd, bytes, NULL))
+		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
+}
+
+void
+redis_waiting_put(struct redis_node *node)
+{
+	struct redis_wait *w;
+
+	while ((w = TAILQ_FIRST(&node->waiting)) != NULL) {
+		struct redis_conn *c = redis_pick(node, w->op->op.hash, w->op->way);
+		struct be_op *op;
+
+		if (c == NULL)
+			return;
+		op = redis_waiting_take(node, w);
+		op->priv = NULL;
+		redis_put_or_end(node, c, op, &w->cmd, w->bytes, w->asking);
+		free(w);
+	}
+}
+
+bool
+redis_node_offer(struct redis_node *node, struct be_op *op, const struct redis_cmd *cmd, const char *bytes,
+    enum err err, struct slice text)
+{
+	if (node->ops->refused == NULL || node->closing)
+		return (false);
+	op->state = REDIS_OP_TAKEN;
+	if (node->ops->refused(node, op, cmd, bytes, err, text))
+		return (true);
+	op->state = REDIS_OP_ENDING;
+	return (false);
+}
+
+/* Ends it from the hook, unless the owner takes it. */
+static void
+redis_wait_fail(struct redis_node *node, struct redis_wait *w, enum err err, const char *why)
+{
+	struct be_op *op = redis_waiting_take(node, w);
+
+	op->priv = NULL;
+	if (!redis_node_offer(node, op, &w->cmd, w->bytes, err, slice_str(why)))
+		be_op_end_later(op, err, why);
+	free(w);
+}
+
+void
+redis_waiting_fail(struct redis_node *node, enum err err, const char *why)
+{
+	struct redis_wait_list all = TAILQ_HEAD_INITIALIZER(all);
+	struct redis_wait *w;
+
+	/* What an owner gives back meanwhile waits for the next time. */
+	TAILQ_CONCAT(&all, &node->waiting, next);
+	while ((w = TAILQ_FIRST(&all)) != NULL) {
+		TAILQ_REMOVE(&all, w, next);
+		TAILQ_INSERT_HEAD(&node->waiting, w, next);
+		redis_wait_fail(node, w, err, why);
+	}
+}
+
+/* The connection attempt bounds the wait of most; these cannot wait for it. */
+static void
+redis_waiting_time(void *arg)
+{
+	struct redis_node *node = arg;
+	uint64_t now = loop_now(node->loop), next = UINT64_MAX;
+	struct redis_wait *w = TAILQ_FIRST(&node->waiting), *after;
+
+	for (; w != NULL; w = after) {
+		after = TAILQ_NEXT(w, next);
+		if (w->op->deadline <= now)
+			be_op_end_later(redis_waiting_take(node, w), ERR_TIMEOUT, node->why_slow);
+		else if (w->op->deadline < next)
+			next = w->op->deadline;
+	}
+	redis_wait_until(node, next);
+}
+
+/* ---- submitting ---- */
+
+void
+redis_op_begin(struct backend *be, struct be_op *op)
+{
+	be_stat_add(&be->stats.requests, 1);
+	be_stat_inflight(&be->stats, 1);
+	op->be = be;
+	op->priv = NULL;
+	op->state = REDIS_OP_ENDING;
+	op->sent_at = loop_now(be->bl->loop);
+	op->err = ERR_NONE;
+	op->at = 0;
+	op->data = SLICE_NULL;
+	op->text = SLICE_NULL;
+	op->why = NULL;
+	memset(&op->res, 0, sizeof op->res);
+	op->res.ttl = OP_TTL_NONE;
+}
+
+/* Whether it may go out; if not it ends later. */
+static bool
+redis_admit(struct redis_node *node, struct be_op *op)
+{
+	bool trial;
+
+	if (UNLIKELY(node->health.state != HEALTH_UP) && !health_admit(&node->health, &trial)) {
+		be_op_end_later(op, ERR_DOWN, node->why);
+		return (false);
+	}
+	return (true);
+}
+
+static bool
+redis_may_wait(struct redis_node *node, struct be_op *op, struct redis_wait **wp, size_t len)
+{
+	*wp = NULL;
+	if (node->nwaiting >= node->max_inflight) {
+		be_op_end_later(op, ERR_BUSY, node->why_busy);
+		return (false);
+	}
+	*wp = malloc(sizeof **wp + len);
+	if (*wp == NULL) {
+		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
+		return (false);
+	}
+	(*wp)->op = op;
+	(*wp)->asking = false;
+	return (true);
+}
+
+void
+redis_node_submit(struct redis_node *node, struct be_op *op)
+{
+	size_t max = redis_put_max(op);
+	struct redis_wait *w = NULL;
+	struct redis_cmd cmd;
+	struct redis_conn *c;
+	const char *why;
+	char *room;
+
+	if (!redis_admit(node, op))
+		return;
+	c = redis_pick(node, op->op.hash, op->way);
+	if (LIKELY(c != NULL)) {
+		if (UNLIKELY(c->n >= node->max_inflight)) {
+			be_op_end_later(op, ERR_BUSY, node->why_busy);
+			return;
+		}
+		room = redis_conn_room(c, max);
+	} else
+		room = redis_may_wait(node, op, &w, max) ? w->bytes : NULL;
+	if (UNLIKELY(room == NULL)) {
+		if (c != NULL)
+			be_op_end_later(op, ERR_BUSY, node->why_busy);
+		return;
+	}
+	why = redis_put(room, op, node->scripts, &cmd);
+	if (UNLIKELY(why != NULL)) {
+		free(w);
+		health_no_verdict(&node->health);
+		be_op_end_later(op, ERR_UNSUPPORTED, why);
+		return;
+	}
+	if (UNLIKELY(w != NULL)) {
+		w->cmd = cmd;
+		redis_wait(node, w);
+	} else if (!redis_conn_put(c, op, &cmd, room, NULL))
+		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
+}
+
+void
+redis_node_send(struct redis_node *node, struct be_op *op, const struct redis_cmd *cmd, const char *bytes, bool asking)
+{
+	struct redis_conn *c;
+	struct redis_wait *w;
+
+	op->state = REDIS_OP_ENDING;
+	if (!redis_admit(node, op))
+		return;
+	c = redis_pick(node, op->op.hash, op->way);
+	if (c != NULL) {
+		redis_put_or_end(node, c, op, cmd, bytes, asking);
+		return;
+	}
+	if (!redis_may_wait(node, op, &w, cmd->len))
+		return;
+	w->cmd = *cmd;
+	w->asking = asking;
+	memcpy(w->bytes, bytes, cmd->len);
+	redis_wait(node, w);
+}
+
+void
+redis_node_cancel(struct redis_node *node, struct be_op *op)
+{
+	struct redis_conn *c;
+
+	switch (op->state) {
+	case REDIS_OP_WAITING:
+		health_no_verdict(&node->health);
+		be_op_end_later(redis_waiting_take(node, op->priv), ERR_CANCELLED, err_text(ERR_CANCELLED));
+		break;
+	case REDIS_OP_SLOT:
+		c = &node->conns[op->conn - node->number];
+		redis_detach(c, redis_slot(c, op->seq), ERR_CANCELLED, err_text(ERR_CANCELLED));
+		break;
+	default:
+		break;		/* done() is on its way */
+	}
+}
+
+/* A read that a lost connection left unanswered waits for the next one, before all others. */
+void
+redis_node_again(struct redis_node *node, struct be_op *op, const struct redis_cmd *cmd, const char *bytes)
+{
+	struct redis_wait *w = malloc(sizeof *w + cmd->len);
+
+	op->state = REDIS_OP_ENDING;
+	if (w == NULL) {
+		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
+		return;
+	}
+	w->op = op;
+	w->cmd = *cmd;
+	w->asking = false;
+	memcpy(w->bytes, bytes, cmd->len);
+	redis_wait(node, w);
+	TAILQ_REMOVE(&node->waiting, w, next);
+	TAILQ_INSERT_HEAD(&node->waiting, w, next);
+}
+
+bool
+redis_node_healthy(const struct redis_node *node)
+{
+	return (health_may(&node->health));
+}
+
+uint64_t
+redis_node_time(const struct redis_node *node)
+{
+	return ((uint64_t)((int64_t)loop_now(node->loop) + node->clock));
+}
+
+/* ---- a node's life ---- */
+
+static bool
+redis_find_addrs(struct redis_node *node, const char **why)
+{
+	const char *wrong;
+
+	if (node->path != NULL) {
+		if (resolve_unix(node->path, &node->addrs))
+			return (true);
+		*why = "the path of the unix socket is too long";
+		return (false);
+	}
+	node->by_name = !resolve_is_numeric(node->host);
+	if (node->by_name && node->number != 0) {
+		/* Found while running: the loop may not wait. */
+		node->job = resolve_start(node->host, node->port);
+		return (true);
+	}
+	wrong = resolve_now(node->host, node->port, &node->addrs);
+	/* One name that cannot be found today must not keep the others from being served. */
+	if (wrong != NULL)
+		log_warn("%s: cannot resolve: %s", node->name, wrong);
+	return (true);
+}
+
+static void
+redis_node_destroy(struct redis_node *node)
+{
+	resolve_drop(&node->job);
+	free(node->name);
+	free(node->host);
+	free(node->path);
+	free(node->scripts);
+	node->magic = 0;
+	free(node);
+}
+
+static bool
+redis_node_fill(struct redis_node *node, const struct redis_addr *a)
+{
+	node->name = strdup(a->name);
+	node->host = a->host == NULL ? NULL : strdup(a->host);
+	node->path = a->path == NULL ? NULL : strdup(a->path);
+	node->port = a->port;
+	node->scripts = redis_scripts_new();
+	if (node->name == NULL || (node->host == NULL && node->path == NULL) || node->scripts == NULL)
+		return (false);
+	snprintf(node->why_busy, sizeof node->why_busy, "%s %s", node->name, err_text(ERR_BUSY));
+	snprintf(node->why_slow, sizeof node->why_slow, "%s %s", node->name, err_text(ERR_TIMEOUT));
+	return (true);
+}
+
+struct redis_node *
+redis_node_new(struct be_loop *bl, const struct conf_store *store, const struct redis_addr *a, bool readonly,
+    uint16_t number, struct be_stats *stats, const struct redis_node_ops *ops, void *owner, const char **why)
+{
+	unsigned n = store->connections == 0 ? 1 : store->connections;
+	struct redis_node *node = calloc(1, sizeof *node + n * sizeof node->conns[0]);
+
+	*why = "out of memory";
+	if (node == NULL)
+		return (NULL);
+	node->magic = REDIS_NODE_MAGIC;
+	node->ops = ops;
+	node->owner = owner;
+	node->bl = bl;
+	node->loop = bl->loop;
+	node->store = store;
+	node->stats = stats;
+	node->readonly = readonly;
+	node->number = number;
+	node->clock_rtt = UINT64_MAX;
+	node->max_inflight = store->max_inflight == 0 ? UINT16_MAX : store->max_inflight;
+	health_init(&node->health, store->failures, (uint32_t)loop_now(node->loop) ^ (uint32_t)(uintptr_t)node);
+	TAILQ_INIT(&node->waiting);
+	timer_init(node->loop, &node->wait_timer, redis_waiting_time, node);
+	if (!redis_node_fill(node, a) || !redis_find_addrs(node, why))
+		goto fail;
+	for (; node->nconns < n; node->nconns++)
+		if (!redis_conn_init(node, &node->conns[node->nconns], node->nconns))
+			goto fail;
+	for (unsigned i = 0; i < n; i++)
+		redis_conn_start(&node->conns[i]);
+	*why = NULL;
+	return (node);
+
+fail:
+	while (node->nconns > 0)
+		redis_conn_fini(&node->conns[--node->nconns]);
+	redis_node_destroy(node);
+	return (NULL);
+}
+
+void
+redis_node_free(struct redis_node **nodep)
+{
+	struct redis_node *node;
+
+	TAKE_OBJ_NOTNULL(node, nodep, REDIS_NODE_MAGIC);
+	node->closing = true;
+	(void)health_gone(&node->health);
+	snprintf(node->why, sizeof node->why, "%s is being closed", node->name);
+	redis_waiting_fail(node, ERR_CANCELLED, err_text(ERR_CANCELLED));
+	timer_clear(&node->wait_timer);
+	for (unsigned i = 0; i < node->nconns; i++)
+		redis_conn_fini(&node->conns[i]);
+	redis_node_destroy(node);
+}

@@ -1,0 +1,302 @@
+/*
+ * redis_ring.c - what is in flight on a connection: the slots of the ring, and the bytes of each command until it has
+ * been answered.
+ */
+#include "config.h"
+
+#include <hiredis/async.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/redis.h"
+#include "base/check.h"
+
+#define SENT_MIN		(16 * 1024)
+
+/* ---- bytes kept until they are answered ---- */
+
+static void
+redis_sent_trim(struct redis_sent *s)
+{
+	if (s->head != s->tail)
+		return;
+	s->base = s->tail;
+	if (s->cap > 64 * SENT_MIN) {
+		free(s->buf);
+		s->buf = NULL;
+		s->cap = 0;
+	}
+}
+
+/* len bytes at the tail. */
+static char *
+redis_sent_room(struct redis_sent *s, size_t len)
+{
+	size_t live = (size_t)(s->tail - s->head), from = (size_t)(s->head - s->base), cap = s->cap;
+	char *buf;
+
+	if (LIKELY(from + live + len <= cap))
+		return (s->buf + from + live);
+	if (live + len > REDIS_SENT_MAX)
+		return (NULL);
+	if (live + len <= cap / 2) {
+		memmove(s->buf, s->buf + from, live);
+		s->base = s->head;
+		return (s->buf + live);
+	}
+	for (cap = cap == 0 ? SENT_MIN : cap * 2; cap < live + len;)
+		cap *= 2;
+	buf = malloc(cap);
+	if (buf == NULL)
+		return (NULL);
+	if (live > 0)
+		memcpy(buf, s->buf + from, live);
+	free(s->buf);
+	s->buf = buf;
+	s->cap = cap;
+	s->base = s->head;
+	return (buf + live);
+}
+
+char *
+redis_conn_room(struct redis_conn *c, size_t len)
+{
+	/* hiredis looks at the byte behind a command without arguments. */
+	return (redis_sent_room(&c->sent, len + 1));
+}
+
+/* ---- the ring ---- */
+
+bool
+redis_ring_grow(struct redis_conn *c)
+{
+	uint32_t cap = c->cap == 0 ? REDIS_RING_MIN : c->cap * 2;
+	struct redis_slot *ring = malloc(cap * sizeof *ring);
+
+	if (ring == NULL)
+		return (false);
+	for (uint32_t i = 0; i < c->n; i++)
+		ring[(c->head + i) & (cap - 1)] = *redis_slot(c, c->head + i);
+	free(c->ring);
+	c->ring = ring;
+	c->cap = cap;
+	return (true);
+}
+
+void
+redis_timer(struct redis_conn *c, uint64_t at)
+{
+	uint64_t now;
+
+	if (LIKELY(c->timer.pending && c->timer_at <= at))
+		return;
+	now = loop_now(c->node->loop);
+	c->timer_at = at;
+	timer_set(&c->timer, at > now ? at - now : 0);
+}
+
+static void
+redis_slot_fill(struct redis_conn *c, struct be_op *op, const struct redis_cmd *cmd, redis_control_f *control)
+{
+	struct redis_slot *s = redis_slot(c, c->head + c->n);
+	uint64_t now = loop_now(c->node->loop), timeout = c->node->store->timeout;
+
+	*s = (struct redis_slot){ .op = op, .control = control, .sent_at = now, .at = c->sent.tail, .cmd = *cmd };
+	c->sent.tail += cmd->len;
+	if (op != NULL) {
+		op->seq = c->head + c->n;
+		op->conn = (uint16_t)(c->node->number + c->index);
+		op->state = REDIS_OP_SLOT;
+		op->deadline = UINT64_MAX;
+		s->nkeys = op->keys != NULL ? op->nkeys : 0;
+		c->nops++;
+		if (op->timeout != 0) {
+			op->deadline = op->sent_at + op->timeout;
+			if (op->timeout > timeout)
+				timeout = op->timeout;
+			c->nshort++;
+			redis_timer(c, op->deadline);
+		}
+	}
+	s->deadline = now + timeout;
+	c->n++;
+	redis_timer(c, s->deadline);
+}
+
+/* hiredis' reply list is of no use to us beyond keeping count: replies are handled as they are read. */
+static void
+redis_replied(struct redisAsyncContext *ac, void *reply, void *arg)
+{
+	struct redis_conn *c = ac->data;
+
+	(void)arg;
+	if (reply != NULL && c != NULL && c->tree) {
+		c->tree = false;
+		redis_reply_tree(c, reply);
+	}
+}
+
+static bool
+redis_hand_over(struct redis_conn *c, const struct be_op *op, const struct redis_cmd *cmd, const char *bytes)
+{
+	redisAsyncContext *ac = c->ac;
+	const void *last = ac->replies.tail;
+
+	if (redisAsyncFormattedCommand(ac, redis_replied, NULL, bytes, cmd->len) != REDIS_OK ||
+	    ac->replies.tail == last)
+		return (false);
+	if (cmd->rest == 0)
+		return (ac->c.err == 0);
+	for (int i = 0; i < op->nbody; i++)
+		(void)redisAppendFormattedCommand(&ac->c, op->body[i].iov_base, op->body[i].iov_len);
+	(void)redisAppendFormattedCommand(&ac->c, "\r\n", 2);
+	return (ac->c.err == 0);
+}
+
+bool
+redis_conn_put(struct redis_conn *c, struct be_op *op, const struct redis_cmd *cmd, const char *bytes,
+    redis_control_f *control)
+{
+	struct redis_sent *s = &c->sent;
+	bool inside = bytes >= s->buf && bytes < s->buf + s->cap;
+	uint64_t at = inside ? s->base + (uint64_t)(bytes - s->buf) : 0;
+	char *room;
+
+	MUST(c->ac != NULL);
+	if ((c->n == c->cap && !redis_ring_grow(c)) || (op != NULL && sdslen(c->ac->c.obuf) > REDIS_UNSENT_MAX))
+		return (false);
+	room = redis_conn_room(c, cmd->len);
+	if (room == NULL)
+		return (false);
+	if (inside)
+		bytes = redis_sent_at(c, at);
+	if (bytes != room)
+		memcpy(room, bytes, cmd->len);
+	room[cmd->len] = '\0';
+	redis_slot_fill(c, op, cmd, control);
+	/* From here on a command may be half in the output. */
+	if (UNLIKELY(!redis_hand_over(c, op, cmd, room)))
+		redis_conn_doom(c, ERR_NOMEM, NULL);
+	return (true);
+}
+
+void
+redis_pop(struct redis_conn *c, struct redis_slot *s)
+{
+	*s = *redis_slot(c, c->head);
+	c->head++;
+	c->n--;
+	if (s->op != NULL) {
+		s->op->state = REDIS_OP_ENDING;
+		c->nops--;
+	}
+	if (UNLIKELY(c->redo) && (int32_t)(c->head - c->redo_until) >= 0) {
+		c->redo = false;
+		be_loop_dirty(c->node->bl, &c->dirty);
+	}
+	c->failures = 0;
+	if (UNLIKELY(!health_calm(&c->node->health)))
+		redis_node_good(c->node);
+}
+
+void
+redis_popped(struct redis_conn *c, const struct redis_slot *s)
+{
+	/* Gone with the connection, or passed by a later one. */
+	if (s->at + s->cmd.len <= c->sent.head)
+		return;
+	c->sent.head = s->at + s->cmd.len;
+	redis_sent_trim(&c->sent);
+}
+
+void
+redis_detach(struct redis_conn *c, struct redis_slot *s, enum err err, const char *why)
+{
+	struct be_op *op = s->op;
+
+	s->op = NULL;
+	c->nops--;
+	op->state = REDIS_OP_ENDING;
+	be_op_end_later(op, err, why);
+}
+
+/* ---- ends ---- */
+
+/* Of what is in flight only the ops stay, for what comes next. */
+void
+redis_ring_fail(struct redis_conn *c, enum err err, const char *why)
+{
+	uint32_t n = c->n;
+
+	/* Done() may cancel those behind, and submit: to other connections, this one is off. */
+	while (n-- > 0) {
+		struct redis_slot s = *redis_slot(c, c->head);
+
+		c->head++;
+		c->n--;
+		if (s.op != NULL) {
+			c->nops--;
+			if (redis_node_offer(c->node, s.op, &s.cmd, redis_sent_at(c, s.at), err, slice_str(why)))
+				continue;
+			s.op->err = err;
+			s.op->why = why;
+			be_op_end(s.op);
+		}
+	}
+	c->sent.head = c->sent.tail;
+	redis_sent_trim(&c->sent);
+	c->nshort = 0;
+}
+
+/* Whether what is in flight may go out once more on a new connection: reads alone, and not for the second time. */
+bool
+redis_may_replay(const struct redis_conn *c, enum err err)
+{
+	if ((err != ERR_CLOSED && err != ERR_RESET) || c->nops == 0 || c->node->ops->refused != NULL)
+		return (false);
+	for (uint32_t i = 0; i < c->n; i++) {
+		const struct redis_slot *s = &c->ring[(c->head + i) & (c->cap - 1)];
+
+		if (s->control != NULL || (s->op != NULL && (!s->cmd.read || s->op->at > 0)))
+			return (false);
+	}
+	return (true);
+}
+
+/* What was not answered waits for the next connection, before all that waits. */
+void
+redis_ring_wait(struct redis_conn *c)
+{
+	while (c->n > 0) {
+		struct redis_slot s = *redis_slot(c, c->head + --c->n);
+
+		if (s.op == NULL)
+			continue;
+		c->nops--;
+		redis_node_again(c->node, s.op, &s.cmd, redis_sent_at(c, s.at));
+	}
+	redis_ring_fail(c, ERR_NONE, NULL);
+}
+
+/* Ops with a deadline of their own give up alone; the reply is dropped when it comes. */
+uint64_t
+redis_check_short(struct redis_conn *c, uint64_t now)
+{
+	uint64_t next = UINT64_MAX;
+
+	c->nshort = 0;
+	for (uint32_t i = 0; i < c->n; i++) {
+		struct redis_slot *s = redis_slot(c, c->head + i);
+
+		if (s->op == NULL || s->op->deadline == UINT64_MAX)
+			continue;
+		if (s->op->deadline <= now) {
+			redis_detach(c, s, ERR_TIMEOUT, c->node->why_slow);
+			continue;
+		}
+		c->nshort++;
+		if (s->op->deadline < next)
+			next = s->op->deadline;
+	}
+	return (next);
+}
