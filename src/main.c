@@ -25,6 +25,7 @@
 #include "proc/privs.h"
 #include "proc/signals.h"
 #include "req/observe.h"
+#include "req/reload.h"
 
 #define EXIT_USAGE	2
 #define TICK_USEC	(100 * 1000)	/* how late the cache's second may be */
@@ -42,6 +43,8 @@ struct program {
 	struct signals	*signals;
 	int		 ready;		/* tells the process that waits for the daemon; -1: none */
 	bool		 stopping;
+	struct reload	*reload;	/* under way; NULL: none */
+	bool		 reload_again;	/* was asked for meanwhile */
 };
 
 /* ctx_ops.shutdown comes without an argument of its own, and there is one program. */
@@ -92,11 +95,104 @@ program_on_shutdown(struct ctx *ctx, bool graceful)
 	(void)loop_post(prog.loop, program_stop, &prog);
 }
 
+/* ---- reading the configuration again ---- */
+
+static void program_reload(struct program *);
+
+/* conf_each_note()'s. */
+static void
+program_say(void *arg, const char *line)
+{
+	(void)arg;
+	log_warn("%s", line);
+}
+
+/* reload_start()'s done. */
+static void
+program_reloaded(void *arg, bool good)
+{
+	struct program *p = arg;
+
+	p->reload = NULL;
+	if (good)
+		log_warn("%s: read again, in effect", p->snap->conf->file);
+	if (p->reload_again && !p->stopping)
+		program_reload(p);
+}
+
+/* What is not a worker's own. */
+static void
+program_apply(struct program *p, const struct conf *conf, const struct conf *was)
+{
+	conf_each_note(conf, program_say, p);
+	if (conf->verbose != was->verbose)
+		log_set_verbosity(conf->verbose);
+	if (conf->memory != was->memory && !cache_set_mem(p->shared.cache, conf->memory))
+		log_warn("the local cache cannot be made of %zu bytes; it stays as it is", conf->memory);
+}
+
+/* NULL: it is no good, and why has been said. */
+static struct snapshot *
+program_reread(struct program *p)
+{
+	const char *store, *why;
+	struct snapshot *snap;
+	struct conf *conf;
+	char err[1024];
+
+	conf = conf_reread(p->snap->conf, err, sizeof err);
+	if (conf == NULL) {
+		log_error("nothing has changed: %s", err);
+		return (NULL);
+	}
+	snap = snapshot_new(conf);
+	if (snap == NULL) {
+		log_error("nothing has changed: out of memory");
+		conf_free(&conf);
+		return (NULL);
+	}
+	if (reload_check(snap, &store, &why))
+		return (snap);
+	log_error("nothing has changed: store \"%s\": %s", store, why);
+	snapshot_unpin(&snap);
+	return (NULL);
+}
+
+static void
+program_reload(struct program *p)
+{
+	struct snapshot *snap;
+
+	p->reload_again = p->reload != NULL;
+	if (p->reload_again)
+		return;
+	if (p->conf->file == NULL) {
+		log_warn("SIGHUP: there is no configuration file to read again");
+		return;
+	}
+	snap = program_reread(p);
+	if (snap == NULL)
+		return;
+	program_apply(p, snap->conf, p->snap->conf);
+	p->reload = reload_start(&p->shared, p->snap, snap, program_reloaded, p);
+	if (p->reload == NULL) {
+		log_error("nothing has changed: out of memory");
+		snapshot_unpin(&snap);
+		return;
+	}
+	snapshot_unpin(&p->snap);
+	p->snap = snap;
+}
+
 static void
 program_on_signal(void *arg, enum signals_what what)
 {
-	(void)what;
-	program_stop(arg);
+	struct program *p = arg;
+
+	if (what == SIGNALS_RELOAD)
+		program_reload(p);
+	else
+		program_stop(p);
 }
 
 static bool
@@ -241,6 +337,7 @@ program_close(struct program *p)
 		if (p->workers[i] != NULL)
 			worker_wait(p->workers[i]);
 	program_flush(p);
+	reload_free(&p->reload);
 	for (unsigned i = 0; i < p->shared.nworkers; i++)
 		if (p->workers[i] != NULL)
 			worker_join(&p->workers[i]);

@@ -11,7 +11,6 @@
 
 #include "base/check.h"
 #include "ev/loop.h"
-#include "obs/log.h"
 #include "proc/signals.h"
 
 static const int caught[] = { SIGTERM, SIGINT, SIGUSR1, SIGHUP };
@@ -31,10 +30,7 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 	struct signals *s = arg;
 
 	(void)what;
-	if (sig == SIGHUP)
-		log_warn("SIGHUP: the configuration cannot be read again yet; restart to change it");
-	else
-		s->fn(s->arg, sig == SIGUSR1 ? SIGNALS_GRACE : SIGNALS_STOP);
+	s->fn(s->arg, sig == SIGHUP ? SIGNALS_RELOAD : sig == SIGUSR1 ? SIGNALS_GRACE : SIGNALS_STOP);
 }
 
 struct signals *

@@ -1,7 +1,7 @@
 /*
  * signals.h - signals, delivered as calls on the main loop.
  *
- * SIGPIPE is ignored; SIGHUP is answered here, with a line in the log. Loop thread only.
+ * SIGPIPE is ignored. Loop thread only.
  */
 #ifndef PROC_SIGNALS_H
 #define PROC_SIGNALS_H
@@ -12,6 +12,7 @@ struct signals;
 enum signals_what {
 	SIGNALS_STOP,		/* SIGTERM, SIGINT: finish what is in flight and end */
 	SIGNALS_GRACE,		/* SIGUSR1: the same, said to be graceful, as memcached has it */
+	SIGNALS_RELOAD,		/* SIGHUP: read the configuration again */
 };
 
 /* May come more than once: who sends SIGINT again is in a hurry. */

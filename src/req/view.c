@@ -128,7 +128,7 @@ static struct pool *
 pool_of(const struct view *v, const struct conf_store *st)
 {
 	for (unsigned i = 0; v != NULL && i < v->npools; i++)
-		if (v->pools[i]->conf == st)
+		if (conf_store_same(v->pools[i]->conf, st))
 			return (v->pools[i]);
 	return (NULL);
 }

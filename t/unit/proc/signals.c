@@ -6,7 +6,7 @@
 #include "tap.h"
 
 static struct loop *loop;
-static unsigned calls, stops, graces;
+static unsigned calls, stops, graces, reloads;
 
 static void
 on_call(void *arg, enum signals_what what)
@@ -15,6 +15,7 @@ on_call(void *arg, enum signals_what what)
 	calls++;
 	stops += what == SIGNALS_STOP;
 	graces += what == SIGNALS_GRACE;
+	reloads += what == SIGNALS_RELOAD;
 	loop_stop(loop);
 }
 
@@ -45,9 +46,11 @@ main(void)
 	loop_run(loop);
 	ok(calls == 2 && stops == 2, "SIGINT");
 	raise(SIGHUP);
+	loop_run(loop);
+	ok(calls == 3 && reloads == 1, "SIGHUP");
 	raise(SIGUSR1);
 	loop_run(loop);
-	ok(calls == 3 && graces == 1, "SIGUSR1; SIGHUP before it is only logged");
+	ok(calls == 4 && graces == 1, "SIGUSR1");
 	ok(pipe(fds) == 0 && close(fds[0]) == 0 && write(fds[1], "", 1) == -1, "SIGPIPE does not kill");
 	timer_clear(&deadline);
 	signals_free(&s);
