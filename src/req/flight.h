@@ -9,7 +9,7 @@
 #include "backend/backend.h"
 #include "req/req.h"
 
-#define FLIGHT_REPLICAS_MAX	8
+#define FLIGHT_REPLICAS_MAX	CONF_REPLICAS_MAX
 /* Replicas, and as many that stand in for them. */
 #define FLIGHT_TARGETS_MAX	(2 * FLIGHT_REPLICAS_MAX)
 #define FLIGHT_WHY_MAX		256
