@@ -15,7 +15,7 @@ struct redis {
 };
 #define REDIS_MAGIC	0x72656469u
 
-static const struct redis_node_ops node_ops = { NULL, NULL };
+static const struct redis_node_ops node_ops = { .refused = NULL };
 
 static struct backend *
 redis_open(struct loop *l, const struct conf_store *store, const struct conf_server *server, const char **why)

@@ -71,6 +71,7 @@ enum redis_want {
 	/* From here on a tree of hiredis' own. */
 	RW_SCAN,		/* op->flushes: a cursor and keys */
 	RW_UNLINK,		/* those that went */
+	RW_TREE,		/* node->ops->tree() */
 	RW_CONTROL,		/* none of an op: slot.control */
 };
 
@@ -178,6 +179,8 @@ struct redis_node_ops {
 			    enum err, struct slice text);
 	/* Up, down or on trial: node->health has changed. NULL: nobody minds. */
 	void		(*turned)(struct redis_node *);
+	/* What a command of the owner's own was answered; not errors. The op ends behind it. */
+	void		(*tree)(struct redis_node *, struct be_op *, const struct redisReply *);
 };
 
 struct redis_node {
@@ -260,6 +263,8 @@ void	 redis_node_again(struct redis_node *, struct be_op *, const struct redis_c
 void	 redis_node_down(struct redis_node *, enum err, const char *detail);
 void	 redis_node_good(struct redis_node *);
 void	 redis_node_show(struct redis_node *);
+/* Health has changed. */
+void	 redis_node_turned(struct redis_node *);
 void	 redis_node_say(struct redis_node *, const char *what, const char *p, size_t len);
 
 /* redis_conn.c */

@@ -486,7 +486,10 @@ redis_conn_ready(struct redis_conn *c)
 	c->state = RC_READY;
 	be_stat_add(&node->stats->connects, 1);
 	log_info("%s: connected", node->name);
-	health_answered(&node->health);
+	if (node->health.state == HEALTH_DOWN) {
+		health_answered(&node->health);
+		redis_node_turned(node);
+	}
 	redis_node_show(node);
 	snprintf(node->why, sizeof node->why, "%s %s", node->name, err_text(ERR_CLOSED));
 	be_loop_dirty(node->bl, &c->dirty);

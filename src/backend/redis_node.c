@@ -40,7 +40,7 @@ redis_node_show(struct redis_node *node)
 	atomic_store_explicit(&node->stats->state, st, memory_order_relaxed);
 }
 
-static void
+void
 redis_node_turned(struct redis_node *node)
 {
 	redis_node_show(node);

@@ -408,5 +408,9 @@ redis_reply_tree(struct redis_conn *c, const struct redisReply *r)
 		s.control(c, r, s.sent_at);
 	else if (r->type == REDIS_REPLY_ERROR)
 		redis_op_refused(c, &s, slice_of(r->str, (size_t)r->len));
+	else if (s.op != NULL && s.cmd.want == RW_TREE) {
+		c->node->ops->tree(c->node, s.op, r);
+		be_op_end(s.op);
+	}
 	redis_popped(c, &s);
 }

@@ -9,11 +9,13 @@
 #include "base/check.h"
 
 extern const struct be_ops memcached_ops;
+extern const struct be_ops redis_cluster_ops;
 extern const struct be_ops redis_ops;
 
 static const struct be_ops *const stores[] = {
 	&memcached_ops,
 	&redis_ops,
+	&redis_cluster_ops,
 };
 
 const struct be_ops *
