@@ -239,7 +239,7 @@ mc_nth_ready(struct mc *mc, unsigned home, unsigned nth)
 /*
  * Ops on one key share a connection, or a client's get could overtake its set. When that one is not ready the next
  * takes over: what was sent on it has failed by then. When it is back it waits until the other is done. An op that
- * comes by another way has that one's first answer to beat and is bound to nothing.
+ * goes another way is nobody's first: it must not wait behind what that one waits for.
  */
 struct mc_conn *
 mc_pick(struct mc *mc, const struct be_op *op)
@@ -281,7 +281,7 @@ mc_submit(struct backend *be, struct be_op *op)
 	op->data = SLICE_NULL;
 	op->why = NULL;
 	if (UNLIKELY(mc->health.state != HEALTH_UP || mc->outage != NULL) &&
-	    !mc_admit(mc, op)) {
+	    !mc_admit(mc)) {
 		be_op_end_later(op, ERR_DOWN,
 		    mc->health.state == HEALTH_UP ? mc->why_owed : mc->why);
 		return;
@@ -428,9 +428,7 @@ mc_healthy(const struct backend *be)
 {
 	const struct mc *mc = (const struct mc *)be;
 
-	if (mc->health.state == HEALTH_UP)
-		return (mc->outage == NULL || !outage_owed(mc->outage));
-	return (health_may(&mc->health));
+	return (mc_undebted(mc) && health_may(&mc->health));
 }
 
 /* A server on trial has one request and no second way. */
@@ -451,18 +449,18 @@ mc_ways(const struct backend *be, const struct be_op *op)
 static uint64_t
 mc_late(const struct backend *be, const struct be_op *op)
 {
-	const struct mc *mc = (const struct mc *)be;
-	const struct mc_conn *c = &mc->conns[mc_group(be, op->op.hash)];
+	struct mc *mc = (struct mc *)(uintptr_t)be;
+	unsigned home = mc_group(be, op->op.hash);
+	struct mc_conn *c = mc_nth_ready(mc, home, op->way);
 	uint64_t sent, now;
 
-	if (c->state != MC_READY)
+	if (c == NULL)
 		return (UINT64_MAX);
 	if (c->n == 0)
 		return (0);
 	/* With a large value on its way it moves, however old the request is. */
 	now = loop_now(mc->loop);
-	sent = mc_slot((struct mc_conn *)(uintptr_t)c, c->head)->deadline -
-	    mc->store->timeout;
+	sent = mc_slot(c, c->head)->deadline - mc->store->timeout;
 	if (c->moved_at > sent)
 		sent = c->moved_at;
 	return (now > sent ? now - sent : 0);

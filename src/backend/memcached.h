@@ -114,7 +114,7 @@ struct mc {
 	const struct conf_server *server;
 	struct health	 health;
 	struct outage	*outage;	/* store->flush_on_return, else NULL */
-	bool		 owes;		/* a flush, or after it the end of the trial */
+	bool		 owes;		/* a flush, and after it the end of the trial */
 	bool		 said_down;	/* in the log */
 	struct timer	 grace;		/* for a trial that no request comes for */
 	bool		 by_name;
@@ -170,7 +170,7 @@ void	 mc_waiting_time(void *mc);
 bool	 mc_health_init(struct mc *);
 void	 mc_health_fini(struct mc *);
 /* Whether the op may go out now, where that is not plain to see; the place of a trial is taken. */
-bool	 mc_admit(struct mc *, const struct be_op *);
+bool	 mc_admit(struct mc *);
 bool	 mc_any_ready(const struct mc *);
 void	 mc_state_show(struct mc *);
 /* One or more requests failed by the server's fault. True: that took it out, mc_down() is to follow. */
@@ -220,6 +220,13 @@ mc_is_plain_read(const struct op *o)
 {
 	return (o->verb == OP_GET && (o->opts &
 	    ~(unsigned)(OPF_BINKEY | OPF_NO_BUMP)) == 0);
+}
+
+/* Whether no other worker has still to empty the server. */
+static inline bool
+mc_undebted(const struct mc *mc)
+{
+	return (mc->outage == NULL || outage_owed(mc->outage) == mc->owes);
 }
 
 static inline struct mc_slot *

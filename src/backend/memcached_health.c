@@ -10,10 +10,10 @@
  *	              answered: UP, the other connections come back; else DOWN
  *
  * store->flush_on_return: what a server holds when it returns may be what others were told to be deleted or changed. It
- * is emptied before anything else, by each worker that could not reach it, and no worker uses it before all have done
- * so. Nor may anything be written to it while any worker still refuses requests for it, or that one's deletes would be
- * missed again: trials are made with reads only, and the debt stands until the trial is over. A worker that has nothing
- * to try with must not keep the server from the others: after a while it does without.
+ * is emptied before anything else by each worker that could not reach it, and no worker uses it while another still
+ * refuses requests for it: that one's deletes would be missed again. So the debt stands until the trial is over, and
+ * the trial is the last debtor's; one that no request comes to, or that has to wait for others, does without after a
+ * while.
  */
 #include "config.h"
 
@@ -30,17 +30,11 @@
 /* ---- what may go out ---- */
 
 bool
-mc_admit(struct mc *mc, const struct be_op *op)
+mc_admit(struct mc *mc)
 {
 	bool trial;
 
-	if (mc->outage != NULL) {
-		if (mc->health.state == HEALTH_UP)
-			return (!outage_owed(mc->outage));
-		if (mc->owes && !mc_is_plain_read(&op->op))
-			return (false);
-	}
-	return (health_admit(&mc->health, &trial));
+	return (mc_undebted(mc) && health_admit(&mc->health, &trial));
 }
 
 bool

@@ -9,7 +9,6 @@
 #define BACKEND_OUTAGE_H
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -40,11 +39,11 @@ outage_settle(struct outage *o)
 	atomic_fetch_sub_explicit(&o->owed, 1, memory_order_acq_rel);
 }
 
-/* Whether any worker owes. */
-static inline bool
+/* How many workers owe. */
+static inline uint32_t
 outage_owed(const struct outage *o)
 {
-	return (atomic_load_explicit(&o->owed, memory_order_acquire) > 0);
+	return (atomic_load_explicit(&o->owed, memory_order_acquire));
 }
 
 #endif
