@@ -47,7 +47,8 @@ class Load:
             raise BenchError(
                 f"kvload ended with {done.returncode} on {server.path}: "
                 f"{' '.join(command)}\n{done.stderr.decode('utf-8', 'replace')}"
-                f"{done.stdout.decode('utf-8', 'replace')}")
+                f"{done.stdout.decode('utf-8', 'replace')}"
+                f"{'' if server.alive() else server.log_tail()}")
         return json.loads(done.stdout)
 
     def fill(self, server, size, kind=None):

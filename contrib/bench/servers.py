@@ -138,18 +138,19 @@ class Server:
         return command
 
     def _kvgate_conf(self):
-        """Before a Redis: the keys that begin with an i are items, all others plain strings."""
+        """Before a Redis: the keys that begin with an i are items, all others plain strings; a store each."""
         redis = before_redis(self.backends)
         servers = ", ".join(f'"127.0.0.1:{b.port} 1"' for b in self.backends)
-        text = f"""\
-store "fleet" {{ type = {"redis" if redis else "memcached"}  servers = {{ {servers} }} distribution = ketama
+        text = ""
+        for store, space, prefix, form in (("fleet", "default", "", "raw"), ("items", "items", "i", "item")):
+            text += f"""\
+store "{store}" {{ type = {"redis" if redis else "memcached"}  servers = {{ {servers} }} distribution = ketama
                 connect_timeout = {self.timeout_ms}ms  timeout = {self.timeout_ms}ms {self.store} }}
-namespace "default" {{ prefix = "" primary {{ store = "fleet" }} local {{ ttl = 0s }} {self.space} }}
+namespace "{space}" {{ prefix = "{prefix}" primary {{ store = "{store}" format = {form} }}
+                      local {{ ttl = 0s }} {self.space} }}
 """
-        if redis:
-            text += """\
-namespace "items" { prefix = "i" primary { store = "fleet" format = item } local { ttl = 0s } }
-"""
+            if not redis:
+                break
         return text
 
     def _nutcracker(self):
@@ -188,11 +189,11 @@ bench:
                 return
             except OSError:
                 time.sleep(0.02)
-        text = self._log_tail()
+        text = self.log_tail()
         self.stop()
         raise BenchError(f"{self.path} does not answer on port {self.port}: {text}")
 
-    def _log_tail(self):
+    def log_tail(self):
         with open(self.log, "rb") as f:
             return f.read()[-500:].decode("utf-8", "replace").strip()
 
