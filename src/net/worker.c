@@ -25,6 +25,7 @@ worker_turn_end(void *arg)
 		conn_turn_end(TAILQ_FIRST(&w->dirty));
 	if (w->ndirty > 0)
 		loop_again(w->loop);
+	ctx_reap(w->ctx);
 	if (w->draining && TAILQ_EMPTY(&w->conns))
 		loop_stop(w->loop);
 }
@@ -65,7 +66,6 @@ worker_second(void *arg)
 
 	w->now++;
 	timer_set(&w->second, 1000000);
-	ctx_reap(w->ctx);
 	if (w->ctx->conf->idle_timeout > 0)
 		worker_kick_idle(w);
 	if (!w->draining)
