@@ -142,9 +142,19 @@ put_server(struct stats_out *o, const char *who,
 		    hist_quantile(&t->latency, quantiles[i].p));
 }
 
+/* What only a cluster's servers say. */
+static void
+put_redirects(struct stats_out *o, const char *who, const struct server_totals *t)
+{
+	stats_line(o, "STAT %s:moved %" PRIu64, who, t->moved);
+	stats_line(o, "STAT %s:asked %" PRIu64, who, t->asked);
+	stats_line(o, "STAT %s:retried %" PRIu64, who, t->retried);
+	stats_line(o, "STAT %s:maps %" PRIu64, who, t->maps);
+}
+
 struct servers {
 	struct stats_out	*o;
-	const char		*store;
+	const struct conf_store	*store;
 };
 
 static void
@@ -153,8 +163,10 @@ put_named(void *arg, const char *server, const struct server_totals *t)
 	const struct servers *s = arg;
 	char who[512];
 
-	snprintf(who, sizeof who, "%s:%s", s->store, server);
+	snprintf(who, sizeof who, "%s:%s", s->store->name, server);
 	put_server(s->o, who, t);
+	if (s->store->kind == STORE_REDIS_CLUSTER)
+		put_redirects(s->o, who, t);
 }
 
 void
@@ -164,8 +176,8 @@ stats_servers(struct stats_out *o, const struct stats_args *a)
 	struct servers s = { .o = o };
 
 	for (unsigned i = 0; i < ctx->conf->nstores; i++) {
-		s.store = ctx->conf->stores[i].name;
-		totals_each_server(ctx->shared, s.store, put_named, &s);
+		s.store = &ctx->conf->stores[i];
+		totals_each_server(ctx->shared, s.store->name, put_named, &s);
 	}
 	stats_end(o);
 }

@@ -121,6 +121,10 @@ server_sum(struct server_totals *t, const struct be_stats *st)
 	t->disconnects += READ(st->disconnects);
 	t->bytes_out += READ(st->bytes_out);
 	t->bytes_in += READ(st->bytes_in);
+	t->moved += READ(st->moved);
+	t->asked += READ(st->asked);
+	t->retried += READ(st->retried);
+	t->maps += READ(st->maps);
 	t->inflight += READ(st->inflight);
 	if (state == BE_UP || t->state == BE_DOWN)
 		t->state = state;
@@ -151,6 +155,10 @@ server_add(struct server_totals *t, const struct be_stats *st)
 	t->disconnects -= was->disconnects;
 	t->bytes_out -= was->bytes_out;
 	t->bytes_in -= was->bytes_in;
+	t->moved -= was->moved;
+	t->asked -= was->asked;
+	t->retried -= was->retried;
+	t->maps -= was->maps;
 	hist_subtract(&t->latency, &was->latency);
 }
 

@@ -210,12 +210,17 @@ cluster_held_fail(struct cluster *cl, enum err err, const char *why)
 static void
 held_expire(struct cluster *cl, struct cluster_lane *lane, uint64_t now)
 {
+	const struct cluster_node *node = cluster_master(cl, lane->slot);
 	struct cluster_held *h, *after;
 
 	for (h = TAILQ_FIRST(&lane->held); h != NULL; h = after) {
 		after = TAILQ_NEXT(h, next);
-		if (cluster_limit(cl, h->op) <= now)
-			held_end(cl, lane, h, h->err, h->why[0] != '\0' ? h->why : cl->why_slow);
+		if (cluster_limit(cl, h->op) > now)
+			continue;
+		if (h->why[0] == '\0')
+			snprintf(h->why, sizeof h->why, "%.90s %s", node != NULL ? node->name : cl->store->name,
+			    err_text(ERR_TIMEOUT));
+		held_end(cl, lane, h, h->err, h->why);
 	}
 }
 
