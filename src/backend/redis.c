@@ -104,7 +104,7 @@ redis_server_name(const struct backend *be)
 
 const struct be_ops redis_ops = {
 	.name = "redis",
-	.caps = BE_CAP_TTL | BE_CAP_COUNTERS | BE_CAP_RAW | BE_CAP_ITEM | BE_CAP_CLASSIC,
+	.caps = BE_CAP_TTL | BE_CAP_COUNTERS | BE_CAP_KEYS | BE_CAP_RAW | BE_CAP_ITEM | BE_CAP_CLASSIC,
 	.open = redis_open,
 	.close = redis_close,
 	.submit = redis_submit,

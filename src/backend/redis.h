@@ -54,7 +54,7 @@ enum redis_script {
 };
 
 struct redis_script_row {
-	const char	*text;
+	struct slice	 text;
 	char		 sha[REDIS_SHA + 1];
 };
 
@@ -149,8 +149,9 @@ struct redis_conn {
 	uint32_t	 n;
 	uint32_t	 nops;		/* of them with an op */
 	uint32_t	 nshort;	/* some ops have deadlines of their own */
-	uint32_t	 redo_until;	/* scripts are being loaded again: reads before this slot are asked once more */
-	bool		 redo;
+	bool		 redo;		/* scripts are being loaded again */
+	uint32_t	 redo_from;	/* number of the first slot behind them: reads before are asked once more */
+	uint32_t	 redo_until;	/* all that is repeated is before this slot */
 	struct redis_sent sent;
 
 	uint64_t	 quick_at;	/* when it last reconnected without delay */
@@ -311,11 +312,14 @@ void	 redis_clock(struct redis_conn *);
 /* redis_put.c */
 /* The most bytes that redis_put() writes for the op. */
 size_t	 redis_put_max(const struct be_op *);
-/* Writes the command; NULL, or why this store cannot do it. */
+/* Writes the command; NULL, or what it is that plain strings have not, for REDIS_CANNOT. */
+#define REDIS_CANNOT	"has plain strings, without %s (format = raw)"
 const char *redis_put(char *dst, const struct be_op *, const struct redis_script_row *, struct redis_cmd *);
 /* "*n\r\n$..." from words; for commands of our own. */
 size_t	 redis_put_words(char *dst, unsigned n, const struct slice *words);
 size_t	 redis_put_words_max(unsigned n, const struct slice *words);
+/* SCAN from a cursor on; the end. */
+char	*redis_put_scan(char *dst, struct slice cursor);
 /* What takes the win of the stale item that a plain read has found. key: of that read. */
 void	 redis_put_win(char *dst, const struct be_op *, struct slice key, const struct redis_script_row *,
 	    struct redis_cmd *);
@@ -325,14 +329,32 @@ void	 redis_put_win(char *dst, const struct be_op *, struct slice key, const str
 void	 redis_reply_attach(struct redis_conn *);
 /* Gives a reply that hiredis has built to whom it belongs. */
 void	 redis_reply_tree(struct redis_conn *, const struct redisReply *);
+
+/* redis_outcome.c */
+struct redis_obj {
+	int		 type;		/* REDIS_REPLY_* */
+	long long	 number;
+	struct slice	 text;		/* in the reader's buffer */
+};
+/* Ends the slot's op, if there is one, as the reply says. False: the reply does not fit, the op is still there. */
+bool	 redis_outcome(struct redis_conn *, const struct redis_slot *, const struct redis_obj *);
+/* The same for each value of RW_KEYS, and the end of them. */
+void	 redis_outcome_key(struct redis_conn *, struct be_op *, uint32_t at, const struct redis_obj *);
+void	 redis_outcome_keys_end(struct redis_conn *, struct be_op *);
 /* Which row of errors a server's error belongs to. */
 enum err redis_error_kind(struct slice text);
-/* Ends the op with an error, now. */
-void	 redis_op_fail(struct redis_conn *, struct be_op *, enum err, const char *fmt, ...)
+/* Ends the op with an error that begins with the node's name: now, or from the hook. */
+void	 redis_op_fail(const char *name, struct be_op *, enum err, const char *fmt, ...)
+	    __attribute__((format(printf, 4, 5)));
+void	 redis_op_fail_later(const char *name, struct be_op *, enum err, const char *fmt, ...)
 	    __attribute__((format(printf, 4, 5)));
 
+/* redis_flush.c */
+/* A step of an OP_FLUSH with flushes was answered. */
+void	 redis_flush_step(struct redis_conn *, const struct redis_slot *, const struct redisReply *);
+
 /* redis_script.c */
-/* Their texts and digests; heap. NULL: no memory. */
+/* Their texts and digests, RS_COUNT of them, in one piece of the heap. NULL: no memory. */
 struct redis_script_row *redis_scripts_new(void);
 
 static inline struct redis_slot *

@@ -155,7 +155,7 @@ hold_new(struct cluster *cl, struct cluster_lane *lane, struct be_op *op)
 	why = redis_put(h->bytes, op, cl->scripts, &h->cmd);
 	if (why != NULL) {
 		free(h);
-		be_op_end_later(op, ERR_UNSUPPORTED, why);
+		redis_op_fail_later(cl->store->name, op, ERR_UNSUPPORTED, REDIS_CANNOT, why);
 		return;
 	}
 	held_add(cl, lane, h);

@@ -112,7 +112,7 @@ bool
 redis_load_scripts(struct redis_conn *c)
 {
 	for (unsigned i = 0; i < RS_COUNT; i++) {
-		struct slice words[WORDS_MAX] = { SLICE_LIT("SCRIPT"), SLICE_LIT("LOAD"), slice_str(c->node->scripts[i].text) };
+		struct slice words[WORDS_MAX] = { SLICE_LIT("SCRIPT"), SLICE_LIT("LOAD"), c->node->scripts[i].text };
 
 		if (!redis_say(c, 3, words, redis_script_loaded))
 			return (false);

@@ -360,6 +360,7 @@ redis_node_submit(struct redis_node *node, struct be_op *op)
 			be_op_end_later(op, ERR_BUSY, node->why_busy);
 			return;
 		}
+		redis_clock(c);
 		room = redis_conn_room(c, max);
 	} else
 		room = redis_may_wait(node, op, &w, max) ? w->bytes : NULL;
@@ -372,7 +373,7 @@ redis_node_submit(struct redis_node *node, struct be_op *op)
 	if (UNLIKELY(why != NULL)) {
 		free(w);
 		health_no_verdict(&node->health);
-		be_op_end_later(op, ERR_UNSUPPORTED, why);
+		redis_op_fail_later(node->name, op, ERR_UNSUPPORTED, REDIS_CANNOT, why);
 		return;
 	}
 	if (UNLIKELY(w != NULL)) {

@@ -6,11 +6,21 @@
  */
 #include "config.h"
 
+#include <stdio.h>
+
 #include "backend/redis.h"
 #include "base/check.h"
 #include "base/num.h"
 
 #define WORD_MAX	(1 + NUM_U64_MAXLEN + 2 + 2)	/* "$n\r\n" and "\r\n" around a word */
+#define ARGS_MAX	64				/* ARGV[1] of any script */
+#define HEAD_MAX	(256 + ARGS_MAX)		/* what is not key, keys or body */
+
+/* Reads that only look: one command, whatever is wanted of an item's head. */
+#define PLAIN_OPTS	(OPF_BINKEY | OPF_NO_BUMP | OPF_CLASSIC)
+#define KNOWN_WANTS	(OPW_VALUE | OPW_CAS | OPW_FLAGS | OPW_SIZE | OPW_TTL)
+
+/* ---- words ---- */
 
 static char *
 put_bytes(char *dst, const char *p, size_t len)
@@ -36,6 +46,14 @@ put_word(char *dst, struct slice w)
 	return (put_bytes(dst, "\r\n", 2));
 }
 
+static char *
+put_number_word(char *dst, uint64_t n)
+{
+	char digits[NUM_U64_MAXLEN];
+
+	return (put_word(dst, slice_of(digits, (size_t)(num_put_u64(digits, n) - digits))));
+}
+
 size_t
 redis_put_words_max(unsigned n, const struct slice *words)
 {
@@ -56,22 +74,24 @@ redis_put_words(char *dst, unsigned n, const struct slice *words)
 	return ((size_t)(p - dst));
 }
 
+/* "*n $cmd $key"; the key's place is noted. */
 static char *
-put_key(char *start, char *dst, struct slice key, struct redis_cmd *cmd)
+put_command(char *dst, unsigned n, struct slice word, struct slice key, struct redis_cmd *cmd)
 {
-	dst = put_head(dst, '$', key.len);
-	cmd->key_at = (uint32_t)(dst - start);
+	char *p = put_word(put_head(dst, '*', n), word);
+
+	p = put_head(p, '$', key.len);
+	cmd->key_at = (uint32_t)(p - dst);
 	cmd->key_len = (uint16_t)key.len;
-	dst = put_bytes(dst, key.p, key.len);
-	return (put_bytes(dst, "\r\n", 2));
+	p = put_bytes(p, key.p, key.len);
+	return (put_bytes(p, "\r\n", 2));
 }
 
-/* The op's body behind head, as one word. What is short is copied, the rest follows from where it is. */
+/* The op's body, as the last word. What is short is copied, the rest follows from where it is. */
 static char *
-put_body(char *dst, const struct be_op *op, struct slice head, struct redis_cmd *cmd)
+put_body(char *dst, const struct be_op *op, struct redis_cmd *cmd)
 {
-	dst = put_head(dst, '$', head.len + op->op.vlen);
-	dst = put_bytes(dst, head.p, head.len);
+	dst = put_head(dst, '$', op->op.vlen);
 	if (op->op.vlen > BE_BODY_COPY_MAX) {
 		cmd->rest = op->op.vlen;
 		return (dst);
@@ -81,42 +101,357 @@ put_body(char *dst, const struct be_op *op, struct slice head, struct redis_cmd 
 	return (put_bytes(dst, "\r\n", 2));
 }
 
+static bool
+needs_body(const struct be_op *op)
+{
+	return (op->op.verb == OP_STORE);
+}
+
+/* ---- scripts ---- */
+
+/* ARGV[1]: numbers, highest byte first, as redis.lua unpacks them. */
+struct args {
+	unsigned	 len;
+	char		 bytes[ARGS_MAX];
+};
+
+static void
+add(struct args *a, uint64_t v, unsigned bytes)
+{
+	MUST(a->len + bytes <= sizeof a->bytes);
+	while (bytes-- > 0)
+		a->bytes[a->len++] = (char)(v >> (8 * bytes));
+}
+
+static void
+add_seconds(struct args *a, int32_t ttl)
+{
+	add(a, (uint32_t)ttl, 4);
+}
+
+static int32_t
+ttl_of(const struct op *o)
+{
+	return ((o->opts & OPF_TTL) != 0 ? o->ttl : 0);
+}
+
+static uint32_t
+flags_of(const struct op *o)
+{
+	return ((o->opts & OPF_FLAGS) != 0 ? o->client_flags : 0);
+}
+
+static char *
+put_script(char *dst, const struct be_op *op, enum redis_script rs, struct slice key, const struct args *a,
+    const struct redis_script_row *scripts, struct redis_cmd *cmd)
+{
+	char *p = put_word(put_head(dst, '*', needs_body(op) ? 6 : 5), SLICE_LIT("EVALSHA"));
+
+	cmd->want = RW_RESULT;
+	cmd->script = (uint8_t)rs;
+	p = put_word(p, slice_of(scripts[rs].sha, REDIS_SHA));
+	p = put_bytes(p, "$1\r\n1\r\n", 7);
+	p = put_head(p, '$', key.len);
+	cmd->key_at = (uint32_t)(p - dst);
+	cmd->key_len = (uint16_t)key.len;
+	p = put_bytes(p, key.p, key.len);
+	p = put_bytes(p, "\r\n", 2);
+	p = put_word(p, slice_of(a->bytes, a->len));
+	return (needs_body(op) ? put_body(p, op, cmd) : p);
+}
+
+/* ---- item ---- */
+
+static void
+get_args(struct args *a, const struct be_op *op)
+{
+	const struct op *o = &op->op;
+	uint16_t want = o->want;
+
+	if (o->verb == OP_DEBUG)
+		want = OPW_LA;
+	add(a, o->opts, 2);
+	add(a, want, 2);
+	add(a, o->order, 2);
+	add_seconds(a, o->ttl);
+	add_seconds(a, o->vivify_ttl);
+	add_seconds(a, o->recache_ttl);
+	add(a, o->newcas, 8);
+	add(a, op->version, 8);
+}
+
+static void
+store_args(struct args *a, const struct be_op *op)
+{
+	const struct op *o = &op->op;
+
+	add(a, o->mode, 1);
+	add(a, o->opts, 2);
+	add_seconds(a, ttl_of(o));
+	add_seconds(a, o->vivify_ttl);
+	add(a, flags_of(o), 4);
+	add(a, o->cas, 8);
+	add(a, o->newcas, 8);
+	add(a, op->version, 8);
+	add(a, op->value_max, 4);
+}
+
+static void
+delete_args(struct args *a, const struct be_op *op)
+{
+	const struct op *o = &op->op;
+
+	add(a, o->opts, 2);
+	add_seconds(a, ttl_of(o));
+	add(a, flags_of(o), 4);
+	add(a, o->cas, 8);
+	add(a, o->newcas, 8);
+	add(a, op->version, 8);
+	add(a, op->keep_dead, 4);
+}
+
+static void
+arith_args(struct args *a, const struct be_op *op)
+{
+	const struct op *o = &op->op;
+
+	add(a, o->mode, 1);
+	add(a, o->opts, 2);
+	add(a, o->order, 2);
+	add_seconds(a, o->ttl);
+	add_seconds(a, o->vivify_ttl);
+	add(a, o->cas, 8);
+	add(a, o->newcas, 8);
+	add(a, op->version, 8);
+	add(a, o->delta, 8);
+	add(a, o->initial, 8);
+}
+
+static char *
+put_item(char *dst, const struct be_op *op, const struct redis_script_row *scripts, struct redis_cmd *cmd)
+{
+	const struct op *o = &op->op;
+	struct args a = { .len = 0 };
+
+	switch (o->verb) {
+	case OP_GET:
+		if ((o->opts & ~PLAIN_OPTS) == 0 && (o->want & ~KNOWN_WANTS) == 0) {
+			cmd->want = RW_ITEM;
+			cmd->read = true;
+			return (put_command(dst, 2, SLICE_LIT("GET"), o->key, cmd));
+		}
+		/* FALLTHROUGH */
+	case OP_DEBUG:
+		get_args(&a, op);
+		return (put_script(dst, op, RS_GET, o->key, &a, scripts, cmd));
+	case OP_STORE:
+		store_args(&a, op);
+		return (put_script(dst, op, RS_STORE, o->key, &a, scripts, cmd));
+	case OP_DELETE:
+		delete_args(&a, op);
+		return (put_script(dst, op, RS_DELETE, o->key, &a, scripts, cmd));
+	default:
+		arith_args(&a, op);
+		return (put_script(dst, op, RS_ARITH, o->key, &a, scripts, cmd));
+	}
+}
+
+void
+redis_put_win(char *dst, const struct be_op *op, struct slice key, const struct redis_script_row *scripts,
+    struct redis_cmd *cmd)
+{
+	struct args a = { .len = 0 };
+
+	*cmd = (struct redis_cmd){ .script = RS_NONE };
+	get_args(&a, op);
+	cmd->len = (uint32_t)(put_script(dst, op, RS_GET, key, &a, scripts, cmd) - dst);
+}
+
+/* ---- raw ---- */
+
+/* What a plain string cannot keep or tell. NULL: nothing of that is asked. */
+static const char *
+raw_cannot(const struct op *o)
+{
+	if ((o->want & OPW_CAS) != 0 || (o->opts & (OPF_CAS | OPF_NEWCAS)) != 0)
+		return ("CAS uniques");
+	if (o->verb == OP_STORE && flags_of(o) != 0)
+		return ("client flags");
+	if ((o->opts & (OPF_INVALIDATE | OPF_REMOVE_VAL | OPF_RECACHE)) != 0 ||
+	    (o->verb == OP_GET && (o->opts & OPF_VIVIFY) != 0))
+		return ("stale and win marks");
+	if ((o->want & OPW_HIT) != 0)
+		return ("marks of hits");
+	return (NULL);
+}
+
+static void
+raw_get_args(struct args *a, const struct op *o)
+{
+	uint16_t want = o->want;
+
+	if (o->verb == OP_DEBUG)
+		want = OPW_LA;
+	add(a, o->opts, 2);
+	add(a, want, 2);
+	add(a, o->order, 2);
+	add_seconds(a, o->ttl);
+}
+
+static char *
+put_raw_get(char *dst, const struct be_op *op, const struct redis_script_row *scripts, struct redis_cmd *cmd)
+{
+	const struct op *o = &op->op;
+	struct args a = { .len = 0 };
+
+	if (o->verb == OP_GET && (o->opts & ~PLAIN_OPTS) == 0 && (o->want & ~(OPW_VALUE | OPW_FLAGS | OPW_SIZE)) == 0) {
+		cmd->want = RW_RAW;
+		cmd->read = true;
+		return (put_command(dst, 2, SLICE_LIT("GET"), o->key, cmd));
+	}
+	raw_get_args(&a, o);
+	cmd->read = o->verb == OP_DEBUG || (o->opts & OPF_TTL) == 0;
+	return (put_script(dst, op, RS_RAW_GET, o->key, &a, scripts, cmd));
+}
+
+/* set, add and replace with a life that has not ended yet are one SET. */
+static char *
+put_raw_set(char *dst, const struct be_op *op, struct redis_cmd *cmd)
+{
+	static const struct slice conditions[] = { [OP_ADD] = { "NX", 2 }, [OP_REPLACE] = { "XX", 2 } };
+	const struct op *o = &op->op;
+	struct slice condition = o->mode == OP_SET ? SLICE_NULL : conditions[o->mode];
+	int32_t ttl = ttl_of(o);
+	char *p;
+
+	/* What follows the value may not follow a body that is sent from elsewhere. */
+	if (o->vlen > BE_BODY_COPY_MAX && (ttl != 0 || condition.len > 0))
+		return (NULL);
+	p = put_command(dst, 3 + (ttl != 0 ? 2 : 0) + (condition.len > 0), SLICE_LIT("SET"), o->key, cmd);
+	p = put_body(p, op, cmd);
+	if (ttl != 0) {
+		p = put_word(p, ttl <= OP_REALTIME_MAX ? SLICE_LIT("EX") : SLICE_LIT("EXAT"));
+		p = put_number_word(p, (uint32_t)ttl);
+	}
+	if (condition.len > 0)
+		p = put_word(p, condition);
+	cmd->want = RW_STORED;
+	return (p);
+}
+
+static char *
+put_raw_store(char *dst, const struct be_op *op, const struct redis_script_row *scripts, struct redis_cmd *cmd)
+{
+	const struct op *o = &op->op;
+	struct args a = { .len = 0 };
+	char *p;
+
+	if (o->mode <= OP_REPLACE && ttl_of(o) >= 0 && (p = put_raw_set(dst, op, cmd)) != NULL)
+		return (p);
+	add(&a, o->mode, 1);
+	add(&a, o->opts, 2);
+	add_seconds(&a, ttl_of(o));
+	add_seconds(&a, o->vivify_ttl);
+	add(&a, op->value_max, 4);
+	return (put_script(dst, op, RS_RAW_STORE, o->key, &a, scripts, cmd));
+}
+
+static char *
+put_raw_arith(char *dst, const struct be_op *op, const struct redis_script_row *scripts, struct redis_cmd *cmd)
+{
+	const struct op *o = &op->op;
+	struct args a = { .len = 0 };
+
+	add(&a, o->mode, 1);
+	add(&a, o->opts, 2);
+	add(&a, o->order, 2);
+	add_seconds(&a, o->ttl);
+	add_seconds(&a, o->vivify_ttl);
+	add(&a, o->delta, 8);
+	add(&a, o->initial, 8);
+	return (put_script(dst, op, RS_RAW_ARITH, o->key, &a, scripts, cmd));
+}
+
+static char *
+put_raw(char *dst, const struct be_op *op, const struct redis_script_row *scripts, struct redis_cmd *cmd)
+{
+	switch (op->op.verb) {
+	case OP_GET:
+	case OP_DEBUG:
+		return (put_raw_get(dst, op, scripts, cmd));
+	case OP_STORE:
+		return (put_raw_store(dst, op, scripts, cmd));
+	case OP_DELETE:
+		cmd->want = RW_COUNT;
+		return (put_command(dst, 2, SLICE_LIT("UNLINK"), op->op.key, cmd));
+	default:
+		return (put_raw_arith(dst, op, scripts, cmd));
+	}
+}
+
+/* ---- many keys, all keys ---- */
+
+static char *
+put_keys(char *dst, const struct be_op *op, struct redis_cmd *cmd)
+{
+	char *p = put_word(put_head(dst, '*', op->nkeys + 1), SLICE_LIT("MGET"));
+
+	for (uint32_t i = 0; i < op->nkeys; i++)
+		p = put_word(p, op->keys[i]);
+	cmd->want = RW_KEYS;
+	cmd->read = true;
+	return (p);
+}
+
+static char *
+put_flush(char *dst, const struct be_op *op, struct redis_cmd *cmd)
+{
+	if (op->flushes != NULL) {
+		cmd->want = RW_SCAN;
+		return (redis_put_scan(dst, SLICE_LIT("0")));
+	}
+	cmd->want = RW_FLUSHED;
+	return (put_word(put_word(put_head(dst, '*', 2), SLICE_LIT("FLUSHDB")), SLICE_LIT("ASYNC")));
+}
+
+char *
+redis_put_scan(char *dst, struct slice cursor)
+{
+	char *p = put_word(put_head(dst, '*', 4), SLICE_LIT("SCAN"));
+
+	p = put_word(p, cursor);
+	return (put_word(put_word(p, SLICE_LIT("COUNT")), SLICE_LIT("1000")));
+}
+
+/* ---- */
+
 size_t
 redis_put_max(const struct be_op *op)
 {
-	size_t len = 512 + op->op.key.len;
+	size_t len = HEAD_MAX + op->op.key.len;
 
-	if (op->op.verb == OP_STORE && op->op.vlen <= BE_BODY_COPY_MAX)
+	if (needs_body(op) && op->op.vlen <= BE_BODY_COPY_MAX)
 		len += op->op.vlen;
-	if (op->keys != NULL)
-		len += BE_KEYS_LINE_MAX + op->nkeys * WORD_MAX;
+	for (uint32_t i = 0; op->keys != NULL && i < op->nkeys; i++)
+		len += op->keys[i].len + WORD_MAX;
 	return (len);
 }
 
 const char *
 redis_put(char *dst, const struct be_op *op, const struct redis_script_row *scripts, struct redis_cmd *cmd)
 {
-	char *p = dst;
+	const char *cannot;
+	char *p;
 
-	(void)scripts;
-	*cmd = (struct redis_cmd){ .want = RW_RAW, .script = RS_NONE };
-	if (op->op.verb == OP_GET) {
-		p = put_head(p, '*', 2);
-		p = put_word(p, SLICE_LIT("GET"));
-		p = put_key(dst, p, op->op.key, cmd);
-		cmd->read = true;
-	} else if (op->op.verb == OP_STORE) {
-		p = put_head(p, '*', 3);
-		p = put_word(p, SLICE_LIT("SET"));
-		p = put_key(dst, p, op->op.key, cmd);
-		p = put_body(p, op, SLICE_NULL, cmd);
-		cmd->want = RW_STORED;
-	} else if (op->op.verb == OP_FLUSH) {
-		p = put_head(p, '*', 1);
-		p = put_word(p, SLICE_LIT("FLUSHDB"));
-		cmd->want = RW_FLUSHED;
-	} else
-		return ("this is not yet possible on Redis");
+	*cmd = (struct redis_cmd){ .script = RS_NONE };
+	if (op->op.verb == OP_FLUSH)
+		p = put_flush(dst, op, cmd);
+	else if (op->format == FORMAT_ITEM)
+		p = op->keys != NULL ? put_keys(dst, op, cmd) : put_item(dst, op, scripts, cmd);
+	else if ((cannot = raw_cannot(&op->op)) != NULL)
+		return (cannot);
+	else
+		p = op->keys != NULL ? put_keys(dst, op, cmd) : put_raw(dst, op, scripts, cmd);
 	cmd->len = (uint32_t)(p - dst);
 	return (NULL);
 }

@@ -431,6 +431,7 @@ through_begin(struct ctx *ctx, const struct space *sp, struct replyq *q,
 	    sp->conf->slo_write.max;
 	r->be.format = (uint8_t)sp->conf->format;
 	r->be.way = 0;
+	r->be.value_max = (uint32_t)ctx->conf->item_max;
 	r->be.version = 0;
 	r->be.keep_dead = 0;
 	r->be.keys = NULL;

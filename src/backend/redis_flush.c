@@ -1,0 +1,110 @@
+/*
+ * redis_flush.c - flush_all where other namespaces' keys are to stay: SCAN, look, UNLINK, and on.
+ *
+ * One step is out at a time. What is written while the walk is under way may or may not go; what was there before it began
+ * and is to go, goes: SCAN promises to show all that stays there throughout.
+ */
+#include "config.h"
+
+#include <hiredis/hiredis.h>
+#include <stdlib.h>
+
+#include "backend/redis.h"
+#include "base/check.h"
+#include "base/num.h"
+
+static void
+redis_flush_put(struct redis_conn *c, struct be_op *op, struct redis_cmd *cmd, char *bytes)
+{
+	if (!redis_conn_put(c, op, cmd, bytes, NULL))
+		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
+}
+
+/* The next look; 0 was the last. */
+static void
+redis_flush_scan(struct redis_conn *c, struct be_op *op)
+{
+	struct redis_cmd cmd = { .want = RW_SCAN, .script = RS_NONE };
+	char cursor[NUM_U64_MAXLEN], bytes[100];
+
+	if (op->res.cas == 0) {
+		be_op_end(op);
+		return;
+	}
+	cmd.len = (uint32_t)(redis_put_scan(bytes, slice_of(cursor,
+	    (size_t)(num_put_u64(cursor, op->res.cas) - cursor))) - bytes);
+	redis_flush_put(c, op, &cmd, bytes);
+}
+
+static void
+redis_flush_unlink(struct redis_conn *c, struct be_op *op, const struct slice *words, unsigned n)
+{
+	struct redis_cmd cmd = { .want = RW_UNLINK, .script = RS_NONE };
+	char *bytes = malloc(redis_put_words_max(n, words) + 1);
+
+	if (bytes == NULL) {
+		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
+		return;
+	}
+	cmd.len = (uint32_t)redis_put_words(bytes, n, words);
+	redis_flush_put(c, op, &cmd, bytes);
+	free(bytes);
+}
+
+/* False: it is no answer to SCAN. */
+static bool
+redis_flush_read(const struct redisReply *r, uint64_t *cursor, const struct redisReply **keys)
+{
+	const struct redisReply *at;
+
+	if (r->type != REDIS_REPLY_ARRAY || r->elements != 2)
+		return (false);
+	at = r->element[0];
+	*keys = r->element[1];
+	if (at->type != REDIS_REPLY_STRING || !num_get_u64(slice_of(at->str, (size_t)at->len), cursor) ||
+	    (*keys)->type != REDIS_REPLY_ARRAY)
+		return (false);
+	for (size_t i = 0; i < (*keys)->elements; i++)
+		if ((*keys)->element[i]->type != REDIS_REPLY_STRING)
+			return (false);
+	return (true);
+}
+
+static void
+redis_flush_scanned(struct redis_conn *c, struct be_op *op, const struct redisReply *r)
+{
+	const struct redisReply *keys;
+	struct slice *words;
+	unsigned n = 1;
+
+	if (!redis_flush_read(r, &op->res.cas, &keys)) {
+		redis_op_fail(c->node->name, op, ERR_PROTOCOL, "%s", err_text(ERR_PROTOCOL));
+		return;
+	}
+	words = malloc((keys->elements + 1) * sizeof *words);
+	if (words == NULL) {
+		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
+		return;
+	}
+	words[0] = SLICE_LIT("UNLINK");
+	for (size_t i = 0; i < keys->elements; i++) {
+		struct slice key = slice_of(keys->element[i]->str, (size_t)keys->element[i]->len);
+
+		if (op->flushes(op, key))
+			words[n++] = key;
+	}
+	if (n > 1)
+		redis_flush_unlink(c, op, words, n);
+	else
+		redis_flush_scan(c, op);
+	free(words);
+}
+
+void
+redis_flush_step(struct redis_conn *c, const struct redis_slot *s, const struct redisReply *r)
+{
+	if (s->cmd.want == RW_SCAN)
+		redis_flush_scanned(c, s->op, r);
+	else
+		redis_flush_scan(c, s->op);
+}
