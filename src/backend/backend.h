@@ -50,7 +50,7 @@ struct be_op {
 	/* FORMAT_ITEM, what writes: microseconds, unlike any other's; the new CAS unique where op does not name one. */
 	uint64_t	 version;
 	uint32_t	 keep_dead;	/* FORMAT_ITEM, OP_DELETE: milliseconds that its mark stays; 0: none is left */
-	uint32_t	 value_max;	/* OP_STORE: what append and prepend may make of a value, at most; 0: anything */
+	uint32_t	 value_max;	/* OP_STORE: largest value that append and prepend may make; 0: any */
 	/* OP_FLUSH: whether this key goes; NULL: all do. */
 	bool		(*flushes)(const struct be_op *, struct slice key);
 	/*

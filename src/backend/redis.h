@@ -37,6 +37,7 @@ struct redis_node;
 #define REDIS_SENT_MAX		(64u << 20)
 #define REDIS_UNSENT_MAX	(256u << 20)
 #define REDIS_RING_MIN		64
+#define REDIS_BUCKETS		4096
 #define REDIS_WHY_MAX		256
 #define REDIS_SHA		40	/* hexadecimal digits */
 
@@ -87,6 +88,7 @@ struct redis_cmd {
 	uint8_t		 want;		/* enum redis_want */
 	uint8_t		 script;	/* enum redis_script */
 	bool		 read;		/* changes nothing: asking twice does no harm */
+	bool		 looks;		/* a read that takes the win by a second command, if it finds one to take */
 };
 
 typedef void	 redis_control_f(struct redis_conn *, const struct redisReply *, uint64_t sent_at);
@@ -99,6 +101,7 @@ struct redis_slot {
 	uint64_t	 at;		/* place of its bytes in what was sent */
 	struct redis_cmd cmd;
 	uint32_t	 nkeys;
+	uint16_t	 bucket;	/* cmd.looks */
 	uint8_t		 tries;		/* it was answered NOSCRIPT before */
 };
 
@@ -153,6 +156,7 @@ struct redis_conn {
 	uint32_t	 redo_from;	/* number of the first slot behind them: reads before are asked once more */
 	uint32_t	 redo_until;	/* all that is repeated is before this slot */
 	struct redis_sent sent;
+	uint16_t	*looking;	/* REDIS_BUCKETS: reads with cmd.looks in flight, by their keys' hashes */
 
 	uint64_t	 quick_at;	/* when it last reconnected without delay */
 	unsigned	 failures;	/* attempts in a row */
@@ -166,6 +170,7 @@ struct redis_wait {
 	struct be_op	*op;
 	struct redis_cmd cmd;
 	bool		 asking;
+	bool		 behind;	/* a look, or what waits behind one */
 	char		 bytes[];
 };
 TAILQ_HEAD(redis_wait_list, redis_wait);
@@ -210,6 +215,7 @@ struct redis_node {
 	struct resolve_job *job;
 	struct redis_wait_list waiting;
 	uint32_t	 nwaiting;
+	uint32_t	 nbehind;	/* of them behind looks */
 	struct timer	 wait_timer;	/* for those with a deadline of their own */
 	uint64_t	 wait_at;
 	struct redis_script_row *scripts;	/* RS_COUNT */
@@ -254,19 +260,40 @@ uint64_t redis_node_time(const struct redis_node *);
 /* The key of one connection's ops; see be_ops.group. */
 unsigned redis_node_group(const struct redis_node *, uint64_t hash);
 
-/* For redis_conn.c: all that waited goes out; all that waited fails. */
-void	 redis_waiting_put(struct redis_node *);
-void	 redis_waiting_fail(struct redis_node *, enum err, const char *why);
+/* The connection that takes an op on this key now; NULL: it has to wait. */
+struct redis_conn *redis_pick(struct redis_node *, uint64_t hash, unsigned way);
+/* With ASKING before it where asked; the op ends later if that cannot be. */
+void	 redis_put_or_end(struct redis_node *, struct redis_conn *, struct be_op *, const struct redis_cmd *,
+	    const char *bytes, bool asking);
 /* Whether the owner takes the op that is about to end. */
 bool	 redis_node_offer(struct redis_node *, struct be_op *, const struct redis_cmd *, const char *bytes, enum err,
 	    struct slice text);
-void	 redis_node_again(struct redis_node *, struct be_op *, const struct redis_cmd *, const char *bytes);
+/* It is down, and was not before. */
 void	 redis_node_down(struct redis_node *, enum err, const char *detail);
+/* A request was answered. */
 void	 redis_node_good(struct redis_node *);
-void	 redis_node_show(struct redis_node *);
-/* Health has changed. */
+/* Health has changed; the state in the counters has. */
 void	 redis_node_turned(struct redis_node *);
+void	 redis_node_show(struct redis_node *);
+/* A line about bytes that make no sense, now and then. */
 void	 redis_node_say(struct redis_node *, const char *what, const char *p, size_t len);
+
+/* redis_wait.c */
+/* Memory for a command of this length; false: the op ends later. */
+bool	 redis_may_wait(struct redis_node *, struct be_op *, struct redis_wait **, size_t len);
+/* Its cmd and bytes are set. */
+void	 redis_wait(struct redis_node *, struct redis_wait *);
+/* A read that a lost connection left unanswered waits for the next one, before all others. */
+void	 redis_node_again(struct redis_node *, struct be_op *, const struct redis_cmd *, const char *bytes);
+/* Whether an op that could go out has to wait for a look at its key. */
+bool	 redis_is_behind(const struct redis_node *, const struct redis_conn *, const struct be_op *,
+	    const struct redis_cmd *);
+/* It waits no more. Its redis_wait stays op->priv, which be_op_end() frees. */
+struct be_op *redis_waiting_take(struct redis_node *, struct redis_wait *);
+/* All that may goes out; all that waited fails; those fail whose own deadline has passed. */
+void	 redis_waiting_put(struct redis_node *);
+void	 redis_waiting_fail(struct redis_node *, enum err, const char *why);
+void	 redis_waiting_time(void *node);
 
 /* redis_conn.c */
 bool	 redis_conn_init(struct redis_node *, struct redis_conn *, unsigned index);
@@ -361,6 +388,12 @@ static inline struct redis_slot *
 redis_slot(struct redis_conn *c, uint32_t number)
 {
 	return (&c->ring[number & (c->cap - 1)]);
+}
+
+static inline uint16_t
+redis_bucket(uint64_t hash)
+{
+	return ((uint16_t)(hash % REDIS_BUCKETS));
 }
 
 static inline char *

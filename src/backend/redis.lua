@@ -188,10 +188,10 @@ local function text_of(h, l)
 	if h < 2097152 then return string.format('%.0f', h * 4294967296 + l) end
 	local s = ''
 	while h > 0 or l > 0 do
-		local n = (h % 10000000) * 4294967296 + l
-		h = floor(h / 10000000)
-		l = floor(n / 10000000)
-		s = string.format('%07.0f', n % 10000000) .. s
+		local n = (h % 1000000) * 4294967296 + l
+		h = floor(h / 1000000)
+		l = floor(n / 1000000)
+		s = string.format('%06.0f', n % 1000000) .. s
 	end
 	return (string.gsub(s, '^0+', ''))
 end

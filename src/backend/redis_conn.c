@@ -247,6 +247,7 @@ redis_conn_shut(struct redis_conn *c)
 	c->doom = ERR_NONE;
 	c->tree = false;
 	c->redo = false;
+	memset(c->looking, 0, REDIS_BUCKETS * sizeof c->looking[0]);
 	c->moved_at = 0;
 	c->moved = 0;
 	c->late_at = 0;
@@ -558,7 +559,11 @@ redis_conn_init(struct redis_node *node, struct redis_conn *c, unsigned index)
 	c->state = RC_OFF;
 	c->dirty.flush = redis_flush;
 	timer_init(node->loop, &c->timer, redis_conn_time, c);
-	return (redis_ring_grow(c));
+	c->looking = calloc(REDIS_BUCKETS, sizeof c->looking[0]);
+	if (c->looking != NULL && redis_ring_grow(c))
+		return (true);
+	free(c->looking);
+	return (false);
 }
 
 void
@@ -568,6 +573,7 @@ redis_conn_fini(struct redis_conn *c)
 	redis_ring_fail(c, ERR_CANCELLED, err_text(ERR_CANCELLED));
 	free(c->ring);
 	free(c->sent.buf);
+	free(c->looking);
 	c->ring = NULL;
 	c->sent = (struct redis_sent){ 0 };
 }

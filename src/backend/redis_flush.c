@@ -1,8 +1,8 @@
 /*
  * redis_flush.c - flush_all where other namespaces' keys are to stay: SCAN, look, UNLINK, and on.
  *
- * One step is out at a time. What is written while the walk is under way may or may not go; what was there before it began
- * and is to go, goes: SCAN promises to show all that stays there throughout.
+ * One step is out at a time. What is written while the walk is under way may or may not go; what was there before it
+ * began and is to go, goes: SCAN promises to show all that stays there throughout.
  */
 #include "config.h"
 

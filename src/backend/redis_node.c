@@ -125,7 +125,7 @@ redis_stand_in(struct redis_conn *home, struct redis_conn *c)
  * takes over: what was sent on it has failed by then. When it is back it waits until the other is done. While scripts
  * are being loaded again nothing goes out, because what is to be repeated came before it.
  */
-static struct redis_conn *
+struct redis_conn *
 redis_pick(struct redis_node *node, uint64_t hash, unsigned way)
 {
 	unsigned i = redis_node_group(node, hash);
@@ -153,46 +153,10 @@ redis_pick(struct redis_node *node, uint64_t hash, unsigned way)
 	return (NULL);
 }
 
-/* ---- waiting ---- */
+/* ---- submitting ---- */
 
-static void
-redis_wait_until(struct redis_node *node, uint64_t at)
-{
-	uint64_t now = loop_now(node->loop);
-
-	if (at == UINT64_MAX || (node->wait_timer.pending && node->wait_at <= at))
-		return;
-	node->wait_at = at;
-	timer_set(&node->wait_timer, at > now ? at - now : 0);
-}
-
-/* The wait's op, cmd and bytes are set. */
-static void
-redis_wait(struct redis_node *node, struct redis_wait *w)
-{
-	struct be_op *op = w->op;
-
-	free(op->priv);
-	op->priv = w;
-	op->state = REDIS_OP_WAITING;
-	op->conn = node->number;
-	op->deadline = op->timeout == 0 ? UINT64_MAX : op->sent_at + op->timeout;
-	TAILQ_INSERT_TAIL(&node->waiting, w, next);
-	node->nwaiting++;
-	redis_wait_until(node, op->deadline);
-}
-
-/* It stays op->priv, which be_op_end() frees. */
-static struct be_op *
-redis_waiting_take(struct redis_node *node, struct redis_wait *w)
-{
-	TAILQ_REMOVE(&node->waiting, w, next);
-	node->nwaiting--;
-	w->op->state = REDIS_OP_ENDING;
-	return (w->op);
-}
-
-static void
+/* With room in the ring; else, or when it cannot be, the op ends later. */
+void
 redis_put_or_end(struct redis_node *node, struct redis_conn *c, struct be_op *op, const struct redis_cmd *cmd,
     const char *bytes, bool asking)
 {
@@ -215,24 +179,6 @@ redis_put_or_end(struct redis_node *node, struct redis_conn *c, struct be_op *op
 		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
 }
 
-void
-redis_waiting_put(struct redis_node *node)
-{
-	struct redis_wait *w;
-
-	while ((w = TAILQ_FIRST(&node->waiting)) != NULL) {
-		struct redis_conn *c = redis_pick(node, w->op->op.hash, w->op->way);
-		struct be_op *op;
-
-		if (c == NULL)
-			return;
-		op = redis_waiting_take(node, w);
-		op->priv = NULL;
-		redis_put_or_end(node, c, op, &w->cmd, w->bytes, w->asking);
-		free(w);
-	}
-}
-
 bool
 redis_node_offer(struct redis_node *node, struct be_op *op, const struct redis_cmd *cmd, const char *bytes,
     enum err err, struct slice text)
@@ -245,53 +191,6 @@ redis_node_offer(struct redis_node *node, struct be_op *op, const struct redis_c
 	op->state = REDIS_OP_ENDING;
 	return (false);
 }
-
-/* Ends it from the hook, unless the owner takes it. */
-static void
-redis_wait_fail(struct redis_node *node, struct redis_wait *w, enum err err, const char *why)
-{
-	struct be_op *op = redis_waiting_take(node, w);
-
-	op->priv = NULL;
-	if (!redis_node_offer(node, op, &w->cmd, w->bytes, err, slice_str(why)))
-		be_op_end_later(op, err, why);
-	free(w);
-}
-
-void
-redis_waiting_fail(struct redis_node *node, enum err err, const char *why)
-{
-	struct redis_wait_list all = TAILQ_HEAD_INITIALIZER(all);
-	struct redis_wait *w;
-
-	/* What an owner gives back meanwhile waits for the next time. */
-	TAILQ_CONCAT(&all, &node->waiting, next);
-	while ((w = TAILQ_FIRST(&all)) != NULL) {
-		TAILQ_REMOVE(&all, w, next);
-		TAILQ_INSERT_HEAD(&node->waiting, w, next);
-		redis_wait_fail(node, w, err, why);
-	}
-}
-
-/* The connection attempt bounds the wait of most; these cannot wait for it. */
-static void
-redis_waiting_time(void *arg)
-{
-	struct redis_node *node = arg;
-	uint64_t now = loop_now(node->loop), next = UINT64_MAX;
-	struct redis_wait *w = TAILQ_FIRST(&node->waiting), *after;
-
-	for (; w != NULL; w = after) {
-		after = TAILQ_NEXT(w, next);
-		if (w->op->deadline <= now)
-			be_op_end_later(redis_waiting_take(node, w), ERR_TIMEOUT, node->why_slow);
-		else if (w->op->deadline < next)
-			next = w->op->deadline;
-	}
-	redis_wait_until(node, next);
-}
-
-/* ---- submitting ---- */
 
 void
 redis_op_begin(struct backend *be, struct be_op *op)
@@ -324,49 +223,49 @@ redis_admit(struct redis_node *node, struct be_op *op)
 	return (true);
 }
 
-static bool
-redis_may_wait(struct redis_node *node, struct be_op *op, struct redis_wait **wp, size_t len)
+/* Its command stands in the connection's room; it goes out, or waits after all. */
+static void
+redis_submit_put(struct redis_node *node, struct redis_conn *c, struct be_op *op, const struct redis_cmd *cmd,
+    const char *room)
 {
-	*wp = NULL;
-	if (node->nwaiting >= node->max_inflight) {
-		be_op_end_later(op, ERR_BUSY, node->why_busy);
-		return (false);
+	struct redis_wait *w;
+
+	if (LIKELY(!redis_is_behind(node, c, op, cmd))) {
+		if (UNLIKELY(!redis_conn_put(c, op, cmd, room, NULL)))
+			be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
+		return;
 	}
-	*wp = malloc(sizeof **wp + len);
-	if (*wp == NULL) {
-		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
-		return (false);
-	}
-	(*wp)->op = op;
-	(*wp)->asking = false;
-	return (true);
+	if (!redis_may_wait(node, op, &w, cmd->len))
+		return;
+	w->cmd = *cmd;
+	w->behind = true;
+	node->nbehind++;
+	memcpy(w->bytes, room, cmd->len);
+	redis_wait(node, w);
 }
 
 void
 redis_node_submit(struct redis_node *node, struct be_op *op)
 {
-	size_t max = redis_put_max(op);
 	struct redis_wait *w = NULL;
 	struct redis_cmd cmd;
 	struct redis_conn *c;
 	const char *why;
-	char *room;
+	char *room = NULL;
 
 	if (!redis_admit(node, op))
 		return;
 	c = redis_pick(node, op->op.hash, op->way);
-	if (LIKELY(c != NULL)) {
-		if (UNLIKELY(c->n >= node->max_inflight)) {
-			be_op_end_later(op, ERR_BUSY, node->why_busy);
+	if (UNLIKELY(c == NULL)) {
+		if (!redis_may_wait(node, op, &w, redis_put_max(op)))
 			return;
-		}
+		room = w->bytes;
+	} else if (LIKELY(c->n < node->max_inflight)) {
 		redis_clock(c);
-		room = redis_conn_room(c, max);
-	} else
-		room = redis_may_wait(node, op, &w, max) ? w->bytes : NULL;
+		room = redis_conn_room(c, redis_put_max(op));
+	}
 	if (UNLIKELY(room == NULL)) {
-		if (c != NULL)
-			be_op_end_later(op, ERR_BUSY, node->why_busy);
+		be_op_end_later(op, ERR_BUSY, node->why_busy);
 		return;
 	}
 	why = redis_put(room, op, node->scripts, &cmd);
@@ -374,13 +273,11 @@ redis_node_submit(struct redis_node *node, struct be_op *op)
 		free(w);
 		health_no_verdict(&node->health);
 		redis_op_fail_later(node->name, op, ERR_UNSUPPORTED, REDIS_CANNOT, why);
-		return;
-	}
-	if (UNLIKELY(w != NULL)) {
+	} else if (UNLIKELY(w != NULL)) {
 		w->cmd = cmd;
 		redis_wait(node, w);
-	} else if (!redis_conn_put(c, op, &cmd, room, NULL))
-		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
+	} else
+		redis_submit_put(node, c, op, &cmd, room);
 }
 
 void
@@ -422,26 +319,6 @@ redis_node_cancel(struct redis_node *node, struct be_op *op)
 	default:
 		break;		/* done() is on its way */
 	}
-}
-
-/* A read that a lost connection left unanswered waits for the next one, before all others. */
-void
-redis_node_again(struct redis_node *node, struct be_op *op, const struct redis_cmd *cmd, const char *bytes)
-{
-	struct redis_wait *w = malloc(sizeof *w + cmd->len);
-
-	op->state = REDIS_OP_ENDING;
-	if (w == NULL) {
-		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
-		return;
-	}
-	w->op = op;
-	w->cmd = *cmd;
-	w->asking = false;
-	memcpy(w->bytes, bytes, cmd->len);
-	redis_wait(node, w);
-	TAILQ_REMOVE(&node->waiting, w, next);
-	TAILQ_INSERT_HEAD(&node->waiting, w, next);
 }
 
 bool

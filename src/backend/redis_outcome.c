@@ -217,6 +217,7 @@ static bool
 redis_outcome_item(struct redis_conn *c, const struct redis_slot *s, const struct redis_obj *o)
 {
 	struct be_op *op = s->op;
+	enum item_rc rc = ITEM_MISS;
 	struct slice value;
 	uint8_t marks = 0;
 
@@ -226,23 +227,20 @@ redis_outcome_item(struct redis_conn *c, const struct redis_slot *s, const struc
 		return (true);
 	op->res.status = OP_MISS;
 	if (o->type == REDIS_REPLY_STRING)
-		switch (redis_item(c, o->text, &op->res, &marks, &value)) {
-		case ITEM_BAD:
-			redis_bad_value(c, op);
+		rc = redis_item(c, o->text, &op->res, &marks, &value);
+	if (UNLIKELY(rc == ITEM_BAD)) {
+		redis_bad_value(c, op);
+		return (true);
+	}
+	if (UNLIKELY((marks & (ENVELOPE_STALE | ENVELOPE_WON)) != 0) && (op->op.opts & OPF_CLASSIC) == 0) {
+		if ((marks & ENVELOPE_WON) == 0) {
+			redis_take_win(c, slice_of(redis_sent_at(c, s->at + s->cmd.key_at), s->cmd.key_len), op);
 			return (true);
-		case ITEM_HIT:
-			if (UNLIKELY(marks & (ENVELOPE_STALE | ENVELOPE_WON)) && (op->op.opts & OPF_CLASSIC) == 0) {
-				if ((marks & ENVELOPE_WON) == 0) {
-					redis_take_win(c, slice_of(redis_sent_at(c, s->at + s->cmd.key_at), s->cmd.key_len), op);
-					return (true);
-				}
-				op->res.bits |= (uint8_t)(OPR_SENT | ((marks & ENVELOPE_STALE) != 0 ? OPR_STALE : 0));
-			}
-			redis_value(op, value);
-			break;
-		case ITEM_MISS:
-			break;
 		}
+		op->res.bits |= (uint8_t)(OPR_SENT | ((marks & ENVELOPE_STALE) != 0 ? OPR_STALE : 0));
+	}
+	if (rc == ITEM_HIT)
+		redis_value(op, value);
 	be_op_end(op);
 	return (true);
 }

@@ -238,6 +238,7 @@ put_item(char *dst, const struct be_op *op, const struct redis_script_row *scrip
 		if ((o->opts & ~PLAIN_OPTS) == 0 && (o->want & ~KNOWN_WANTS) == 0) {
 			cmd->want = RW_ITEM;
 			cmd->read = true;
+			cmd->looks = (o->opts & OPF_CLASSIC) == 0;
 			return (put_command(dst, 2, SLICE_LIT("GET"), o->key, cmd));
 		}
 		/* FALLTHROUGH */

@@ -110,6 +110,10 @@ redis_slot_fill(struct redis_conn *c, struct be_op *op, const struct redis_cmd *
 		op->deadline = UINT64_MAX;
 		s->nkeys = op->keys != NULL ? op->nkeys : 0;
 		c->nops++;
+		if (cmd->looks) {
+			s->bucket = redis_bucket(op->op.hash);
+			c->looking[s->bucket]++;
+		}
 		if (op->timeout != 0) {
 			op->deadline = op->sent_at + op->timeout;
 			if (op->timeout > timeout)
@@ -194,6 +198,8 @@ redis_pop(struct redis_conn *c, struct redis_slot *s)
 		c->redo = false;
 		be_loop_dirty(c->node->bl, &c->dirty);
 	}
+	if (s->cmd.looks && --c->looking[s->bucket] == 0 && c->node->nbehind > 0)
+		be_loop_dirty(c->node->bl, &c->dirty);
 	c->failures = 0;
 	if (UNLIKELY(!health_calm(&c->node->health)))
 		redis_node_good(c->node);
