@@ -15,7 +15,6 @@
 
 #include "backend/redis.h"
 #include "base/check.h"
-#include "base/num.h"
 
 /* What an object is to hiredis that we have handled ourselves. */
 static redisReply handled = { .type = REDIS_REPLY_STATUS };
@@ -178,9 +177,11 @@ redis_trees(const struct redis_conn *c)
 static size_t
 redis_digits(uint64_t n)
 {
-	char digits[NUM_U64_MAXLEN];
+	size_t digits = 1;
 
-	return ((size_t)(num_put_u64(digits, n) - digits));
+	for (; n >= 10; n /= 10)
+		digits++;
+	return (digits);
 }
 
 /* Whether the object may come; size: its bytes. */

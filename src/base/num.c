@@ -13,13 +13,18 @@ static const char pairs[] =
     "50515253545556575859606162636465666768697071727374"
     "75767778798081828384858687888990919293949596979899";
 
+static char *
+put_four(char *dst, unsigned v)
+{
+	memcpy(dst, pairs + v / 100 * 2, 2);
+	memcpy(dst + 2, pairs + v % 100 * 2, 2);
+	return (dst + 4);
+}
+
 char *
 num_put_u64(char *dst, uint64_t v)
 {
-	char tmp[NUM_U64_MAXLEN], *p = tmp + sizeof tmp;
-	size_t n;
-
-	/* Most numbers on the wire are sizes and flags: short ones need no way back to front. */
+	/* Most numbers on the wire are sizes and flags, and short. */
 	if (v < 10) {
 		*dst = (char)('0' + v);
 		return (dst + 1);
@@ -33,26 +38,9 @@ num_put_u64(char *dst, uint64_t v)
 		memcpy(dst + 1, pairs + v % 100 * 2, 2);
 		return (dst + 3);
 	}
-	if (v < 10000) {
-		memcpy(dst, pairs + v / 100 * 2, 2);
-		memcpy(dst + 2, pairs + v % 100 * 2, 2);
-		return (dst + 4);
-	}
-	while (v >= 100) {
-		unsigned two = (unsigned)(v % 100) * 2;
-
-		v /= 100;
-		*--p = pairs[two + 1];
-		*--p = pairs[two];
-	}
-	if (v >= 10) {
-		*--p = pairs[v * 2 + 1];
-		*--p = pairs[v * 2];
-	} else
-		*--p = (char)('0' + v);
-	n = (size_t)(tmp + sizeof tmp - p);
-	memcpy(dst, p, n);
-	return (dst + n);
+	if (v < 10000)
+		return (put_four(dst, (unsigned)v));
+	return (put_four(num_put_u64(dst, v / 10000), (unsigned)(v % 10000)));
 }
 
 char *

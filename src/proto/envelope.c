@@ -3,24 +3,43 @@
  */
 #include "config.h"
 
+#include <endian.h>
+#include <string.h>
+
 #include "proto/envelope.h"
 
-static char *
-put_number(char *dst, uint64_t v, unsigned bytes)
+static uint64_t
+get_u64(const char *p)
 {
-	while (bytes-- > 0)
-		*dst++ = (char)(v >> (8 * bytes));
-	return (dst);
+	uint64_t v;
+
+	memcpy(&v, p, sizeof v);
+	return (be64toh(v));
 }
 
-static uint64_t
-get_number(const char *p, unsigned bytes)
+static char *
+put_u64(char *dst, uint64_t v)
 {
-	uint64_t v = 0;
+	v = htobe64(v);
+	memcpy(dst, &v, sizeof v);
+	return (dst + sizeof v);
+}
 
-	while (bytes-- > 0)
-		v = v << 8 | (unsigned char)*p++;
-	return (v);
+static uint32_t
+get_u32(const char *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof v);
+	return (be32toh(v));
+}
+
+static char *
+put_u32(char *dst, uint32_t v)
+{
+	v = htobe32(v);
+	memcpy(dst, &v, sizeof v);
+	return (dst + sizeof v);
 }
 
 char *
@@ -28,12 +47,10 @@ envelope_put(char *dst, const struct envelope *e)
 {
 	memcpy(dst, ENVELOPE_MAGIC, 3);
 	dst[3] = ENVELOPE_FORMAT;
-	dst[4] = (char)e->marks;
-	dst[5] = 0;
-	dst = put_number(dst + 6, ENVELOPE_LEN, 2);
-	dst = put_number(dst, e->version, 8);
-	dst = put_number(dst, e->expiry, 8);
-	return (put_number(dst, e->client_flags, 4));
+	dst = put_u32(dst + 4, (uint32_t)e->marks << 24 | ENVELOPE_LEN);
+	dst = put_u64(dst, e->version);
+	dst = put_u64(dst, e->expiry);
+	return (put_u32(dst, e->client_flags));
 }
 
 bool
@@ -44,13 +61,13 @@ envelope_get(struct slice item, struct envelope *e, struct slice *value)
 
 	if (item.len < ENVELOPE_LEN || memcmp(p, ENVELOPE_MAGIC, 3) != 0 || p[3] != ENVELOPE_FORMAT || p[5] != 0)
 		return (false);
-	head = (size_t)get_number(p + 6, 2);
+	head = get_u32(p + 4) & 0xffff;
 	if (head < ENVELOPE_LEN || head > item.len)
 		return (false);
 	e->marks = (uint8_t)p[4];
-	e->version = get_number(p + 8, 8);
-	e->expiry = get_number(p + 16, 8);
-	e->client_flags = (uint32_t)get_number(p + 24, 4);
+	e->version = get_u64(p + 8);
+	e->expiry = get_u64(p + 16);
+	e->client_flags = get_u32(p + 24);
 	*value = slice_of(p + head, item.len - head);
 	return (true);
 }

@@ -47,6 +47,7 @@ struct batch {
 	uint32_t	*len;		/* n, by fragment: bytes of the answer; 0: not there */
 	const struct space **space;	/* n, by fragment; of one view, which is pinned */
 	uint8_t		*frag;		/* n, as the client asked: whose it is */
+	struct command	 cmd;		/* the parent's, as far as a read has it; see command_of() */
 	struct frag	 frags[];
 };
 
@@ -107,34 +108,30 @@ batch_count(struct batch *b, unsigned i, bool found)
 	}
 }
 
-/* What the client would have asked for key i alone. */
-static struct command
-command_of(const struct batch *b, unsigned i)
+/* What the client would have asked for key i alone; until the next call. */
+static const struct command *
+command_of(struct batch *b, unsigned i)
 {
-	struct command cmd = b->r->parent->cmd;
-
-	cmd.op.key = b->keys[i];
-	return (cmd);
+	b->cmd.op.key = b->keys[i];
+	return (&b->cmd);
 }
 
 static void
 batch_observe(struct batch *b, unsigned i, const struct op_result *res)
 {
-	struct command cmd = command_of(b, i);
-
-	observe_get(b->r->ctx, b->r->cfd, &cmd, res->status == OP_OK, res);
+	observe_get(b->r->ctx, b->r->cfd, command_of(b, i), res->status == OP_OK, res);
 }
 
 /* Writes a value that did not come as the client gets it. */
 static bool
 frag_answer(struct frag *f, unsigned i)
 {
-	struct command cmd = command_of(f->batch, i);
+	const struct command *cmd = command_of(f->batch, i);
 	bool good;
 
 	if (f->value == NULL)
-		return (answer_data(&f->out, &cmd, &f->be.res, f->be.data));
-	good = answer_value(&f->out, &cmd, &f->be.res, f->value);
+		return (answer_data(&f->out, cmd, &f->be.res, f->be.data));
+	good = answer_value(&f->out, cmd, &f->be.res, f->value);
 	value_unref(f->value);
 	f->value = NULL;
 	return (good);
@@ -401,6 +398,7 @@ batch_ask(struct req *parent, struct batch_plan *plan)
 	req_weigh(r, n);
 	b->r = r;
 	memcpy(b->frag, frag, n);
+	memcpy(&b->cmd, &parent->cmd, offsetof(struct command, nonce));
 	for (unsigned i = 0; i < ndeals; first += deals[i++].n)
 		frag_init(&b->frags[i], b, &parent->cmd, &deals[i], first);
 	batch_fill(b, plan, p);
