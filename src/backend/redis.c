@@ -12,10 +12,21 @@ struct redis {
 	struct backend	 be;		/* first */
 	const struct conf_server *server;
 	struct redis_node *node;
+	struct redis_later later;
 };
 #define REDIS_MAGIC	0x72656469u
 
 static const struct redis_node_ops node_ops = { .refused = NULL };
+
+static void
+redis_submit(struct backend *be, struct be_op *op)
+{
+	struct redis *r = (struct redis *)be;
+
+	redis_op_begin(be, op);
+	if (LIKELY(!redis_later_takes(&r->later, op, r->server->name)))
+		redis_node_submit(r->node, op);
+}
 
 static struct backend *
 redis_open(struct loop *l, const struct conf_store *store, const struct conf_server *server, const char **why)
@@ -31,8 +42,10 @@ redis_open(struct loop *l, const struct conf_store *store, const struct conf_ser
 	r->be.bl = be_loop_pin(l);
 	if (r->be.bl != NULL)
 		r->node = redis_node_new(r->be.bl, store, &a, false, 0, &r->be.stats, &node_ops, r, why);
-	if (r->node != NULL)
+	if (r->node != NULL) {
+		redis_later_init(&r->later, &r->be, redis_submit);
 		return (&r->be);
+	}
 	if (r->be.bl != NULL)
 		be_loop_unpin(&r->be.bl);
 	free(r);
@@ -47,6 +60,7 @@ redis_close(struct backend **bep)
 
 	TAKE_OBJ_NOTNULL(be, bep, REDIS_MAGIC);
 	r = (struct redis *)be;
+	redis_later_fini(&r->later);
 	redis_node_free(&r->node);
 	while (atomic_load_explicit(&be->stats.inflight, memory_order_relaxed) > 0)
 		be_loop_drain(be);
@@ -54,15 +68,6 @@ redis_close(struct backend **bep)
 	free(be->stats.was);
 	be->magic = 0;
 	free(r);
-}
-
-static void
-redis_submit(struct backend *be, struct be_op *op)
-{
-	struct redis *r = (struct redis *)be;
-
-	redis_op_begin(be, op);
-	redis_node_submit(r->node, op);
 }
 
 static unsigned

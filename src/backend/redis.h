@@ -379,6 +379,18 @@ void	 redis_op_fail_later(const char *name, struct be_op *, enum err, const char
 /* redis_flush.c */
 /* A step of an OP_FLUSH with flushes was answered. */
 void	 redis_flush_step(struct redis_conn *, const struct redis_slot *, const struct redisReply *);
+/* flush_all with a delay: it is answered at once and carried out then, if the store is still there. */
+struct redis_later {
+	struct timer	 timer;
+	struct backend	*be;
+	void		(*submit)(struct backend *, struct be_op *);
+	struct be_op	 op;
+	bool		 out;
+};
+void	 redis_later_init(struct redis_later *, struct backend *, void (*submit)(struct backend *, struct be_op *));
+void	 redis_later_fini(struct redis_later *);
+/* Of any op that has begun: true if it is such a one, which then ends later. */
+bool	 redis_later_takes(struct redis_later *, struct be_op *, const char *name);
 
 /* redis_script.c */
 /* Their texts and digests, RS_COUNT of them, in one piece of the heap. NULL: no memory. */

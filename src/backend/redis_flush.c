@@ -1,5 +1,5 @@
 /*
- * redis_flush.c - flush_all where other namespaces' keys are to stay: SCAN, look, UNLINK, and on.
+ * redis_flush.c - flush_all where other namespaces' keys are to stay: SCAN, look, UNLINK, and on; and flush_all later.
  *
  * One step is out at a time. What is written while the walk is under way may or may not go; what was there before it
  * began and is to go, goes: SCAN promises to show all that stays there throughout.
@@ -8,10 +8,13 @@
 
 #include <hiredis/hiredis.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 #include "backend/redis.h"
 #include "base/check.h"
 #include "base/num.h"
+#include "obs/log.h"
 
 static void
 redis_flush_put(struct redis_conn *c, struct be_op *op, struct redis_cmd *cmd, char *bytes)
@@ -107,4 +110,67 @@ redis_flush_step(struct redis_conn *c, const struct redis_slot *s, const struct 
 		redis_flush_scanned(c, s->op, r);
 	else
 		redis_flush_scan(c, s->op);
+}
+
+/* ---- later ---- */
+
+static void
+redis_later_done(struct be_op *op)
+{
+	struct redis_later *l = CONTAINER_OF(op, struct redis_later, op);
+
+	l->out = false;
+	if (op->err != ERR_NONE && op->err != ERR_CANCELLED)
+		log_warn("flush_all, as delayed: %s", op->why);
+}
+
+static void
+redis_later_time(void *arg)
+{
+	struct redis_later *l = arg;
+
+	if (l->out)
+		return;
+	memset(&l->op, 0, sizeof l->op);
+	l->op.op.verb = OP_FLUSH;
+	l->op.done = redis_later_done;
+	l->out = true;
+	l->submit(l->be, &l->op);
+}
+
+void
+redis_later_init(struct redis_later *l, struct backend *be, void (*submit)(struct backend *, struct be_op *))
+{
+	l->be = be;
+	l->submit = submit;
+	timer_init(be->bl->loop, &l->timer, redis_later_time, l);
+}
+
+void
+redis_later_fini(struct redis_later *l)
+{
+	timer_clear(&l->timer);
+}
+
+bool
+redis_later_takes(struct redis_later *l, struct be_op *op, const char *name)
+{
+	int64_t s = op->op.ttl;
+
+	if (op->op.verb != OP_FLUSH)
+		return (false);
+	/* As in memcached, the last word counts. */
+	timer_clear(&l->timer);
+	if (s > OP_REALTIME_MAX)
+		s -= (int64_t)time(NULL);
+	if (s <= 0)
+		return (false);
+	if (op->flushes != NULL) {
+		/* Which keys go only the request knows, and it is gone by then. */
+		redis_op_fail_later(name, op, ERR_UNSUPPORTED, "cannot flush some of its namespaces later");
+		return (true);
+	}
+	timer_set(&l->timer, (uint64_t)s * 1000000);
+	be_op_end_later(op, ERR_NONE, NULL);
+	return (true);
 }
