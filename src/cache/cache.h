@@ -97,6 +97,8 @@ struct item	*cache_reserve(struct cache *, uint64_t hash, struct slice key, uint
 struct item	*cache_reserve_locked(struct cache_shard *, uint64_t hash, struct slice key, uint32_t vlen,
 		    uint32_t exptime, uint32_t client_flags, enum cache_err *why);
 void		 cache_abandon(struct cache *, struct item *);
+/* Longest value under a key of this length; longer ones are CACHE_TOO_LARGE. Any thread. */
+uint32_t	 cache_value_max(const struct cache *, size_t klen, uint32_t client_flags);
 
 /* Lock held: keeps the item's bytes in place and unchanged after unlock, until cache_unpin() (any thread, no lock). */
 void		 cache_pin(struct cache_shard *, struct item *);

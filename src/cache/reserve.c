@@ -14,11 +14,12 @@
 #define STEP_TIMES	4u	/* of a store's own bytes walked, once memory is full */
 
 /* The size that memcached would find for it, so that both call the same values too large. */
-static bool
-too_large(const struct cache *c, size_t klen, uint64_t vlen, uint32_t client_flags)
+uint32_t
+cache_value_max(const struct cache *c, size_t klen, uint32_t client_flags)
 {
-	return (48 + klen + 1 + vlen + 2 + (client_flags != 0 ? 4 : 0) + (c->conf.use_cas ? 8 : 0) >
-	    c->conf.item_max);
+	size_t head = 48 + klen + 1 + 2 + (client_flags != 0 ? 4 : 0) + (c->conf.use_cas ? 8 : 0);
+
+	return (c->conf.item_max > head ? (uint32_t)(c->conf.item_max - head) : 0);
 }
 
 static uint32_t
@@ -107,7 +108,7 @@ cache_reserve_locked(struct cache_shard *s, uint64_t hash, struct slice key, uin
 	bool known;
 
 	MUST(key.len <= 255);
-	if (too_large(c, key.len, vlen, client_flags)) {
+	if (vlen > cache_value_max(c, key.len, client_flags)) {
 		*why = CACHE_TOO_LARGE;
 		return (NULL);
 	}

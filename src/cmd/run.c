@@ -116,7 +116,8 @@ bad_chunk(struct client *cl, struct command *cmd, const struct space *sp)
 			return (local_store_refused(ctx,
 			    replyq_out(ctx, &cl->q), cmd, why));
 		cache_abandon(ctx->cache, it);
-	}
+	} else if (through_too_large(ctx, sp, cmd))
+		return (through_refuse(ctx, sp, &cl->q, cmd));
 	return (cmd_say(cl, cmd, "CLIENT_ERROR bad data chunk"));
 }
 
@@ -138,6 +139,8 @@ run_store(struct client *cl, struct job *job)
 		return (out != NULL && local_store(ctx, sp->stats, out,
 		    cmd, job->body));
 	}
+	if (UNLIKELY(through_too_large(ctx, sp, cmd)))
+		return (through_refuse(ctx, sp, &cl->q, cmd));
 	return (through_store(ctx, sp, &cl->q, cmd, job->body));
 }
 
@@ -201,6 +204,10 @@ cmd_body_begin(struct client *cl, struct command *cmd)
 
 	if (!cmd_space(cl, cmd, &sp, &good)) {
 		cl->q.broken |= !good;
+		return (NULL);
+	}
+	if (sp->pool != NULL && through_too_large(ctx, sp, cmd)) {
+		cl->q.broken |= !through_refuse(ctx, sp, &cl->q, cmd);
 		return (NULL);
 	}
 	r = req_new(ctx, NULL, cmd);

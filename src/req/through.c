@@ -33,6 +33,8 @@
 /* Values that may be too large for a server: there add, replace ... behave unlike any ms. */
 #define OVERSIZE_MIN	(256 * 1024)
 
+static const char too_large_text[] = "object too large for cache";
+
 static inline bool
 is_read(const struct op *op)
 {
@@ -431,7 +433,7 @@ through_begin(struct ctx *ctx, const struct space *sp, struct replyq *q,
 	    sp->conf->slo_write.max;
 	r->be.format = (uint8_t)sp->conf->format;
 	r->be.way = 0;
-	r->be.value_max = (uint32_t)ctx->conf->item_max;
+	r->be.value_max = cache_value_max(ctx->cache, cmd->op.key.len, 0);
 	r->be.version = 0;
 	r->be.keep_dead = 0;
 	r->be.keys = NULL;
@@ -470,6 +472,54 @@ through_run(struct ctx *ctx, const struct space *sp, struct replyq *q,
 	    route_fence_writes(r->fence) == 0;
 	if (r->fills)
 		op->want |= OPW_TTL | OPW_FLAGS;
+	through_submit(r);
+	return (true);
+}
+
+/* ---- what is too large for a memcached, before stores that have no such limit ---- */
+
+bool
+through_too_large(const struct ctx *ctx, const struct space *sp, const struct command *cmd)
+{
+	return (sp->pool->conf->kind != STORE_MEMCACHED && cmd->op.vlen > cache_value_max(ctx->cache,
+	    cmd->op.key.len, (cmd->op.opts & OPF_FLAGS) != 0 ? cmd->op.client_flags : 0));
+}
+
+static void
+too_large_done(struct be_op *be)
+{
+	struct req *r = CONTAINER_OF(be, struct req, be);
+
+	if (r->write)
+		fill_write_end(r, false);
+	if (be->err != ERR_NONE)
+		answer_failed(r, "SERVER_ERROR ", be->why, strlen(be->why));
+	else
+		answer_failed(r, "SERVER_ERROR ", too_large_text, sizeof too_large_text - 1);
+	through_end(r);
+}
+
+bool
+through_refuse(struct ctx *ctx, const struct space *sp, struct replyq *q, struct command *cmd)
+{
+	struct outq *out;
+	struct req *r;
+
+	METRIC_ADD(&ctx->metrics, store_too_large, 1);
+	if (UNLIKELY(observed(ctx) != 0))
+		observe_refused(ctx, ctx->cfd, cmd, true);
+	if (cmd->id != CMD_SET && cmd->id != CMD_MS) {
+		if (cmd->quiet && cmd->shape == SHAPE_STORE)
+			return (true);
+		out = replyq_out(ctx, q);
+		return (out != NULL && answer_server_error(out, too_large_text));
+	}
+	/* memcached lets go of the old value, too. */
+	r = through_begin(ctx, sp, q, cmd);
+	if (r == NULL)
+		return (false);
+	r->be.op = (struct op){ .verb = OP_DELETE, .opts = OPF_CLASSIC, .key = r->be.op.key, .hash = r->be.op.hash };
+	r->be.done = too_large_done;
 	through_submit(r);
 	return (true);
 }
