@@ -25,6 +25,7 @@
 #include "req/route.h"
 #include "req/send.h"
 #include "req/through.h"
+#include "req/through_internal.h"
 
 /* What a local copy cannot tell makes a read go to the server; so does anything that changes the item. */
 #define LOCAL_WANTS	(OPW_VALUE | OPW_FLAGS | OPW_SIZE)
@@ -32,8 +33,6 @@
 #define READ_OPTS	(LOCAL_OPTS | OPF_CAS | OPF_ELSEWHERE)
 /* Values that may be too large for a server: there add, replace ... behave unlike any ms. */
 #define OVERSIZE_MIN	(256 * 1024)
-
-static const char too_large_text[] = "object too large for cache";
 
 static inline bool
 is_read(const struct op *op)
@@ -190,9 +189,8 @@ count_write(struct ctx *ctx, struct ns_stats *ns, const struct req *r,
 	}
 }
 
-/* An error line; noreply hides it, a meta command's q does not. */
-static void
-answer_failed(struct req *r, const char *prefix, const char *text, size_t len)
+void
+through_fail(struct req *r, const char *prefix, const char *text, size_t len)
 {
 	struct outq *out;
 
@@ -243,7 +241,7 @@ through_hold(struct req *r, uint32_t len)
 		r->q->held += len;
 }
 
-static void
+void
 through_end(struct req *r)
 {
 	if (r->item != NULL)
@@ -260,7 +258,7 @@ through_end(struct req *r)
 	req_done(r);
 }
 
-static void
+void
 through_submit(struct req *r)
 {
 	send_op(r);
@@ -372,10 +370,10 @@ through_done(struct be_op *be)
 	if (be->err != ERR_NONE) {
 		NS_ADD(ns, errors);
 		METRIC_ADD(&ctx->metrics, store_errors, 1);
-		answer_failed(r, "SERVER_ERROR ", be->why, strlen(be->why));
+		through_fail(r, "SERVER_ERROR ", be->why, strlen(be->why));
 	} else if (res->status == OP_ERROR) {
 		NS_ADD(ns, errors);
-		answer_failed(r, "", res->error.p, res->error.len);
+		through_fail(r, "", res->error.p, res->error.len);
 	} else if (r->cmd.op.verb == OP_GET && r->cmd.shape != SHAPE_KEY) {
 		count_get(ctx, ns, r, res->status == OP_OK);
 		if (!answer_read(r, res))
@@ -410,7 +408,7 @@ through_version(struct req *r)
 	    (span == 0 ? 0 : ctx_random(r->ctx, (uint32_t)span));
 }
 
-static struct req *
+struct req *
 through_begin(struct ctx *ctx, const struct space *sp, struct replyq *q,
     const struct command *cmd)
 {
@@ -472,54 +470,6 @@ through_run(struct ctx *ctx, const struct space *sp, struct replyq *q,
 	    route_fence_writes(r->fence) == 0;
 	if (r->fills)
 		op->want |= OPW_TTL | OPW_FLAGS;
-	through_submit(r);
-	return (true);
-}
-
-/* ---- what is too large for a memcached, before stores that have no such limit ---- */
-
-bool
-through_too_large(const struct ctx *ctx, const struct space *sp, const struct command *cmd)
-{
-	return (sp->pool->conf->kind != STORE_MEMCACHED && cmd->op.vlen > cache_value_max(ctx->cache,
-	    cmd->op.key.len, (cmd->op.opts & OPF_FLAGS) != 0 ? cmd->op.client_flags : 0));
-}
-
-static void
-too_large_done(struct be_op *be)
-{
-	struct req *r = CONTAINER_OF(be, struct req, be);
-
-	if (r->write)
-		fill_write_end(r, false);
-	if (be->err != ERR_NONE)
-		answer_failed(r, "SERVER_ERROR ", be->why, strlen(be->why));
-	else
-		answer_failed(r, "SERVER_ERROR ", too_large_text, sizeof too_large_text - 1);
-	through_end(r);
-}
-
-bool
-through_refuse(struct ctx *ctx, const struct space *sp, struct replyq *q, struct command *cmd)
-{
-	struct outq *out;
-	struct req *r;
-
-	METRIC_ADD(&ctx->metrics, store_too_large, 1);
-	if (UNLIKELY(observed(ctx) != 0))
-		observe_refused(ctx, ctx->cfd, cmd, true);
-	if (cmd->id != CMD_SET && cmd->id != CMD_MS) {
-		if (cmd->quiet && cmd->shape == SHAPE_STORE)
-			return (true);
-		out = replyq_out(ctx, q);
-		return (out != NULL && answer_server_error(out, too_large_text));
-	}
-	/* memcached lets go of the old value, too. */
-	r = through_begin(ctx, sp, q, cmd);
-	if (r == NULL)
-		return (false);
-	r->be.op = (struct op){ .verb = OP_DELETE, .opts = OPF_CLASSIC, .key = r->be.op.key, .hash = r->be.op.hash };
-	r->be.done = too_large_done;
 	through_submit(r);
 	return (true);
 }
@@ -636,7 +586,7 @@ through_store_value(struct ctx *ctx, const struct space *sp, struct replyq *q,
 	r->fills = value_item(v) != NULL;
 	r->body = value_pieces(v, &r->be.nbody);
 	if (r->body == NULL) {
-		answer_failed(r, "SERVER_ERROR ", "out of memory", 13);
+		through_fail(r, "SERVER_ERROR ", "out of memory", 13);
 		if (r->write)
 			fill_write_end(r, false);
 		through_end(r);
