@@ -226,11 +226,14 @@ held_expire(struct cluster *cl, struct cluster_lane *lane, uint64_t now)
 
 /* ---- going out ---- */
 
-/* Whether what is out, if anything, goes the way that leads to this node. */
+/*
+ * Whether what is out, if anything, goes the way that leads to this node. Where some were told to come again later, one
+ * has to succeed before the others are sent.
+ */
 static bool
 lane_leads(const struct cluster_lane *lane, const struct cluster_node *node)
 {
-	return (lane->out == 0 || (!lane->turned && lane->via == node));
+	return (lane->out == 0 || (!lane->turned && lane->via == node && lane->tries == 0));
 }
 
 static void
@@ -362,14 +365,32 @@ cluster_lane_submit(struct cluster *cl, struct be_op *op)
 	lane_settle(cl, lane);
 }
 
+/*
+ * A node refused an op for the moment, and then carried out the one behind it. To send the first one again would turn
+ * their order around; that it has failed is the truth.
+ */
+static void
+held_passed(struct cluster *cl, struct cluster_lane *lane, const struct be_op *by)
+{
+	struct cluster_held *h, *after;
+
+	for (h = TAILQ_FIRST(&lane->held); h != NULL && (int32_t)(h->op->order - by->order) < 0; h = after) {
+		after = TAILQ_NEXT(h, next);
+		if (h->op->op.hash == by->op.hash)
+			held_end(cl, lane, h, h->err, h->why[0] != '\0' ? h->why : cl->why_slow);
+	}
+}
+
 void
 cluster_lane_over(struct cluster *cl, struct be_op *op)
 {
 	struct cluster_lane *lane = cl->lanes[op->slot];
 
 	lane->out--;
-	if (op->err == ERR_NONE)
+	if (op->err == ERR_NONE) {
 		lane->tries = 0;
+		held_passed(cl, lane, op);
+	}
 	if (UNLIKELY(lane->blocked) && !cl->closing)
 		lane_kick(cl, lane);
 	else
