@@ -15,7 +15,7 @@ local ZERO = '\0\0\0\0\0\0\0\0'
 
 -- op.opts, op.want, the marks of an item, enum op_status, OPR_* bits
 local CAS, NEWCAS, TTL, VIVIFY, INVALIDATE = 1, 2, 4, 8, 32
-local REMOVE_VAL, NO_BUMP, BINKEY, CLASSIC = 64, 128, 256, 1024
+local REMOVE_VAL, NO_BUMP, BINKEY, CLASSIC, LWW = 64, 128, 256, 1024, 4096
 local VALUE, HIT, LA = 1, 8, 16
 local STALE, WON, DEAD, BINARY, FETCHED = 1, 2, 4, 8, 16
 local OK, MISS, NOT_STORED, EXISTS, ERROR, BADVALUE = 0, 1, 2, 3, 4, 5
@@ -261,6 +261,10 @@ end
 local there = marks and band(marks, DEAD) == 0
 local binary = band(opts, BINKEY) ~= 0 and BINARY or 0
 
+-- It was sent twice, and this one comes late: something newer is there, or it is.
+if band(opts, LWW) ~= 0 and old and not newer(version, old) then
+	return answer(OK, 0, 0, -1, old, ZERO, #text, 0, '')
+end
 if not there then
 	if joins and band(opts, VIVIFY) == 0 then return just(NOT_STORED, #text) end
 	if mode == 0 or mode == 2 then
@@ -311,6 +315,7 @@ if marks == false then
 	call('DEL', KEY)
 	return just(OK)
 end
+if band(opts, LWW) ~= 0 and old and not newer(version, old) then return just(OK) end
 if not marks or band(marks, DEAD) ~= 0 then return just(MISS) end
 if band(opts, CAS) ~= 0 and cas ~= old then return just(EXISTS) end
 local v = old

@@ -52,6 +52,7 @@ enum op_mode {			/* OP_STORE; OP_ARITH */
 #define OPF_FLAGS	(1u << 9)	/* F (and classic flags): op.client_flags */
 #define OPF_CLASSIC	(1u << 10)	/* of a classic command: win and stale marks are neither shown nor changed */
 #define OPF_ELSEWHERE	(1u << 11)	/* L named another namespace than the key does: no local copy is its */
+#define OPF_LWW		(1u << 12)	/* of our own, in item format: changes nothing that has a higher version */
 
 /* What is asked for. */
 #define OPW_VALUE	(1u << 0)	/* v */

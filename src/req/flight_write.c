@@ -130,14 +130,27 @@ flight_write_done(struct flight *f, struct leg *leg)
 		flight_end(f, &f->res);
 }
 
+/* Whether the same write may be sent once more, over another connection: only one that knows its place in time. */
+static bool
+may_hedge_write(const struct flight *f)
+{
+	const struct conf_ns *ns = f->space->conf;
+	const struct target *t = &f->targets[0];
+
+	return (f->space->hedger != NULL && ns->slo_write.target > 0 && ns->format == FORMAT_ITEM &&
+	    f->space->pool->conf->replicas <= 1 && f->ntargets == 1 && (f->r->be.op.opts & OPF_NEWCAS) == 0 &&
+	    t->ops->ways != NULL && t->ops->ways(t->be, &f->r->be) > 1);
+}
+
 void
 flight_write(struct flight *f)
 {
-	const struct conf_ns *ns = f->space->conf;
 	const struct conf_store *st = f->space->pool->conf;
-	const struct op *op = &f->r->be.op;
-	struct hedger *h = f->space->hedger;
-	bool blind = is_blind(op);
+	bool blind = is_blind(&f->r->be.op), hedges = blind && may_hedge_write(f);
+
+	/* Whichever comes later must not undo what somebody else wrote between. */
+	if (hedges)
+		f->r->be.op.opts |= OPF_LWW;
 
 	f->need = (uint8_t)(st->replicas > 1 && st->write_quorum > 1 ?
 	    st->write_quorum : 1);
@@ -154,14 +167,11 @@ flight_write(struct flight *f)
 		flight_drop(f);
 		return;
 	}
-	if (h != NULL && blind && st->replicas <= 1 &&
-	    ns->format == FORMAT_ITEM && ns->slo_write.target > 0 &&
-	    f->ntargets == 1 && f->targets[0].ops->ways != NULL &&
-	    f->targets[0].ops->ways(f->targets[0].be, &f->r->be) > 1) {
+	if (hedges) {
 		f->targets[1] = f->targets[0];
 		f->targets[1].way = 1;
 		f->ntargets = 2;
 		f->tried = 2;
-		hedger_wait(h, f, f->started);
+		hedger_wait(f->space->hedger, f, f->started);
 	}
 }
