@@ -367,6 +367,16 @@ memcached_kill(pid_t pid)
 	waitpid(pid, NULL, 0);
 }
 
+/* Keeps its connections and what it holds, and does nothing. */
+static inline void
+memcached_freeze(pid_t pid)
+{
+	int status;
+
+	kill(pid, SIGSTOP);
+	waitpid(pid, &status, WUNTRACED);
+}
+
 struct fake {
 	int		 lfd;
 	uint16_t	 port;
