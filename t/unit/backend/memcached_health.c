@@ -60,12 +60,14 @@ noting_script(struct fake *f, int fd, unsigned nth)
 	while (!f->stop) {
 		struct pollfd pfd = { fd, POLLIN, 0 };
 
-		if (f->phase == TALKING)
-			for (unsigned i = 0; i < nheld; i++)
-				answer_get(fd, held[i]);
-		if (f->phase == TALKING)
+		bool asked = poll(&pfd, 1, 2) == 1;
+		int phase = f->phase;
+
+		for (unsigned i = 0; phase == TALKING && i < nheld; i++)
+			answer_get(fd, held[i]);
+		if (phase == TALKING)
 			nheld = 0;
-		if (poll(&pfd, 1, 2) == 0)
+		if (!asked)
 			continue;
 		if (!fake_line(f, fd, line, sizeof line))
 			return;
@@ -73,11 +75,11 @@ noting_script(struct fake *f, int fd, unsigned nth)
 		if (strcmp(line, "version") == 0)
 			fake_say(fd, META_VERSION);
 		else if (strcmp(line, "flush_all") == 0)
-			fake_say(fd, f->phase == NO_FLUSH ?
+			fake_say(fd, phase == NO_FLUSH ?
 			    "CLIENT_ERROR flush_all not allowed\r\n" : "OK\r\n");
-		else if (f->phase == TALKING || f->phase == NO_FLUSH)
+		else if (phase == TALKING || phase == NO_FLUSH)
 			answer_get(fd, line);
-		else if (f->phase == HOLDING && nheld < NITEMS(held))
+		else if (phase == HOLDING && nheld < NITEMS(held))
 			snprintf(held[nheld++], sizeof held[0], "%.99s", line);
 	}
 }
