@@ -71,6 +71,8 @@ class Load:
             "misses": r["misses"],
             "reads": r["reads"],
             "errors": r["errors"] + r["lost"] + r["unsent"],
+            "error_texts": {**r["error_texts"], **{
+                k: r[k] for k in ("lost", "unsent") if r[k] > 0}},
             "seconds": r["seconds"],
             "latency_us": r["latency_us"],
         }

@@ -249,8 +249,8 @@ def arguments():
     p.add_argument("--keys", type=int, default=100000)
     p.add_argument("--json", metavar="FILE", help="all figures of all runs")
     p.add_argument("--tail", action="store_true", help="--paths tail")
-    p.add_argument("--tail-rate", type=float, default=500,
-                   help="reads a second (500); README.md says why so few")
+    p.add_argument("--tail-rate", type=float, default=1000,
+                   help="reads a second (1000); README.md says why so few")
     p.add_argument("--tail-seconds", type=float, default=10)
     p.add_argument("--tail-rounds", type=int, default=3)
     p.add_argument("--idle", action="store_true",

@@ -16,6 +16,7 @@ SHARE, LATE_MS = 1, 20          # percent of one server's replies, by so much
 TARGET_MS = 2                   # slo_read's: when a read is sent a second time
 TIMEOUT_MS = 100                # well above LATE_MS: who is late now and then is not down
 FAILURES = 3
+WARM_SECONDS = 0.5
 STALL_AFTER = 0.25              # of a run
 SLOWER_MS = 200                 # a dying server's replies, later by that each second
 GOAL_RATIO, GOAL_READS = 0.25, 1.05
@@ -59,6 +60,10 @@ class Fleet:
     def __exit__(self, *exc):
         self.stop()
 
+    def warm(self, load, rate):
+        """What comes once, at the start of a server, is not what is measured."""
+        self.run(load, rate, WARM_SECONDS, 99)
+
     def run(self, load, rate, seconds, seed):
         """kvload's figures, and how many reads came out behind the proxy for each."""
         before = sum(f.reads() for f in self.fronts)
@@ -83,6 +88,8 @@ def show(name, runs):
     print(f"  {name:12}" + "".join(f"{median(runs, lambda r, q=q: r['latency_us'][q]):10.0f}"
                                    for q in QUANTILES) +
           f"{median(runs, lambda r: r['per_read']):24.4f}{sum(r['errors'] for r in runs):8}")
+    for text in sorted({t for r in runs for t in r["error_texts"]}):
+        print(f"  {'':12}{sum(r['error_texts'].get(text, 0) for r in runs)} times: {text}")
 
 
 def mark(bad):
@@ -96,6 +103,7 @@ def late(args, load, tmp):
     for n in range(args.tail_rounds):
         for name in sorted(programs, reverse=n % 2):
             with Fleet(args, load, tmp, programs[name]) as fleet:
+                fleet.warm(load, args.tail_rate)
                 fleet.slow.be(f"delay {SHARE} {LATE_MS}")
                 runs[name].append(fleet.run(load, args.tail_rate, args.tail_seconds, n + 1))
     print(f"\none delays {SHARE} % of its replies by {LATE_MS} ms")
@@ -117,8 +125,7 @@ def stalled(args, load, tmp):
     for n in range(args.tail_rounds):
         with Fleet(args, load, tmp, args.kvgate_proxy) as fleet:
             timer = threading.Timer(args.tail_seconds * STALL_AFTER, fleet.slow.be, ["stall"])
-            # The first reads find connections to open; that is not what is measured.
-            fleet.run(load, args.tail_rate, 0.5, 99)
+            fleet.warm(load, args.tail_rate)
             timer.start()
             try:
                 runs.append(fleet.run(load, args.tail_rate, args.tail_seconds, n + 1))
@@ -139,7 +146,7 @@ def dying(args, load, tmp):
     """What one that answers ever slower is asked, second by second, beside what it was asked before."""
     normal, now = [], []
     with Fleet(args, load, tmp, args.kvgate_proxy) as fleet:
-        fleet.run(load, args.tail_rate, 0.5, 99)
+        fleet.warm(load, args.tail_rate)
         for reads, mode, rounds in ((normal, "off", 3), (now, f"slower {SLOWER_MS}", 10)):
             fleet.slow.be(mode)
             for n in range(rounds):

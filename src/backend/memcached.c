@@ -104,12 +104,20 @@ mc_ring_grow(struct mc_conn *c)
 	return (true);
 }
 
-/* Reads that change nothing: asking twice does no harm. */
-static bool
-mc_is_plain_read(const struct op *o)
+/* An op that may end before its connection's patience does. */
+static void
+mc_slot_own(struct mc_conn *c, struct mc_slot *s, const struct be_op *op)
 {
-	return (o->verb == OP_GET && (o->opts &
-	    ~(unsigned)(OPF_BINKEY | OPF_NO_BUMP)) == 0);
+	s->own = op->sent_at + op->timeout;
+	if (!c->own_any) {
+		c->own_any = true;
+		c->own_mixed = false;
+		c->own_last = 0;
+		c->own_at = op->seq;
+	}
+	c->own_mixed = c->own_mixed || s->own < c->own_last;
+	c->own_last = s->own;
+	mc_conn_timer(c, s->own > c->own_from ? s->own : c->own_from);
 }
 
 static void
@@ -122,13 +130,11 @@ mc_slot_fill(struct mc_conn *c, struct be_op *op, const struct op *o)
 	op->seq = c->head + c->n;
 	op->conn = (uint16_t)c->index;
 	op->state = MC_OP_SLOT;
-	op->deadline = UINT64_MAX;
-	if (op->timeout != 0) {
-		op->deadline = op->sent_at + op->timeout;
+	s->own = UINT64_MAX;
+	if (UNLIKELY(op->timeout != 0)) {
+		mc_slot_own(c, s, op);
 		if (op->timeout > timeout)
 			timeout = op->timeout;
-		c->nshort++;
-		mc_conn_timer(c, op->deadline);
 	}
 	s->op = op;
 	s->deadline = now + timeout;
@@ -159,8 +165,16 @@ mc_line_max(const struct be_op *op, const struct op *o)
 	return (MC_LINE_FLAGS + o->key.len * 4 / 3 + 4);
 }
 
+void
+mc_refuse(struct mc *mc, struct be_op *op, enum err err, const char *why)
+{
+	if (UNLIKELY(mc->health.state == HEALTH_TRIAL))
+		mc_no_verdict(mc);
+	be_op_end_later(op, err, why);
+}
+
 /* Serialises into the connection's output; the op ends later if that cannot be. */
-static void
+void
 mc_put(struct mc_conn *c, struct be_op *op, const struct op *o,
     const struct iovec *body, int nbody)
 {
@@ -171,17 +185,17 @@ mc_put(struct mc_conn *c, struct be_op *op, const struct op *o,
 		c->replay_len = 0;
 	}
 	if (UNLIKELY(c->n == c->cap) && !mc_ring_grow(c)) {
-		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
+		mc_refuse(c->mc, op, ERR_NOMEM, err_text(ERR_NOMEM));
 		return;
 	}
 	line = outq_reserve(&c->out, mc_line_max(op, o));
 	if (UNLIKELY(line == NULL)) {
-		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
+		mc_refuse(c->mc, op, ERR_NOMEM, err_text(ERR_NOMEM));
 		return;
 	}
 	end = mc_put_line(c, op, o, line);
 	if (UNLIKELY(end == NULL)) {
-		be_op_end_later(op, ERR_UNSUPPORTED, c->mc->why_old);
+		mc_refuse(c->mc, op, ERR_UNSUPPORTED, c->mc->why_old);
 		return;
 	}
 	outq_commit(&c->out, (size_t)(end - line));
@@ -209,19 +223,35 @@ mc_stand_in(struct mc_conn *home, struct mc_conn *c)
 	return (c);
 }
 
+/* The nth connection that is ready, from home on; NULL: there are fewer. */
+static struct mc_conn *
+mc_nth_ready(struct mc *mc, unsigned home, unsigned nth)
+{
+	for (unsigned i = 0; i < mc->nconns; i++) {
+		struct mc_conn *c = &mc->conns[(home + i) % mc->nconns];
+
+		if (c->state == MC_READY && nth-- == 0)
+			return (c);
+	}
+	return (NULL);
+}
+
 /*
  * Ops on one key share a connection, or a client's get could overtake its set. When that one is not ready the next
- * takes over: what was sent on it has failed by then. When it is back it waits until the other is done.
+ * takes over: what was sent on it has failed by then. When it is back it waits until the other is done. An op that
+ * goes another way is nobody's first: it must not wait behind what that one waits for.
  */
-static struct mc_conn *
-mc_pick(struct mc *mc, uint64_t hash)
+struct mc_conn *
+mc_pick(struct mc *mc, const struct be_op *op)
 {
 	struct mc_conn *home, *c;
 	unsigned i;
 
 	if (LIKELY(mc->nconns == 1))
 		return (mc->conns[0].state == MC_READY ? &mc->conns[0] : NULL);
-	i = mc_group(&mc->be, hash);
+	i = mc_group(&mc->be, op->op.hash);
+	if (UNLIKELY(op->way > 0) && (c = mc_nth_ready(mc, i, op->way)) != NULL)
+		return (c);
 	home = &mc->conns[i];
 	c = home->stand_in;
 	if (UNLIKELY(c != NULL) && c->state == MC_READY && c->n > 0 &&
@@ -230,130 +260,8 @@ mc_pick(struct mc *mc, uint64_t hash)
 	home->stand_in = NULL;
 	if (LIKELY(home->state == MC_READY))
 		return (home);
-	for (unsigned n = 1; n < mc->nconns; n++) {
-		c = &mc->conns[(i + n) % mc->nconns];
-		if (c->state == MC_READY)
-			return (mc_stand_in(home, c));
-	}
-	return (NULL);
-}
-
-/* Key and short body are copied: the caller's are good until submit() returns. */
-static struct mc_wait *
-mc_wait_new(struct be_op *op)
-{
-	bool copy = op->op.verb == OP_STORE && op->op.vlen <= BE_BODY_COPY_MAX;
-	struct mc_wait *w;
-	size_t len = 0;
-
-	if (op->op.key.len > sizeof w->key)
-		return (NULL);
-	w = malloc(sizeof *w + (copy ? op->op.vlen : 0));
-	if (w == NULL)
-		return (NULL);
-	w->op = op;
-	w->key_len = op->op.key.len;
-	if (w->key_len > 0)
-		memcpy(w->key, op->op.key.p, w->key_len);
-	for (int i = 0; copy && i < op->nbody; i++) {
-		MUST(len + op->body[i].iov_len <= op->op.vlen);
-		memcpy(w->body + len, op->body[i].iov_base, op->body[i].iov_len);
-		len += op->body[i].iov_len;
-	}
-	w->piece = (struct iovec){ copy ? w->body : NULL, len };
-	return (w);
-}
-
-static void
-mc_wait_until(struct mc *mc, uint64_t at)
-{
-	uint64_t now = loop_now(mc->loop);
-
-	if (at == UINT64_MAX || (mc->wait_timer.pending && mc->wait_at <= at))
-		return;
-	mc->wait_at = at;
-	timer_set(&mc->wait_timer, at > now ? at - now : 0);
-}
-
-static void
-mc_wait(struct mc *mc, struct be_op *op)
-{
-	struct mc_wait *w;
-
-	if (mc->nwaiting >= mc->max_inflight) {
-		be_op_end_later(op, ERR_BUSY, mc->why_busy);
-		return;
-	}
-	w = mc_wait_new(op);
-	if (w == NULL) {
-		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
-		return;
-	}
-	op->priv = w;
-	op->state = MC_OP_WAITING;
-	op->deadline = op->timeout == 0 ? UINT64_MAX : op->sent_at + op->timeout;
-	TAILQ_INSERT_TAIL(&mc->waiting, w, next);
-	mc->nwaiting++;
-	mc_wait_until(mc, op->deadline);
-}
-
-static struct be_op *
-mc_waiting_take(struct mc *mc, struct mc_wait *w)
-{
-	TAILQ_REMOVE(&mc->waiting, w, next);
-	mc->nwaiting--;
-	w->op->state = MC_OP_ENDING;
-	return (w->op);
-}
-
-void
-mc_waiting_put(struct mc *mc)
-{
-	struct mc_wait *w;
-
-	while ((w = TAILQ_FIRST(&mc->waiting)) != NULL) {
-		struct be_op *op = mc_waiting_take(mc, w);
-		struct mc_conn *c = mc_pick(mc, op->op.hash);
-		struct op o = op->op;
-
-		o.key = slice_of(w->key, w->key_len);
-		op->priv = NULL;
-		if (c->n >= mc->max_inflight)
-			be_op_end_later(op, ERR_BUSY, mc->why_busy);
-		else if (w->piece.iov_base != NULL)
-			mc_put(c, op, &o, &w->piece, 1);
-		else
-			mc_put(c, op, &o, op->body, op->nbody);
-		free(w);
-	}
-}
-
-void
-mc_waiting_fail(struct mc *mc, enum err err, const char *why)
-{
-	struct mc_wait *w;
-
-	while ((w = TAILQ_FIRST(&mc->waiting)) != NULL)
-		be_op_end_later(mc_waiting_take(mc, w), err, why);
-}
-
-/* The connection attempt bounds the wait of most; these cannot wait for it. */
-static void
-mc_waiting_time(void *arg)
-{
-	struct mc *mc = arg;
-	uint64_t now = loop_now(mc->loop), next = UINT64_MAX;
-	struct mc_wait *w = TAILQ_FIRST(&mc->waiting), *after;
-
-	for (; w != NULL; w = after) {
-		after = TAILQ_NEXT(w, next);
-		if (w->op->deadline <= now)
-			be_op_end_later(mc_waiting_take(mc, w), ERR_TIMEOUT,
-			    mc->why_slow);
-		else if (w->op->deadline < next)
-			next = w->op->deadline;
-	}
-	mc_wait_until(mc, next);
+	c = mc_nth_ready(mc, i, 0);
+	return (c == NULL ? NULL : mc_stand_in(home, c));
 }
 
 static void
@@ -372,15 +280,17 @@ mc_submit(struct backend *be, struct be_op *op)
 	op->at = 0;
 	op->data = SLICE_NULL;
 	op->why = NULL;
-	if (UNLIKELY(mc->down)) {
-		be_op_end_later(op, ERR_DOWN, mc->why);
+	if (UNLIKELY(mc->health.state != HEALTH_UP || mc->outage != NULL) &&
+	    !mc_admit(mc)) {
+		be_op_end_later(op, ERR_DOWN,
+		    mc->health.state == HEALTH_UP ? mc->why_owed : mc->why);
 		return;
 	}
-	c = mc_pick(mc, op->op.hash);
+	c = mc_pick(mc, op);
 	if (UNLIKELY(c == NULL))
 		mc_wait(mc, op);
 	else if (UNLIKELY(c->n >= mc->max_inflight))
-		be_op_end_later(op, ERR_BUSY, mc->why_busy);
+		mc_refuse(mc, op, ERR_BUSY, mc->why_busy);
 	else
 		mc_put(c, op, &op->op, op->body, op->nbody);
 }
@@ -405,8 +315,7 @@ mc_cancel(struct backend *be, struct be_op *op)
 
 	switch (op->state) {
 	case MC_OP_WAITING:
-		be_op_end_later(mc_waiting_take(mc, op->priv), ERR_CANCELLED,
-		    err_text(ERR_CANCELLED));
+		mc_wait_cancel(mc, op);
 		break;
 	case MC_OP_SLOT:
 		mc_detach(mc_slot(&mc->conns[op->conn], op->seq),
@@ -425,7 +334,7 @@ mc_close(struct backend **bep)
 
 	TAKE_OBJ_NOTNULL(be, bep, MC_MAGIC);
 	mc = (struct mc *)be;
-	mc->down = true;
+	(void)health_gone(&mc->health);
 	snprintf(mc->why, sizeof mc->why, "%s is being closed", mc->server->name);
 	mc_waiting_fail(mc, ERR_CANCELLED, err_text(ERR_CANCELLED));
 	timer_clear(&mc->wait_timer);
@@ -433,6 +342,7 @@ mc_close(struct backend **bep)
 		mc_conn_fini(&mc->conns[i]);
 	while (atomic_load_explicit(&be->stats.inflight, memory_order_relaxed) > 0)
 		be_loop_drain(be);
+	mc_health_fini(mc);
 	resolve_drop(&mc->job);
 	be_loop_unpin(&be->bl);
 	free(be->stats.was);
@@ -468,6 +378,7 @@ mc_name_errors(struct mc *mc)
 
 	snprintf(mc->why_busy, sizeof mc->why_busy, "%s %s", name, err_text(ERR_BUSY));
 	snprintf(mc->why_old, sizeof mc->why_old, "%s speaks the classic protocol, which cannot say this", name);
+	snprintf(mc->why_owed, sizeof mc->why_owed, "%s is down: it has still to be flushed", name);
 	snprintf(mc->why_slow, sizeof mc->why_slow, "%s %s", name, err_text(ERR_TIMEOUT));
 }
 
@@ -486,11 +397,10 @@ mc_open(struct loop *l, const struct conf_store *store,
 	mc->store = store;
 	mc->server = server;
 	mc->max_inflight = store->max_inflight == 0 ? UINT16_MAX : store->max_inflight;
-	mc->random = (uint32_t)loop_now(l) ^ (uint32_t)(uintptr_t)mc ^ 0x9e3779b9u;
 	TAILQ_INIT(&mc->waiting);
 	timer_init(l, &mc->wait_timer, mc_waiting_time, mc);
 	mc_name_errors(mc);
-	if (!mc_find_addrs(mc, why))
+	if (!mc_health_init(mc) || !mc_find_addrs(mc, why))
 		goto fail;
 	mc->be.bl = be_loop_pin(l);
 	if (mc->be.bl == NULL)
@@ -508,6 +418,7 @@ fail_conns:
 		mc_conn_fini(&mc->conns[--mc->nconns]);
 	be_loop_unpin(&mc->be.bl);
 fail:
+	mc_health_fini(mc);
 	free(mc);
 	return (NULL);
 }
@@ -515,24 +426,41 @@ fail:
 static bool
 mc_healthy(const struct backend *be)
 {
-	return (!((const struct mc *)be)->down);
+	const struct mc *mc = (const struct mc *)be;
+
+	return (mc_undebted(mc) && health_may(&mc->health));
+}
+
+/* A server on trial has one request and no second way. */
+static unsigned
+mc_ways(const struct backend *be, const struct be_op *op)
+{
+	const struct mc *mc = (const struct mc *)be;
+	unsigned n = 0;
+
+	(void)op;
+	if (mc->nconns == 1 || mc->health.state != HEALTH_UP)
+		return (1);
+	for (unsigned i = 0; i < mc->nconns; i++)
+		n += mc->conns[i].state == MC_READY;
+	return (n == 0 ? 1 : n);
 }
 
 static uint64_t
 mc_late(const struct backend *be, const struct be_op *op)
 {
-	const struct mc *mc = (const struct mc *)be;
-	const struct mc_conn *c = &mc->conns[mc_group(be, op->op.hash)];
+	struct mc *mc = (struct mc *)(uintptr_t)be;
+	unsigned home = mc_group(be, op->op.hash);
+	struct mc_conn *c = mc_nth_ready(mc, home, op->way);
 	uint64_t sent, now;
 
-	if (c->state != MC_READY)
+	if (c == NULL)
 		return (UINT64_MAX);
 	if (c->n == 0)
 		return (0);
 	/* With a large value on its way it moves, however old the request is. */
 	now = loop_now(mc->loop);
-	sent = mc_slot((struct mc_conn *)(uintptr_t)c, c->head)->deadline -
-	    mc->store->timeout;
+	sent = mc_slot(c, c->head)->deadline - mc->store->timeout;
 	if (c->moved_at > sent)
 		sent = c->moved_at;
 	return (now > sent ? now - sent : 0);
@@ -560,6 +488,7 @@ const struct be_ops memcached_ops = {
 	.group = mc_group,
 	.cancel = mc_cancel,
 	.healthy = mc_healthy,
+	.ways = mc_ways,
 	.late = mc_late,
 	.stats = mc_stats,
 	.server_name = mc_server_name,

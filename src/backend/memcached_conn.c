@@ -1,14 +1,14 @@
 /*
  * memcached_conn.c - the life of one connection to a memcached.
  *
- *	OFF --timer--> CONNECTING --> HELLO (`version`) --> READY
- *	 ^                 |             |                    |
- *	 +--- back-off ----+-------------+---- timeout -------+
- *	                       (closed, reset or talking rubbish: connects again at once, but once per retry_min)
+ *	OFF --timer--> CONNECTING --> HELLO (`version`) --> [ FLUSH ] --> READY
+ *	 ^                 |             |                     |            |
+ *	 +--- back-off ----+-------------+---------------------+------------+
+ *	                   (one that was READY is connected again at once, but once per retry_min)
  *
- * A server is down when an attempt to connect failed and no other connection stands, or when it let a request time out;
- * it is up again with the first answered `version`. All that decides is done before the first done() is called, because
- * done() may submit again.
+ * A server is down when an attempt to connect failed and no other connection stands, or when too many requests failed
+ * in a row (memcached_health.c). All that decides is done before the first done() is called, because done() may submit
+ * again.
  */
 #include "config.h"
 
@@ -26,56 +26,12 @@
 #include "obs/log.h"
 
 #define CONNECT_TIMEOUT_MIN	1000	/* microseconds */
-#define FAILURES_MAX		30	/* doublings */
 #define UNREAD_PAUSE		1000	/* microseconds */
 
 static void mc_conn_try(struct mc_conn *);
 static void mc_conn_backoff(struct mc_conn *, enum err, const char *detail);
 
-static void
-mc_state_show(struct mc *mc)
-{
-	enum be_state st = BE_CONNECTING;
-
-	for (unsigned i = 0; i < mc->nconns; i++)
-		if (mc->conns[i].state == MC_READY)
-			st = BE_UP;
-	if (mc->down)
-		st = BE_DOWN;
-	atomic_store_explicit(&mc->be.stats.state, st, memory_order_relaxed);
-}
-
-static bool
-mc_any_ready(const struct mc *mc)
-{
-	for (unsigned i = 0; i < mc->nconns; i++)
-		if (mc->conns[i].state == MC_READY)
-			return (true);
-	return (false);
-}
-
-static void
-mc_mark_down(struct mc *mc, enum err err, const char *detail)
-{
-	snprintf(mc->why, sizeof mc->why, "%s is down: %s", mc->server->name,
-	    detail);
-	if (!mc->down)
-		log_warn("%s", mc->why);
-	mc->down = true;
-	mc_waiting_fail(mc, err, mc->why);
-}
-
 void
-mc_mark_up(struct mc *mc)
-{
-	if (mc->down)
-		log_warn("%s is up again", mc->server->name);
-	mc->down = false;
-	mc_state_show(mc);
-}
-
-/* The descriptor, the output and what was half read go; the ring stays. */
-static void
 mc_conn_shut(struct mc_conn *c)
 {
 	if (c->fd >= 0) {
@@ -112,7 +68,7 @@ mc_conn_fail_ring(struct mc_conn *c, enum err err, const char *why)
 		op->why = why;
 		be_op_end(op);
 	}
-	c->nshort = 0;
+	c->own_any = false;
 }
 
 /* What is in the output joins what was sent before, for one more try. False: too much. */
@@ -183,6 +139,7 @@ mc_attempt_text(enum err err)
 static void
 mc_conn_attempt_failed(struct mc_conn *c, const char *detail)
 {
+	const char *what = c->state == MC_FLUSH ? "flush_all" : "connect";
 	char text[160];
 
 	mc_conn_shut(c);
@@ -191,7 +148,7 @@ mc_conn_attempt_failed(struct mc_conn *c, const char *detail)
 		mc_conn_try(c);
 		return;
 	}
-	snprintf(text, sizeof text, "connect failed: %s", detail);
+	snprintf(text, sizeof text, "%s failed: %s", what, detail);
 	mc_conn_backoff(c, ERR_CONNECT, text);
 }
 
@@ -214,6 +171,14 @@ mc_conn_write(int fd, void *arg)
 			c->broken = true;
 	}
 	mc_flush(&c->dirty);
+}
+
+static void
+mc_conn_patience(struct mc_conn *c)
+{
+	uint64_t t = c->mc->store->connect_timeout;
+
+	timer_set(&c->timer, t < CONNECT_TIMEOUT_MIN ? CONNECT_TIMEOUT_MIN : t);
 }
 
 /* Starts one attempt on the next address. */
@@ -252,8 +217,7 @@ mc_conn_try(struct mc_conn *c)
 		mc_conn_attempt_failed(c, err_text(ERR_NOMEM));
 		return;
 	}
-	timer_set(&c->timer, mc->store->connect_timeout < CONNECT_TIMEOUT_MIN ?
-	    CONNECT_TIMEOUT_MIN : mc->store->connect_timeout);
+	mc_conn_patience(c);
 }
 
 void
@@ -265,45 +229,31 @@ mc_conn_start(struct mc_conn *c)
 
 /* ---- failing and coming back ---- */
 
-static uint32_t
-mc_random(struct mc *mc)
-{
-	mc->random ^= mc->random << 13;
-	mc->random ^= mc->random >> 17;
-	mc->random ^= mc->random << 5;
-	return (mc->random);
-}
-
-/* Doubles from retry_min to retry_max, less up to a quarter by chance. */
-static uint64_t
-mc_retry_delay(struct mc *mc, unsigned failures)
-{
-	uint64_t d = mc->store->retry_min < 1000 ? 1000 : mc->store->retry_min;
-	uint64_t max = mc->store->retry_max < d ? d : mc->store->retry_max;
-
-	while (--failures > 0 && d < max)
-		d *= 2;
-	if (d > max)
-		d = max;
-	return (d - mc_random(mc) % (d / 4 + 1));
-}
-
+/* No connection for now; if that was the last one, the server is down. */
 static void
 mc_conn_backoff(struct mc_conn *c, enum err err, const char *detail)
 {
 	struct mc *mc = c->mc;
 
-	if (c->failures < FAILURES_MAX)
-		c->failures++;
 	if (mc->by_name && mc->job == NULL)
 		mc->job = resolve_start(mc->server->host, mc->server->port);
-	timer_set(&c->timer, mc_retry_delay(mc, c->failures));
-	if (err == ERR_TIMEOUT || !mc_any_ready(mc))
-		mc_mark_down(mc, err, detail);
+	if (mc->health.state == HEALTH_DOWN) {
+		mc_still_down(mc, detail);
+		return;
+	}
+	if (!mc_any_ready(mc)) {
+		(void)health_gone(&mc->health);
+		mc_down(mc, err, detail);
+		return;
+	}
+	timer_set(&c->timer, health_backoff(&mc->health, c->failures,
+	    mc->store->retry_min, mc->store->retry_max));
+	if (c->failures < UINT32_MAX)
+		c->failures++;
 	mc_state_show(mc);
 	if (c->replaying) {
 		c->replaying = false;
-		mc_conn_fail_ring(c, err, mc->why);
+		mc_conn_fail_ring(c, err, detail);
 	}
 }
 
@@ -312,15 +262,60 @@ static bool
 mc_may_replay(struct mc_conn *c, enum err err)
 {
 	return ((err == ERR_CLOSED || err == ERR_RESET) && c->n > 0 &&
-	    c->burst && mc_replay_add(c));
+	    c->burst && c->mc->health.state == HEALTH_UP && mc_replay_add(c) &&
+	    mc_replay_granted(c->mc, c->n));
+}
+
+/*
+ * How many failures of the server a lost connection is: silence is one for each request that it leaves unanswered, but
+ * for those that have failed before; anything else is one thing that went wrong, and none if nobody was waiting.
+ */
+static unsigned
+mc_conn_blame(struct mc_conn *c, enum err err)
+{
+	unsigned n = 0;
+
+	switch (err) {
+	case ERR_TIMEOUT:
+		for (uint32_t i = 0; i < c->n; i++)
+			n += mc_slot(c, c->head + i)->own != 0;
+		return (n);
+	case ERR_PROTOCOL:
+		return (1);
+	case ERR_NOMEM:
+		/* Ours; but a trial has to end. */
+		return (c->mc->health.state == HEALTH_TRIAL);
+	default:
+		return (c->n > 0);
+	}
+}
+
+/* What was given up for a silent server must not leave later, when it wakes up. */
+static void
+mc_conn_abort(struct mc_conn *c)
+{
+	struct linger none = { .l_onoff = 1 };
+
+	(void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
+
+/* Again at once, but a server that keeps hanging up must not have all its time taken by that. */
+static bool
+mc_conn_hurry(struct mc_conn *c)
+{
+	uint64_t now = loop_now(c->mc->loop);
+
+	if (c->quick_at != 0 && now - c->quick_at < c->mc->store->retry_min)
+		return (false);
+	c->quick_at = now;
+	return (true);
 }
 
 void
 mc_conn_lost(struct mc_conn *c, enum err err, const char *detail)
 {
 	struct mc *mc = c->mc;
-	uint64_t now = loop_now(mc->loop);
-	bool quick, replay;
+	bool quick, down;
 	char text[256];
 
 	if (c->state != MC_READY) {
@@ -330,69 +325,93 @@ mc_conn_lost(struct mc_conn *c, enum err err, const char *detail)
 	}
 	if (detail == NULL)
 		detail = err_text(err);
-	quick = err != ERR_TIMEOUT && (c->quick_at == 0 ||
-	    now - c->quick_at >= mc->store->retry_min);
-	replay = quick && mc_may_replay(c, err);
+	if (err == ERR_TIMEOUT)
+		mc_conn_abort(c);
+	if (c->head != c->first)
+		c->failures = 0;
 	be_stat_add(&mc->be.stats.disconnects, 1);
-	mc_conn_shut(c);
-	c->burst = false;
 	snprintf(text, sizeof text, "%s %s", mc->server->name, detail);
 	log_info("%s", text);
-	if (!quick) {
+	quick = mc->health.state != HEALTH_DOWN && mc_conn_hurry(c);
+	c->replaying = quick && mc_may_replay(c, err);
+	down = !c->replaying && mc_failed(mc, mc_conn_blame(c, err));
+	mc_conn_shut(c);
+	c->burst = false;
+	if (down)
+		mc_down(mc, err, detail);
+	else if (mc->health.state == HEALTH_DOWN)
+		mc_probe(mc);
+	else if (!quick)
 		mc_conn_backoff(c, err, detail);
+	else
+		mc_state_show(mc);
+	if (!c->replaying)
 		mc_conn_fail_ring(c, err, text);
-		return;
-	}
-	c->quick_at = now;
-	c->replaying = replay;
-	mc_state_show(mc);
-	if (!replay)
-		mc_conn_fail_ring(c, err, text);
-	mc_conn_start(c);
+	if (quick && mc->health.state != HEALTH_DOWN)
+		mc_conn_start(c);
 }
 
 static void
-mc_replay(struct mc_conn *c, enum upstream_dialect was)
+mc_replay(struct mc_conn *c)
 {
 	uint64_t now = loop_now(c->mc->loop);
 
 	c->replaying = false;
-	if (c->dialect != was) {
-		mc_conn_fail_ring(c, ERR_CLOSED, c->mc->why);
-		return;
-	}
 	if (!outq_append(&c->out, c->replay, c->replay_len))
 		c->broken = true;
 	for (uint32_t i = 0; i < c->n; i++)
 		mc_slot(c, c->head + i)->deadline = now + c->mc->store->timeout;
-	mc_conn_timer(c, now + c->mc->store->timeout);
+	mc_conn_timer(c, c->own_any ? now : now + c->mc->store->timeout);
+	be_loop_dirty(c->mc->be.bl, &c->dirty);
+}
+
+/* What was said in the one language is no use in the other. */
+static void
+mc_replay_lost(struct mc_conn *c)
+{
+	char text[256];
+
+	snprintf(text, sizeof text, "%s %s", c->mc->server->name,
+	    err_text(ERR_CLOSED));
+	c->replaying = false;
+	mc_conn_fail_ring(c, ERR_CLOSED, text);
+}
+
+void
+mc_conn_greeted(struct mc_conn *c, enum upstream_dialect dialect)
+{
+	if (c->replaying && c->dialect != dialect)
+		mc_replay_lost(c);
+	c->dialect = dialect;
+	if (!c->mc->owes || c->mc->health.state != HEALTH_DOWN) {
+		mc_conn_ready(c);
+		return;
+	}
+	c->state = MC_FLUSH;
+	if (!outq_append(&c->out, "flush_all\r\n", 11))
+		c->broken = true;
+	mc_conn_patience(c);
 	be_loop_dirty(c->mc->be.bl, &c->dirty);
 }
 
 void
-mc_conn_ready(struct mc_conn *c, enum upstream_dialect dialect)
+mc_conn_ready(struct mc_conn *c)
 {
 	struct mc *mc = c->mc;
-	enum upstream_dialect was = c->dialect;
 
 	timer_clear(&c->timer);
 	c->state = MC_READY;
-	c->dialect = dialect;
 	c->burst = false;
+	c->first = c->head;
 	be_stat_add(&mc->be.stats.connects, 1);
 	log_info("%s: connected, %s protocol", mc->server->name,
-	    dialect == UPSTREAM_META ? "meta" : "classic");
-	mc_mark_up(mc);
-	snprintf(mc->why, sizeof mc->why, "%s %s", mc->server->name,
-	    err_text(ERR_CLOSED));
+	    c->dialect == UPSTREAM_META ? "meta" : "classic");
+	mc_greeted(mc);
 	if (c->replaying)
-		mc_replay(c, was);
+		mc_replay(c);
 	mc_waiting_put(mc);
-	for (unsigned i = 0; i < mc->nconns; i++)
-		if (mc->conns[i].state == MC_OFF) {
-			timer_clear(&mc->conns[i].timer);
-			mc_conn_start(&mc->conns[i]);
-		}
+	if (mc->health.state == HEALTH_UP)
+		mc_start_all(mc);
 }
 
 /* ---- time ---- */
@@ -409,27 +428,38 @@ mc_conn_timer(struct mc_conn *c, uint64_t at)
 	timer_set(&c->timer, at > now ? at - now : 0);
 }
 
-/* Ops with a deadline of their own give up alone; the reply is dropped when it comes. */
+/*
+ * Ops with a deadline of their own give up alone; the reply is dropped when it comes. Returns when to look again. As
+ * long as deadlines pass in the ring's order, as they do where all ops have as much time, each slot is looked at
+ * once; else all are, but not more often than MC_OWN_EVERY.
+ */
 static uint64_t
-mc_check_short(struct mc_conn *c, uint64_t now)
+mc_check_own(struct mc_conn *c, uint64_t now)
 {
+	uint32_t i = c->own_mixed ? 0 : c->own_at - c->head;
 	uint64_t next = UINT64_MAX;
+	unsigned late = 0;
 
-	c->nshort = 0;
-	for (uint32_t i = 0; i < c->n; i++) {
+	if (i > c->n)
+		i = 0;		/* those have been answered, and more */
+	for (; i < c->n && (c->own_mixed || next == UINT64_MAX); i++) {
 		struct mc_slot *s = mc_slot(c, c->head + i);
 
-		if (s->op == NULL || s->op->deadline == UINT64_MAX)
-			continue;
-		if (s->op->deadline <= now) {
-			mc_detach(s, ERR_TIMEOUT, c->mc->why_slow);
+		if (s->op == NULL || s->own > now) {
+			if (s->op != NULL && s->own < next)
+				next = s->own;
 			continue;
 		}
-		c->nshort++;
-		if (s->op->deadline < next)
-			next = s->op->deadline;
+		s->own = 0;
+		mc_detach(s, ERR_TIMEOUT, c->mc->why_slow);
+		late++;
 	}
-	return (next);
+	c->own_at = c->head + (next == UINT64_MAX ? i : i - 1);
+	c->own_any = next != UINT64_MAX;
+	c->own_from = now + MC_OWN_EVERY;
+	if (mc_failed(c->mc, late))
+		mc_down(c->mc, ERR_TIMEOUT, err_text(ERR_TIMEOUT));
+	return (next == UINT64_MAX || next > c->own_from ? next : c->own_from);
 }
 
 /* Whether we are late, not the server: what it sent has not been read yet. */
@@ -483,8 +513,11 @@ mc_conn_time(void *arg)
 	}
 	if (next <= now)
 		next = now + UNREAD_PAUSE;
-	if (c->nshort > 0 && (own = mc_check_short(c, now)) < next)
-		next = own;
+	if (c->own_any) {
+		own = c->own_from <= now ? mc_check_own(c, now) : c->own_from;
+		if (own < next)
+			next = own;
+	}
 	mc_conn_timer(c, next);
 }
 

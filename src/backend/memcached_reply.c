@@ -95,19 +95,30 @@ mc_refused(struct mc_conn *c, struct slice line)
 	mc_conn_lost(c, ERR_CONNECT, text);
 }
 
+/* One line of a greeting without its end; empty if it is too long. As mc_hello(). */
+static ssize_t
+mc_line(const char *p, size_t len, struct slice *line)
+{
+	const char *nl = memchr(p, '\n', len);
+
+	if (nl == NULL && len < UPSTREAM_REPLY_MAX)
+		return (0);
+	*line = slice_of(p, nl == NULL ? 0 : (size_t)(nl - p));
+	if (line->len > 0 && line->p[line->len - 1] == '\r')
+		line->len--;
+	return (nl == NULL ? (ssize_t)len : nl + 1 - p);
+}
+
 /* The answer to `version`. Bytes taken, 0: more is needed, -1: the connection is gone. */
 static ssize_t
 mc_hello(struct mc_conn *c, const char *p, size_t len)
 {
-	const char *nl = memchr(p, '\n', len);
 	int protocol = c->mc->store->protocol;
 	struct slice line;
+	ssize_t n = mc_line(p, len, &line);
 
-	if (nl == NULL && len < UPSTREAM_REPLY_MAX)
+	if (n == 0)
 		return (0);
-	line = slice_of(p, nl == NULL ? 0 : (size_t)(nl - p));
-	if (line.len > 0 && line.p[line.len - 1] == '\r')
-		line.len--;
 	if (slice_has_prefix(line, SLICE_LIT("ERROR ")) ||
 	    slice_has_prefix(line, SLICE_LIT("SERVER_ERROR "))) {
 		mc_refused(c, line);
@@ -119,10 +130,27 @@ mc_hello(struct mc_conn *c, const char *p, size_t len)
 	}
 	line = slice_of(line.p + 8, line.len - 8);
 	if (protocol == 0)
-		mc_conn_ready(c, mc_dialect_of(line));
+		mc_conn_greeted(c, mc_dialect_of(line));
 	else
-		mc_conn_ready(c, protocol == 1 ? UPSTREAM_CLASSIC : UPSTREAM_META);
-	return (nl + 1 - p);
+		mc_conn_greeted(c, protocol == 1 ? UPSTREAM_CLASSIC : UPSTREAM_META);
+	return (n);
+}
+
+/* The answer to `flush_all`. */
+static ssize_t
+mc_flushed(struct mc_conn *c, const char *p, size_t len)
+{
+	struct slice line;
+	ssize_t n = mc_line(p, len, &line);
+
+	if (n == 0)
+		return (0);
+	if (!slice_eq(line, SLICE_LIT("OK"))) {
+		mc_refused(c, line);
+		return (-1);
+	}
+	mc_conn_ready(c);
+	return (n);
 }
 
 /* ---- replies ---- */
@@ -131,13 +159,13 @@ mc_hello(struct mc_conn *c, const char *p, size_t len)
 static struct be_op *
 mc_pop(struct mc_conn *c)
 {
-	struct be_op *op = mc_slot(c, c->head)->op;
+	struct mc_slot *s = mc_slot(c, c->head);
+	struct be_op *op = s->op;
 
+	if (UNLIKELY(!health_calm(&c->mc->health)))
+		mc_answered(c->mc, s);
 	c->head++;
 	c->n--;
-	c->failures = 0;
-	if (UNLIKELY(c->mc->down))
-		mc_mark_up(c->mc);
 	return (op);
 }
 
@@ -336,8 +364,9 @@ mc_consume(struct mc_conn *c, const char *p, size_t len)
 	ssize_t n;
 
 	while (len > 0 && c->value_left == 0) {
-		if (UNLIKELY(c->state == MC_HELLO))
-			n = mc_hello(c, p, len);
+		if (UNLIKELY(c->state != MC_READY))
+			n = c->state == MC_HELLO ? mc_hello(c, p, len) :
+			    mc_flushed(c, p, len);
 		else if (UNLIKELY(c->n == 0)) {
 			mc_rubbish(c, "bytes that nobody asked for", p, len);
 			return (false);
@@ -416,10 +445,10 @@ mc_took(struct mc_conn *c, size_t got, size_t direct)
 	return (got == 0 || mc_consume(c, p, got));
 }
 
-void
-mc_conn_read(int fd, void *arg)
+/* False: the connection is gone. */
+static bool
+mc_read_all(struct mc_conn *c, int fd)
 {
-	struct mc_conn *c = arg;
 	struct iovec iov[SINK_IOVS + 1];
 
 	for (int round = 0; round < READS_MAX; round++) {
@@ -434,18 +463,35 @@ mc_conn_read(int fd, void *arg)
 		if (got < 0) {
 			if (errno == EINTR)
 				continue;
-			if (errno != EAGAIN && errno != EWOULDBLOCK)
-				mc_conn_lost(c, ERR_RESET, errno == ECONNRESET ?
-				    NULL : strerror(errno));
-			return;
+			if (errno == EAGAIN || errno == EWOULDBLOCK)
+				return (true);
+			mc_conn_lost(c, ERR_RESET, errno == ECONNRESET ?
+			    NULL : strerror(errno));
+			return (false);
 		}
 		if (got == 0) {
 			mc_conn_lost(c, ERR_CLOSED, NULL);
-			return;
+			return (false);
 		}
 		be_stat_add(&c->mc->be.stats.bytes_in, (uint64_t)got);
 		c->burst = false;
-		if (!mc_took(c, (size_t)got, direct) || (size_t)got < room)
-			return;
+		if (!mc_took(c, (size_t)got, direct))
+			return (false);
+		if ((size_t)got < room)
+			return (true);
+	}
+	return (true);
+}
+
+void
+mc_conn_read(int fd, void *arg)
+{
+	struct mc_conn *c = arg;
+
+	if (mc_read_all(c, fd) && UNLIKELY(c->n == 0) &&
+	    c->mc->health.state == HEALTH_DOWN && c->state == MC_READY) {
+		/* The last answer of a server that gets no more requests for now. */
+		mc_conn_shut(c);
+		mc_probe(c->mc);
 	}
 }

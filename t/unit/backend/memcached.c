@@ -192,7 +192,7 @@ on_a_unix_socket(void)
 	    "unix: not there yet: %s", c->why);
 	call_free(c);
 	pid = memcached_start_unix(path);
-	ok(run_until(is_up, be), "unix: up");
+	ok(comes_up(be), "unix: up");
 	large_values_go_to_the_sink(be, "unix");
 	ops->close(&be);
 	memcached_kill(pid);
@@ -217,7 +217,7 @@ with_a_real_server(unsigned connections, int protocol, const char *how)
 	st = ops->stats(be);
 	ok(!state_is(be, BE_UP), "%s: opened before the server is there", how);
 	pid = memcached_start(port);
-	ok(run_until(is_up, be), "%s: up by itself once the server runs", how);
+	ok(comes_up(be), "%s: up by itself once the server runs", how);
 	ok(ops->healthy(be), "%s: healthy", how);
 	values_come_back(be, connections, how);
 	large_values_go_to_the_sink(be, how);
@@ -230,7 +230,7 @@ with_a_real_server(unsigned connections, int protocol, const char *how)
 	memcached_kill(pid);
 	ok(run_until(is_down, be), "%s: down when the server was killed", how);
 	pid = memcached_start(port);
-	ok(run_until(is_up, be), "%s: up again", how);
+	ok(comes_up(be), "%s: up again", how);
 	ok(atomic_load(&st->connects) >= 2 && atomic_load(&st->disconnects) >= 1,
 	    "%s: connects and disconnects are counted", how);
 	values_come_back(be, connections, how);

@@ -42,7 +42,7 @@ stalled_server(void)
 	is_u(late->op.err, ERR_DOWN, "stall: then ops fail at once");
 	snprintf(want, sizeof want, "%s is down: timed out", p.name);
 	is_s(late->why, want, "stall: and say why");
-	ok(run_until(is_up, be), "stall: up again by itself");
+	ok(comes_up(be), "stall: up again by itself");
 	call_free(late);
 	late = get_once(be, "k");
 	ok(late->op.err == ERR_NONE && late->value_len == 2, "stall: and answers");
@@ -161,7 +161,7 @@ refusing_server(void)
 	f.phase = 1;
 	f.version = META_VERSION;
 	pthread_create(&f.thread, NULL, fake_run, &f);
-	ok(run_until(is_up, be), "refused: up when it listens");
+	ok(comes_up(be), "refused: up when it listens");
 	c[0] = get_once(be, "k");
 	is_u(c[0]->op.err, ERR_NONE, "refused: and answers");
 	call_free(c[0]);
@@ -209,7 +209,7 @@ strange_servers(void)
 	ok(strstr(c->why, "Too many open connections") != NULL,
 	    "full: what the server says is told: %s", c->why);
 	call_free(c);
-	ok(run_until(is_up, be), "full: up when there is room");
+	ok(comes_up(be), "full: up when there is room");
 	ops->close(&be);
 	fake_stop(&f);
 

@@ -267,6 +267,18 @@ is_down(void *arg)
 	return (state_is(arg, BE_DOWN));
 }
 
+static inline bool
+is_on_trial(void *arg)
+{
+	return (state_is(arg, BE_TRIAL));
+}
+
+static inline bool
+may_be_tried(void *arg)
+{
+	return (is_up(arg) || is_on_trial(arg));
+}
+
 /* ---- stores ---- */
 
 struct place {
@@ -293,6 +305,7 @@ place_init(struct place *p, uint16_t port)
 	p->store.retry_min = 20000;
 	p->store.retry_max = 100000;
 	p->store.max_inflight = 10000;
+	p->store.failures = 3;
 }
 
 static inline struct backend *
@@ -503,6 +516,17 @@ get_once(struct backend *be, const char *key)
 	if (!run_all())
 		ok(false, "a get of %s hangs", key);
 	return (c);
+}
+
+/* Up again by itself, but for the one request that it has to answer first. */
+static inline bool
+comes_up(struct backend *be)
+{
+	if (!run_until(may_be_tried, be))
+		return (false);
+	if (!is_up(be))
+		call_free(get_once(be, "k"));
+	return (is_up(be));
 }
 
 /* Says "hi" to every mg. */
