@@ -63,6 +63,9 @@ struct ctx_ops {
 };
 
 #define NFENCES		4096	/* keys share them by hash; a power of two */
+#define NLEADS		1024	/* a power of two */
+
+LIST_HEAD(lead_list, req);
 
 /* Common to all workers. */
 struct shared {
@@ -110,6 +113,7 @@ struct ctx {
 	unsigned	 rotate;	/* whose turn it is among replicas */
 	bool		 closing;	/* servers are being closed: nothing is tried again */
 	uint32_t	 random;	/* of ctx_random() */
+	struct lead_list leads[NLEADS];	/* coalesce.c's, by hash: reads under way that others may follow */
 	int		 cfd;		/* descriptor of the client whose input is being carried out, for watchers */
 	size_t		 held;		/* bytes of bodies and large values that requests hold outside the cache */
 };

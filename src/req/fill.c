@@ -237,9 +237,15 @@ fill_write_begin(struct req *r)
 {
 	struct ctx *ctx = r->ctx;
 	uint64_t hash = r->cmd.op.hash;
-	struct cache_shard *s = cache_lock(ctx->cache, hash);
-	struct item *old = cache_find(s, hash, r->cmd.op.key);
+	struct cache_shard *s;
+	struct item *old;
 
+	if (!r->kept) {
+		r->fence = route_fence_enter(ctx, hash);
+		return;
+	}
+	s = cache_lock(ctx->cache, hash);
+	old = cache_find(s, hash, r->cmd.op.key);
 	if (old != NULL)
 		cache_unlink(s, old);
 	r->fence = route_fence_enter(ctx, hash);
@@ -253,8 +259,13 @@ fill_write_end(struct req *r, bool known)
 	uint64_t hash = r->cmd.op.hash;
 	struct item *it = r->item != NULL ? r->item :
 	    r->value != NULL ? value_item(r->value) : NULL, *old;
-	struct cache_shard *s = cache_lock(ctx->cache, hash);
+	struct cache_shard *s;
 
+	if (!r->kept) {
+		route_fence_leave(ctx, hash);
+		return;
+	}
+	s = cache_lock(ctx->cache, hash);
 	if (it != NULL && known && r->be.res.status == OP_OK &&
 	    fill_may_link(r, it, 1)) {
 		if (r->item == NULL) {

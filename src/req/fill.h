@@ -26,7 +26,7 @@ void		 fill_copy_in(struct value *, struct slice);
 
 /* A read that found something: r->be.data or r->value enters the cache if it may. */
 void		 fill_read(struct req *);
-/* A write starts: removes the local copy, remembers the fence. */
+/* A write starts: remembers the fence, and removes the local copy if there may be one. */
 void		 fill_write_begin(struct req *);
 /* A write ended; known: the store said how. Sets or removes the local copy. */
 void		 fill_write_end(struct req *, bool known);

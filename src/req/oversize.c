@@ -8,6 +8,7 @@
 #include "req/answer.h"
 #include "req/fill.h"
 #include "req/observe.h"
+#include "req/outcome.h"
 #include "req/through.h"
 #include "req/through_internal.h"
 
@@ -28,9 +29,9 @@ too_large_done(struct be_op *be)
 	if (r->write)
 		fill_write_end(r, false);
 	if (be->err != ERR_NONE)
-		through_fail(r, "SERVER_ERROR ", be->why, strlen(be->why));
+		outcome_fail(r, "SERVER_ERROR ", be->why, strlen(be->why));
 	else
-		through_fail(r, "SERVER_ERROR ", too_large_text, sizeof too_large_text - 1);
+		outcome_fail(r, "SERVER_ERROR ", too_large_text, sizeof too_large_text - 1);
 	through_end(r);
 }
 

@@ -67,11 +67,13 @@ struct req {
 	bool		 done;
 	bool		 filler;	/* only bytes of answers that were ready at once */
 	bool		 write;		/* changes the key: its end is fenced */
+	bool		 kept;		/* a write: there may be a local copy of the key */
 	bool		 fills;		/* what is read or written may enter the local cache */
 	bool		 hold;		/* the answer must not leave yet, although it is written */
 	bool		 asking;	/* parts are still being added */
 	bool		 failed;
 	bool		 flush;
+	bool		 leads;		/* a read that others may follow: followers is valid */
 	uint16_t	 weight;	/* how much of q.nwaiting it is */
 	uint64_t	 fence;
 	uint32_t	 held;		/* bytes of its body, counted in q and ctx */
@@ -80,6 +82,9 @@ struct req {
 	int		 cfd;		/* the client's descriptor, for watchers */
 	const struct space *space;	/* its view is pinned; NULL: none yet */
 	struct req	*parent;	/* command that this is a part of */
+	LIST_ENTRY(req)	 lead;		/* leads, and has no outcome yet: in ctx.leads */
+	STAILQ_HEAD(, req) followers;	/* they wait for its outcome; q is NULL if the client has gone */
+	STAILQ_ENTRY(req) follow;
 	struct item	*item;		/* reserved: a small body that enters the local cache if the store takes it */
 	struct value	*value;		/* a large value that arrives, or a large body that leaves */
 	struct iovec	*body;		/* pieces of a large body; heap */

@@ -9,13 +9,14 @@
 struct backend	*route_pick(struct pool *, struct slice key, uint64_t hash);
 
 /*
- * What keeps an old value read from a store out of the cache: coarse (by hash), lock-free, any thread. A fence
- * tells how many writes are under way, and moves with each write's start and end and with every flush.
+ * What keeps an old value read from a store out of the cache, and from those who ask after a write: coarse (by hash),
+ * lock-free, any thread. A fence tells how many writes are under way, and moves with each write's start and end and
+ * with every flush.
  */
 uint64_t	 route_fence(const struct ctx *, uint64_t hash);
-/* A write starts, with the shard's lock held; the fence as it is then. */
+/* A write starts, with the shard's lock held where copies are kept; the fence as it is then. */
 uint64_t	 route_fence_enter(struct ctx *, uint64_t hash);
-/* It ends, with the lock held. */
+/* It ends, with the lock held likewise. */
 void		 route_fence_leave(struct ctx *, uint64_t hash);
 /* How many writes were under way. */
 unsigned	 route_fence_writes(uint64_t fence);

@@ -17,10 +17,11 @@
 
 #include "base/check.h"
 #include "cache/verb.h"
-#include "proto/reply.h"
 #include "req/answer.h"
+#include "req/coalesce.h"
 #include "req/fill.h"
 #include "req/observe.h"
+#include "req/outcome.h"
 #include "req/parts.h"
 #include "req/route.h"
 #include "req/send.h"
@@ -103,135 +104,6 @@ through_local(struct ctx *ctx, const struct space *sp, struct replyq *q,
 	return (answer_item(ctx, *out, cmd, &res, s, it));
 }
 
-static void
-observe_done(const struct req *r, const struct op_result *res)
-{
-	bool ok = res->status == OP_OK;
-
-	switch (r->cmd.op.verb) {
-	case OP_GET:
-		observe_get(r->ctx, r->cfd, &r->cmd, ok, res);
-		break;
-	case OP_DELETE:
-		observe_delete(r->ctx, r->cfd, &r->cmd, ok, 0);
-		break;
-	case OP_STORE:
-	case OP_ARITH:
-		observe_store(r->ctx, r->cfd, &r->cmd, res->status);
-		break;
-	default:
-		break;
-	}
-}
-
-static void
-count_get(struct ctx *ctx, struct ns_stats *ns, const struct req *r,
-    bool found)
-{
-	struct metrics *m = &ctx->metrics;
-
-	NS_ADD(ns, gets);
-	if (found)
-		NS_ADD(ns, hits);
-	else
-		NS_ADD(ns, misses);
-	if ((r->cmd.op.opts & OPF_TTL) != 0) {
-		METRIC_ADD(m, cmd_touch, 1);
-		if (found)
-			METRIC_ADD(m, touch_hits, 1);
-		else
-			METRIC_ADD(m, touch_misses, 1);
-		return;
-	}
-	METRIC_ADD(m, cmd_get, 1);
-	if (found)
-		METRIC_ADD(m, get_hits, 1);
-	else
-		METRIC_ADD(m, get_misses, 1);
-}
-
-static void
-count_write(struct ctx *ctx, struct ns_stats *ns, const struct req *r,
-    enum op_status st)
-{
-	struct metrics *m = &ctx->metrics;
-	bool hit = st == OP_OK, miss = st == OP_MISS;
-
-	switch (r->cmd.op.verb) {
-	case OP_STORE:
-		NS_ADD(ns, sets);
-		METRIC_ADD(m, cmd_set, 1);
-		if ((r->cmd.op.opts & OPF_CAS) == 0)
-			break;
-		METRIC_ADD(m, cas_hits, hit);
-		METRIC_ADD(m, cas_misses, miss);
-		METRIC_ADD(m, cas_badval, st == OP_EXISTS);
-		break;
-	case OP_DELETE:
-		NS_ADD(ns, deletes);
-		/* What only became stale is no hit. */
-		METRIC_ADD(m, delete_hits, hit &&
-		    (r->cmd.op.opts & OPF_INVALIDATE) == 0);
-		METRIC_ADD(m, delete_misses, !hit);
-		break;
-	case OP_ARITH:
-		NS_ADD(ns, ariths);
-		if (r->cmd.op.mode == OP_INCR) {
-			METRIC_ADD(m, incr_hits, hit);
-			METRIC_ADD(m, incr_misses, miss);
-		} else {
-			METRIC_ADD(m, decr_hits, hit);
-			METRIC_ADD(m, decr_misses, miss);
-		}
-		break;
-	default:
-		break;
-	}
-}
-
-void
-through_fail(struct req *r, const char *prefix, const char *text, size_t len)
-{
-	struct outq *out;
-
-	if (r->parent != NULL) {
-		parts_fail(r->parent, text, len);
-		return;
-	}
-	if (r->cmd.quiet && (r->cmd.shape == SHAPE_STORE ||
-	    r->cmd.shape == SHAPE_KEY))
-		return;
-	out = req_out(r);
-	if (out == NULL)
-		return;
-	if (!outq_append(out, prefix, strlen(prefix)) ||
-	    !outq_append(out, text, len) || !outq_append(out, "\r\n", 2))
-		req_broken(r);
-}
-
-/* The answer of a read that the store gave. */
-static bool
-answer_read(struct req *r, const struct op_result *res)
-{
-	struct outq *out = req_out(r);
-	bool good;
-
-	if (out == NULL)
-		return (true);
-	if (!reply_sends_value(&r->cmd, res))
-		good = answer_line(out, &r->cmd, res);
-	else if (r->be.data.p != NULL || res->size == 0)
-		good = answer_data(out, &r->cmd, res, r->be.data);
-	else if (r->value != NULL)
-		good = answer_value(out, &r->cmd, res, r->value);
-	else
-		good = false;
-	if (good && r->parent == NULL && (r->cmd.shape == SHAPE_KEYS ||
-	    r->cmd.shape == SHAPE_TOUCHKEYS))
-		good = outq_append(out, "END\r\n", 5);
-	return (good);
-}
-
 /* The body counts until the store has answered: so much may a client have out, and all together. */
 static void
 through_hold(struct req *r, uint32_t len)
@@ -241,8 +113,8 @@ through_hold(struct req *r, uint32_t len)
 		r->q->held += len;
 }
 
-void
-through_end(struct req *r)
+static void
+through_end_one(struct req *r)
 {
 	if (r->item != NULL)
 		cache_abandon(r->ctx->cache, r->item);
@@ -256,6 +128,18 @@ through_end(struct req *r)
 	if (r->q != NULL)
 		r->q->held -= r->held;
 	req_done(r);
+}
+
+void
+through_end(struct req *r)
+{
+	struct req *f = r->leads ? STAILQ_FIRST(&r->followers) : NULL, *next;
+
+	through_end_one(r);
+	for (; UNLIKELY(f != NULL); f = next) {
+		next = STAILQ_NEXT(f, follow);
+		through_end_one(f);
+	}
 }
 
 void
@@ -317,18 +201,6 @@ give_back(struct req *r)
 	through_submit(r);
 }
 
-/* How many more of the client's requests may follow depends on how large the answers are. */
-static void
-through_learn(const struct req *r, bool known)
-{
-	const struct op_result *res = &r->be.res;
-	uint32_t n = r->q->answer;
-
-	if (known && r->cmd.op.verb == OP_GET)
-		n = reply_sends_value(&r->cmd, res) ? res->size : 0;
-	replyq_learn(r->q, n, r->ctx->conf->client_buffer_max);
-}
-
 /* A read that failed, and which its namespace would rather have missed. */
 static bool
 through_forgives(const struct req *r)
@@ -346,50 +218,36 @@ static void
 through_done(struct be_op *be)
 {
 	struct req *r = CONTAINER_OF(be, struct req, be);
+	const struct req *winner = NULL;
 	struct ctx *ctx = r->ctx;
 	struct ns_stats *ns = r->space->stats;
 	struct op_result *res = &be->res;
 	bool known = be->err == ERR_NONE && res->status != OP_ERROR;
 
 	CHECK_OBJ(r, REQ_MAGIC);
+	if (r->leads)
+		coalesce_end(r);
 	if (UNLIKELY(!known) && through_forgives(r)) {
 		NS_ADD(ns, errors);
 		METRIC_ADD(&ctx->metrics, store_errors, 1);
 		be->err = ERR_NONE;
 		*res = (struct op_result){ .status = OP_MISS };
 	}
-	r->hold = known && r->cmd.op.verb == OP_GET &&
-	    (r->cmd.op.opts & OPF_CLASSIC) != 0 &&
-	    (res->bits & OPR_WON) != 0;
+	if (UNLIKELY(known && r->cmd.op.verb == OP_GET &&
+	    (res->bits & OPR_WON) != 0)) {
+		winner = coalesce_winner(r);
+		r->hold = winner == NULL;
+	}
 	if (r->write)
 		fill_write_end(r, known);
 	else if (known && r->fills && res->status == OP_OK)
 		fill_read(r);
-	if (UNLIKELY(observed(ctx) != 0) && known)
-		observe_done(r, res);
-	if (be->err != ERR_NONE) {
-		NS_ADD(ns, errors);
+	if (be->err != ERR_NONE)
 		METRIC_ADD(&ctx->metrics, store_errors, 1);
-		through_fail(r, "SERVER_ERROR ", be->why, strlen(be->why));
-	} else if (res->status == OP_ERROR) {
-		NS_ADD(ns, errors);
-		through_fail(r, "", res->error.p, res->error.len);
-	} else if (r->cmd.op.verb == OP_GET && r->cmd.shape != SHAPE_KEY) {
-		count_get(ctx, ns, r, res->status == OP_OK);
-		if (!answer_read(r, res))
-			req_broken(r);
-	} else {
-		struct outq *out = req_out(r);
-
-		if (r->cmd.op.verb == OP_GET)
-			count_get(ctx, ns, r, res->status == OP_OK);
-		else
-			count_write(ctx, ns, r, res->status);
-		if (out != NULL && !answer_line(out, &r->cmd, res))
-			req_broken(r);
-	}
-	if (r->q != NULL)
-		through_learn(r, known);
+	if (LIKELY(!coalesce_followed(r)))
+		outcome_tell(r, be, res, r->value);
+	else
+		coalesce_tell(r, winner);
 	if (UNLIKELY(r->hold))
 		give_back(r);
 	else
@@ -413,7 +271,6 @@ through_begin(struct ctx *ctx, const struct space *sp, struct replyq *q,
     const struct command *cmd)
 {
 	struct req *r = req_new(ctx, q, cmd);
-	bool kept;
 
 	if (r == NULL)
 		return (NULL);
@@ -440,11 +297,11 @@ through_begin(struct ctx *ctx, const struct space *sp, struct replyq *q,
 	r->be.done = through_done;
 	r->asked_at = cache_now(ctx->cache);
 	r->cfd = ctx->cfd;
-	kept = is_kept(sp, &cmd->op);
-	r->write = kept && !is_read(&cmd->op);
-	if (r->write)
+	r->write = !is_read(&cmd->op);
+	if (r->write) {
+		r->kept = is_kept(sp, &cmd->op);
 		fill_write_begin(r);
-	else if (kept)
+	} else
 		r->fence = route_fence(ctx, cmd->op.hash);
 	return (r);
 }
@@ -459,6 +316,8 @@ through_run(struct ctx *ctx, const struct space *sp, struct replyq *q,
 	if (r == NULL)
 		return (false);
 	r->parent = parent;
+	if (sp->conf->coalesce && coalesce_join(r))
+		return (true);
 	op = &r->be.op;
 	if (op->verb == OP_GET && (op->opts & OPF_CAS) != 0) {
 		/* Servers before 1.6.40 do not know mg C: compare here. */
@@ -586,7 +445,7 @@ through_store_value(struct ctx *ctx, const struct space *sp, struct replyq *q,
 	r->fills = value_item(v) != NULL;
 	r->body = value_pieces(v, &r->be.nbody);
 	if (r->body == NULL) {
-		through_fail(r, "SERVER_ERROR ", "out of memory", 13);
+		outcome_fail(r, "SERVER_ERROR ", "out of memory", 13);
 		if (r->write)
 			fill_write_end(r, false);
 		through_end(r);

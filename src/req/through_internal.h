@@ -9,9 +9,7 @@
 /* A req for what the command says, its be_op filled in; a write's fence is entered. NULL: out of memory. */
 struct req *through_begin(struct ctx *, const struct space *, struct replyq *, const struct command *);
 void	 through_submit(struct req *);
-/* An error line; noreply hides it, a meta command's q does not. */
-void	 through_fail(struct req *, const char *prefix, const char *text, size_t len);
-/* Gives back what the req holds, and it. */
+/* Gives back what the req and its followers hold, and them. */
 void	 through_end(struct req *);
 
 #endif

@@ -1,0 +1,185 @@
+/*
+ * outcome.c - what a client hears of what a store has told, in the dialect of its command, and what is counted.
+ */
+#include "config.h"
+
+#include "proto/reply.h"
+#include "req/answer.h"
+#include "req/observe.h"
+#include "req/outcome.h"
+#include "req/parts.h"
+
+static void
+observe_done(const struct req *r, const struct op_result *res)
+{
+	bool ok = res->status == OP_OK;
+
+	switch (r->cmd.op.verb) {
+	case OP_GET:
+		observe_get(r->ctx, r->cfd, &r->cmd, ok, res);
+		break;
+	case OP_DELETE:
+		observe_delete(r->ctx, r->cfd, &r->cmd, ok, 0);
+		break;
+	case OP_STORE:
+	case OP_ARITH:
+		observe_store(r->ctx, r->cfd, &r->cmd, res->status);
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+count_get(struct ctx *ctx, struct ns_stats *ns, const struct req *r,
+    bool found)
+{
+	struct metrics *m = &ctx->metrics;
+
+	NS_ADD(ns, gets);
+	if (found)
+		NS_ADD(ns, hits);
+	else
+		NS_ADD(ns, misses);
+	if ((r->cmd.op.opts & OPF_TTL) != 0) {
+		METRIC_ADD(m, cmd_touch, 1);
+		if (found)
+			METRIC_ADD(m, touch_hits, 1);
+		else
+			METRIC_ADD(m, touch_misses, 1);
+		return;
+	}
+	METRIC_ADD(m, cmd_get, 1);
+	if (found)
+		METRIC_ADD(m, get_hits, 1);
+	else
+		METRIC_ADD(m, get_misses, 1);
+}
+
+static void
+count_write(struct ctx *ctx, struct ns_stats *ns, const struct req *r,
+    enum op_status st)
+{
+	struct metrics *m = &ctx->metrics;
+	bool hit = st == OP_OK, miss = st == OP_MISS;
+
+	switch (r->cmd.op.verb) {
+	case OP_STORE:
+		NS_ADD(ns, sets);
+		METRIC_ADD(m, cmd_set, 1);
+		if ((r->cmd.op.opts & OPF_CAS) == 0)
+			break;
+		METRIC_ADD(m, cas_hits, hit);
+		METRIC_ADD(m, cas_misses, miss);
+		METRIC_ADD(m, cas_badval, st == OP_EXISTS);
+		break;
+	case OP_DELETE:
+		NS_ADD(ns, deletes);
+		/* What only became stale is no hit. */
+		METRIC_ADD(m, delete_hits, hit &&
+		    (r->cmd.op.opts & OPF_INVALIDATE) == 0);
+		METRIC_ADD(m, delete_misses, !hit);
+		break;
+	case OP_ARITH:
+		NS_ADD(ns, ariths);
+		if (r->cmd.op.mode == OP_INCR) {
+			METRIC_ADD(m, incr_hits, hit);
+			METRIC_ADD(m, incr_misses, miss);
+		} else {
+			METRIC_ADD(m, decr_hits, hit);
+			METRIC_ADD(m, decr_misses, miss);
+		}
+		break;
+	default:
+		break;
+	}
+}
+
+void
+outcome_fail(struct req *r, const char *prefix, const char *text, size_t len)
+{
+	struct outq *out;
+
+	if (r->parent != NULL) {
+		parts_fail(r->parent, text, len);
+		return;
+	}
+	if (r->cmd.quiet && (r->cmd.shape == SHAPE_STORE ||
+	    r->cmd.shape == SHAPE_KEY))
+		return;
+	out = req_out(r);
+	if (out == NULL)
+		return;
+	if (!outq_append(out, prefix, strlen(prefix)) ||
+	    !outq_append(out, text, len) || !outq_append(out, "\r\n", 2))
+		req_broken(r);
+}
+
+/* The answer of a read that the store gave: of r itself, or of the read that it follows. */
+static bool
+answer_read(struct req *r, const struct be_op *be, const struct op_result *res,
+    struct value *value)
+{
+	struct outq *out = req_out(r);
+	bool good;
+
+	if (out == NULL)
+		return (true);
+	if (!reply_sends_value(&r->cmd, res))
+		good = answer_line(out, &r->cmd, res);
+	else if (value != NULL)
+		good = answer_value(out, &r->cmd, res, value);
+	else if (be->data.p != NULL || res->size == 0)
+		good = answer_data(out, &r->cmd, res, be->data);
+	else
+		good = false;
+	if (good && r->parent == NULL && (r->cmd.shape == SHAPE_KEYS ||
+	    r->cmd.shape == SHAPE_TOUCHKEYS))
+		good = outq_append(out, "END\r\n", 5);
+	return (good);
+}
+
+/* How many more of the client's requests may follow depends on how large the answers are. */
+static void
+learn(const struct req *r, const struct op_result *res, bool known)
+{
+	uint32_t n = r->q->answer;
+
+	if (known && r->cmd.op.verb == OP_GET)
+		n = reply_sends_value(&r->cmd, res) ? res->size : 0;
+	replyq_learn(r->q, n, r->ctx->conf->client_buffer_max);
+}
+
+void
+outcome_tell(struct req *r, const struct be_op *be,
+    const struct op_result *res, struct value *value)
+{
+	struct ctx *ctx = r->ctx;
+	struct ns_stats *ns = r->space->stats;
+	bool known = be->err == ERR_NONE && res->status != OP_ERROR;
+
+	if (UNLIKELY(observed(ctx) != 0) && known)
+		observe_done(r, res);
+	if (be->err != ERR_NONE) {
+		NS_ADD(ns, errors);
+		outcome_fail(r, "SERVER_ERROR ", be->why, strlen(be->why));
+	} else if (res->status == OP_ERROR) {
+		NS_ADD(ns, errors);
+		outcome_fail(r, "", res->error.p, res->error.len);
+	} else if (r->cmd.op.verb == OP_GET && r->cmd.shape != SHAPE_KEY) {
+		count_get(ctx, ns, r, res->status == OP_OK);
+		if (!answer_read(r, be, res, value))
+			req_broken(r);
+	} else {
+		struct outq *out = req_out(r);
+
+		if (r->cmd.op.verb == OP_GET)
+			count_get(ctx, ns, r, res->status == OP_OK);
+		else
+			count_write(ctx, ns, r, res->status);
+		if (out != NULL && !answer_line(out, &r->cmd, res))
+			req_broken(r);
+	}
+	if (r->q != NULL)
+		learn(r, res, known);
+}
