@@ -31,6 +31,29 @@ flight_is_read(const struct op *op)
 	    (OPF_TTL | OPF_VIVIFY | OPF_RECACHE | OPF_NEWCAS)) == 0));
 }
 
+/* ---- order ---- */
+
+static uint32_t *
+unsettled_of(const struct flight *f, const struct req *r)
+{
+	return (&f->ctx->unsettled[r->be.op.hash & (NUNSETTLED - 1)]);
+}
+
+void
+flight_unsettle(struct flight *f)
+{
+	if (!f->serial && f->space->pool->conf->replicas > 1)
+		return;
+	f->unsettled = true;
+	++*unsettled_of(f, f->r);
+}
+
+bool
+flight_is_behind(const struct flight *f)
+{
+	return (*unsettled_of(f, f->r) > 0);
+}
+
 /* ---- memory ---- */
 
 struct flight *
@@ -207,6 +230,9 @@ flight_leave(struct flight *f)
 	struct req *r = f->r;
 
 	f->r = NULL;
+	if (f->unsettled)
+		--*unsettled_of(f, r);
+	f->unsettled = false;
 	if (f->space->hedger != NULL)
 		hedger_leave(f->space->hedger, f);
 	return (r);
@@ -286,6 +312,9 @@ flight_may_retry(const struct flight *f, const struct be_op *be)
 	const struct conf_ns *ns = f->space->conf;
 
 	if (f->ctx->closing || (be->err != ERR_NONE && !err_retryable(be->err)))
+		return (false);
+	/* Nothing else than this tells of a request that came later than those before it. */
+	if (f->behind && be->err == ERR_BUSY)
 		return (false);
 	return (ns->slo_read.max == 0 ||
 	    loop_now(f->ctx->loop) - f->started < ns->slo_read.max);

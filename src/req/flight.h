@@ -51,6 +51,8 @@ struct flight {
 	bool		 waits;		/* in the hedger */
 	bool		 write;
 	bool		 serial;	/* one server decides, the others follow it */
+	bool		 unsettled;	/* a write: counted in ctx.unsettled */
+	bool		 behind;	/* a read behind such a write: it goes the same way, once, while that can be had */
 	bool		 denied;	/* a hedge was, for want of budget */
 	bool		 stood_in;	/* stand-ins have been looked for */
 	uint8_t		 ntargets;
@@ -83,6 +85,13 @@ bool		 flight_leg(struct flight *, const struct target *, bool hedge);
 void		 flight_decide(struct flight *, struct leg *);
 /* The outcome is res, or the first failure. */
 void		 flight_end(struct flight *, const struct op_result *res);
+/*
+ * A write begins: until it is decided, reads of its key do not go where they could overtake it. One of a single server
+ * takes one way; one that all replicas get at once is before any later read on each.
+ */
+void		 flight_unsettle(struct flight *);
+/* Whether there is such a write of the key. */
+bool		 flight_is_behind(const struct flight *);
 /* Keeps the first failure. */
 void		 flight_note(struct flight *, const struct be_op *);
 /* Whether another server may be asked after this failure of a read. */

@@ -3,7 +3,8 @@
  *
  * The replicas of a key are the first distinct servers of the ring from its place on, of as many zones as there are.
  * They never change while a server is down: what it has is its own again when it returns. Reads try what is
- * well first, then what is slow right now; what stands in for a server that is down comes last.
+ * well first, then what is slow right now; what stands in for a server that is down comes last. A read that could
+ * overtake a write of its own client goes where that one went.
  */
 #include "config.h"
 
@@ -146,7 +147,7 @@ rank_of(const struct flight *f, const struct target *t)
 	op.op.key = f->r->be.op.key;
 	if (!t->ops->healthy(t->be))
 		return (2);
-	if (f->space->hedger == NULL || t->ops->late == NULL)
+	if (f->space->hedger == NULL || t->ops->late == NULL || f->behind)
 		return (0);
 	return (t->ops->late(t->be, &op) > hedger_delay(f->space->hedger));
 }
@@ -204,13 +205,14 @@ plan_read(struct flight *f)
 	size_t chosen[FLIGHT_REPLICAS_MAX];
 	unsigned n = replicas_of(p, be->op.key, be->op.hash, chosen), from = 0;
 
+	f->behind = flight_is_behind(f);
 	/* A raw value's unique is one server's own: who compares later compares there. */
-	if (p->conf->read_from == READ_ANY && (f->space->conf->format ==
+	if (!f->behind && p->conf->read_from == READ_ANY && (f->space->conf->format ==
 	    FORMAT_ITEM || (be->op.want & OPW_CAS) == 0))
 		from = f->ctx->rotate++ % n;
 	for (unsigned i = 0; i < n; i++)
 		t[i] = target_of(p, chosen[(from + i) % n]);
-	if (n == 1 && f->space->hedger != NULL)
+	if (n == 1 && f->space->hedger != NULL && !f->behind)
 		n = ways_of(f, t);
 	plan_sorted(f, t, n);
 }

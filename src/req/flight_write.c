@@ -155,6 +155,7 @@ flight_write(struct flight *f)
 	f->need = (uint8_t)(st->replicas > 1 && st->write_quorum > 1 ?
 	    st->write_quorum : 1);
 	f->serial = !blind;
+	flight_unsettle(f);
 	if (!blind) {
 		/* The first that is well decides. */
 		while (f->tried + 1 < f->ntargets && !f->targets[f->tried].ops->

@@ -29,7 +29,7 @@ flight_read(struct flight *f)
 		flight_drop(f);
 		return;
 	}
-	if (h != NULL && f->ntargets > 1)
+	if (h != NULL && f->ntargets > 1 && !f->behind)
 		hedger_wait(h, f, f->started);
 }
 
@@ -53,16 +53,6 @@ flight_read_done(struct flight *f, struct leg *leg)
 		flight_end(f, NULL);
 }
 
-/* A read on another connection to the same server could overtake a write of its own client's. */
-static bool
-may_hedge(const struct flight *f)
-{
-	const struct target *next = &f->targets[f->write ? f->ntargets - 1 : f->tried];
-
-	return (f->write || next->way == 0 || route_fence_writes(
-	    route_fence(f->ctx, f->r->be.op.hash)) == 0);
-}
-
 bool
 flight_late(struct flight *f)
 {
@@ -70,8 +60,6 @@ flight_late(struct flight *f)
 
 	if (!f->write && f->tried == f->ntargets)
 		return (true);		/* there is nobody else */
-	if (!may_hedge(f))
-		return (true);
 	if (!hedger_spend(f->space->hedger)) {
 		if (!f->denied) {
 			METRIC_ADD(&ctx->metrics, hedges_denied, 1);

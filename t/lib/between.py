@@ -22,6 +22,7 @@ which is one answer if one was asked for. Faults, and what N means: every connec
 	close N         half of a reply, then an orderly close
 	truncate N      half of a reply, then the next one as if nothing was; once per connection
 	corrupt N       the first bytes of a reply become others; once per connection
+	hold TEXT       a request with TEXT, and what comes behind it on its connection, does not reach the server until the fault ends
 	unasked N TEXT  at once, and on new connections first of all: N times TEXT (\\r\\n and so on), which nobody asked for
 	drip MS         replies come a byte at a time, with so many milliseconds between
 	late MS         every reply is so many milliseconds late
@@ -169,7 +170,7 @@ class Link:
 	def __init__(self, program, client, spare):
 		self.program, self.client, self.spare = program, client, spare
 		self.era, self.replies, self.struck = program.era, 0, False
-		self.stalled = False
+		self.stalled = self.holding = False
 		self.whole = True       # what the client got so far seems to end with an answer's end
 		self.flood = b""
 		self.tail = b""         # of the requests, for what is watched
@@ -269,7 +270,8 @@ class Link:
 			for text in program.watched:
 				self.look_for(text, data)
 			self.tail = (self.tail + data)[-program.longest:] if program.longest else b""
-		self.up.put(data)
+			self.holding = self.holding or program.mode == "hold" and program.text in data
+		self.up.put(data, NEVER if self.holding else 0.0)
 
 	def look_for(self, text, data):
 		tail = self.tail[-(len(text) - 1):] if len(text) > 1 else b""
@@ -302,7 +304,7 @@ class Link:
 	def new_fault(self):
 		if self.server is None or self.spare:
 			return
-		self.stalled = False
+		self.stalled = self.holding = False
 		self.flood = b""
 		mode = self.program.mode
 		if mode in ("kill", "refuse"):
@@ -313,6 +315,7 @@ class Link:
 			self.server.close()
 			self.server = self.up = self.down = None
 		else:
+			self.up.hurry()
 			self.down.hurry()
 			if mode == "stall":
 				self.stalled = self.program.n == 0
@@ -333,6 +336,9 @@ class Link:
 		pass
 
 	def unasked(self, data):
+		self.down.put(data)
+
+	def hold(self, data):
 		self.down.put(data)
 
 	def stall(self, data):
@@ -376,7 +382,7 @@ class Link:
 
 # ---------------------------------------------------------------- the program
 
-NUMBERS = {"none": 0, "refuse": 0, "kill": 0, "halfopen": 0, "stall": 1, "reset": 1, "close": 1, "truncate": 1, "corrupt": 1,
+NUMBERS = {"none": 0, "refuse": 0, "kill": 0, "halfopen": 0, "hold": 0, "stall": 1, "reset": 1, "close": 1, "truncate": 1, "corrupt": 1,
     "unasked": 1, "drip": 1, "late": 1, "some": 2, "slower": 1}
 
 
@@ -488,6 +494,9 @@ class Program:
 
 	def set_fault(self, text):
 		words = text.split(" ", 2)
+		if words[0] == "hold":
+			self.text = text[5:].encode()
+			words = words[:1]
 		if len(words) - 1 > NUMBERS[words[0]] + (words[0] == "unasked"):
 			raise ValueError("too many words")
 		n = int(words[1]) if len(words) > 1 else 0

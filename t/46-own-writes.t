@@ -1,0 +1,72 @@
+#!/usr/bin/python3
+"""
+Nobody reads an older value than the one that he has just written, whatever way the read takes: replicas in turn, hedges, second
+connections, stand-ins, another configuration.
+"""
+import os, sys
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
+from kvt import *
+from between import Between
+from redises import *
+
+CONF = """store "s" { type = %s  servers = { %s }  timeout = 5s  connect_timeout = 1s  %s }
+namespace "default" { prefix = ""  primary { store = "s"  %s }  local { ttl = %s }  coalesce = no  %s }
+"""
+
+
+def fleet(servers, store="", space="", kind="memcached", format="", local="0"):
+	names = ", ".join('"127.0.0.1:%d 1"' % s.port for s in servers)
+	return Kvgate(["-t", "1"], conf=CONF % (kind, names, store, format, local, space))
+
+
+def value(key, text):
+	return b"VALUE %s 0 %d\r\n%s\r\nEND\r\n" % (key, len(text), text)
+
+
+KEYS = [b"key%d" % i for i in range(10)]
+
+# ---- one server decides, the other one follows: a read must not go to the other one meanwhile
+
+for title, store, space in (
+    ("read_from = any", "read_from = any", ""),
+    ("hedged", "", "hedge = 1ms  hedge_budget = 100%"),
+    ("hedged, read_from = any", "read_from = any", "hedge = 1ms  hedge_budget = 100%")):
+	with Memcached() as m1, Memcached() as m2, Between(m1) as a, Between(m2) as b:
+		two = [a, b]
+		with fleet(two, "replicas = 2  write_quorum = 1  " + store, space) as kv, kv.client() as c:
+			for k in KEYS:
+				c.ask(b"set %s 0 0 1\r\n1\r\n" % k, b"STORED\r\n")
+			for s in two:
+				s.fault("late 60")
+			for n in range(2, 4):
+				c.send(b"".join(b"incr %s 1\r\nget %s\r\n" % (k, k) for k in KEYS))
+				want = b"".join(b"%d\r\n" % n + value(k, b"%d" % n) for k in KEYS)
+				is_(c.recv(len(want)), want, "%s: get behind incr" % title)
+			c.send(b"".join(b"append %s 0 0 1\r\n0\r\nget %s\r\n" % (k, k) for k in KEYS))
+			want = b"".join(b"STORED\r\n" + value(k, b"30") for k in KEYS)
+			is_(c.recv(len(want)), want, "%s: get behind append" % title)
+			for s in two:
+				s.fault("none")
+
+# ---- a second connection to the same server
+
+SYNC = [b"sync%d" % i for i in range(10)]
+
+for kind, program, format in (("redis", Redis, "format = item"), ("redis", Redis, "")):
+	with program() as one, Between(one) as a:
+		with fleet([a], "connections = 2", "hedge = 1ms  hedge_budget = 100%", kind, format) as kv, kv.client() as c:
+			for k in SYNC:
+				c.ask(b"set %s 0 0 1\r\nx\r\n" % k, b"STORED\r\n")
+			for i, k in enumerate(KEYS):
+				c.ask(b"set %s 0 0 4\r\nold%d\r\n" % (k, i), b"STORED\r\n")
+				a.fault("hold new%d" % i)
+				c.send(b"set %s 0 0 4\r\nnew%d\r\nget %s\r\n" % (k, i, k))
+				# If it goes out over the other connection, it does so before those that are hedged after it.
+				with kv.client() as other:
+					for s in SYNC:
+						other.ask(b"get %s\r\n" % s, value(s, b"x"))
+				a.fault("none")
+				want = b"STORED\r\n" + value(k, b"new%d" % i)
+				is_(c.recv(len(want)), want, "%s %s: get behind set %d" % (kind, format, i))
+
+done_testing()
