@@ -63,7 +63,7 @@ struct ctx_ops {
 };
 
 #define NFENCES		4096	/* keys share them by hash; a power of two */
-#define NUNSETTLED	1024	/* likewise */
+#define NUNSETTLED	1024	/* a power of two */
 #define NLEADS		1024	/* a power of two */
 
 LIST_HEAD(lead_list, req);
@@ -111,7 +111,7 @@ struct ctx {
 	unsigned	 nfree_reqs;
 	TAILQ_HEAD(, flight) free_flights;	/* flight.c's */
 	unsigned	 nfree_flights;
-	uint32_t	 unsettled[NUNSETTLED];	/* flight.c's: writes which a read could overtake on another way, by hash */
+	uint32_t	 unsettled[NUNSETTLED];	/* flight.c's: writes that a read could overtake, by hash */
 	unsigned	 rotate;	/* whose turn it is among replicas */
 	bool		 closing;	/* servers are being closed: nothing is tried again */
 	uint32_t	 random;	/* of ctx_random() */

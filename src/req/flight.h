@@ -52,7 +52,7 @@ struct flight {
 	bool		 write;
 	bool		 serial;	/* one server decides, the others follow it */
 	bool		 unsettled;	/* a write: counted in ctx.unsettled */
-	bool		 behind;	/* a read behind such a write: it goes the same way, once, while that can be had */
+	bool		 behind;	/* a read behind such a write goes the same way, while that can be had */
 	bool		 denied;	/* a hedge was, for want of budget */
 	bool		 stood_in;	/* stand-ins have been looked for */
 	uint8_t		 ntargets;
