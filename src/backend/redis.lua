@@ -293,8 +293,8 @@ if joins then
 	return answer(OK, binary ~= 0 and R_BINKEY or 0, 0, -1, v, ZERO, n, 0, '')
 end
 if band(opts, CAS) ~= 0 and not same and not older then return just(EXISTS, #text) end
--- The same write once more, because somebody was not sure of the first.
-if mode == 0 and band(opts, CAS + NEWCAS) == 0 and version ~= ZERO and version == old then
+-- The same write once more, because somebody was not sure of the first. Another's may have the same version by chance.
+if mode == 0 and band(opts, CAS + NEWCAS) == 0 and version == old and flags == mine and value(len) == text then
 	return answer(OK, 0, 0, -1, old, ZERO, size(len), 0, '')
 end
 local v = stamp(opts, newcas, version, old)
