@@ -3,9 +3,10 @@
 Replicas: where they are, what reads and writes do when some are down, what the quorum says; stand-ins for servers that
 are down, with their shorter lives, from the ring and from another store.
 """
-import os, sys
+import os, socket, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
 from kvt import *
+from between import Between
 
 CONF = """store "fleet" { type = memcached  servers = { %s }  timeout = 1s  retry_min = 20ms  retry_max = 100ms  failures = 1
 	%s }
@@ -23,6 +24,22 @@ def fleet(servers, store, more="", space="", zones=None):
 def has(server, key):
 	with server.client() as c:
 		return c.call(b"mg %s\r\n" % key) == b"HD\r\n"
+
+
+class Deaf:
+	"""A port where connecting takes for ever: nobody accepts, and the queue is full."""
+
+	def __init__(self):
+		self.port = free_port()
+		self.socks = [socket.create_server(("127.0.0.1", self.port), backlog=0)]
+		for _ in range(4):
+			self.socks.append(socket.socket())
+			self.socks[-1].setblocking(False)
+			self.socks[-1].connect_ex(("127.0.0.1", self.port))
+
+	def close(self):
+		for s in self.socks:
+			s.close()
 
 
 def holders(servers, key):
@@ -119,6 +136,15 @@ with Memcached() as a, Memcached() as b, Memcached() as d:
 		answer = c.call(b"set %s 0 0 1\r\nx\r\n" % on_a[0])
 		like(answer, rb"^SERVER_ERROR 127.0.0.1:%d is down" % a.port, "one down: no quorum of two, and it says why")
 		c.ask(b"set %s 0 0 1\r\nx\r\n" % off_a[0], b"STORED\r\n", "one down: keys of the others are written")
+		# What depends on what is there is done everywhere it has to be, or nowhere.
+		others = [s for s in three[1:] if has(s, on_a[1])]
+		for what, line in ((b"append", b"append %s 0 0 1\r\nx\r\n"), (b"cas", b"cas %s 0 0 1 1\r\nx\r\n"),
+		    (b"replace", b"replace %s 0 0 1\r\nx\r\n")):
+			like(c.call(line % on_a[1]), rb"^SERVER_ERROR 127.0.0.1:%d is down" % a.port,
+			    "one down: no quorum for %s" % what.decode())
+		is_([value(s, on_a[1]) for s in others], [b"hello"], "one down: and nothing was changed by them")
+		c.ask(b"touch %s 100\r\n" % on_a[1], b"TOUCHED\r\n", "one down: touch and gat go on")
+		c.ask(b"gat 100 %s\r\n" % on_a[1], b"VALUE %s 7 5\r\nhello\r\nEND\r\n" % on_a[1])
 		take_up(kv, c, a)
 		c.ask(b"set %s 0 0 1\r\nx\r\n" % on_a[0], b"STORED\r\n", "up again: a quorum again")
 
@@ -140,6 +166,45 @@ with Memcached() as a, Memcached() as b, Memcached() as d:
 			c.ask(b"get %s\r\n" % key, b"VALUE %s 8 5\r\nworld\r\nEND\r\n" % key)
 		ok(True, "quorum of one, one down: all goes on")
 		b.start(b.argv)
+
+# ---- a server that sheds load has not failed: the other one is not to decide without it
+
+with Memcached() as a, Memcached() as b, Between(a) as slow_a, Between(b) as slow_b:
+	slow = [slow_a, slow_b]
+	with fleet(slow, "replicas = 2  write_quorum = 1  max_inflight = 1") as kv, kv.client() as c, kv.client() as c2:
+		c.ask(b"set n 0 0 1\r\n1\r\n", b"STORED\r\n")
+		wait_for(lambda: has(a, b"n") and has(b, b"n"), 10, "both to have it")
+		for s in slow:
+			s.fault("late 200")
+		c.send(b"incr n 1\r\n")
+		wait_for(lambda: b"2" in (value(a, b"n"), value(b, b"n")), 10, "the first to have counted")
+		like(c2.call(b"incr n 1\r\n"), rb"^SERVER_ERROR 127.0.0.1:\d+ has too many requests in flight", "busy: incr is refused")
+		is_(c.line(), b"2\r\n", "busy: the one before was not")
+		for s in slow:
+			s.fault("none")
+		wait_for(lambda: value(a, b"n") == value(b, b"n") == b"2", 10, "both to have the same")
+		ok(True, "busy: both have the same")
+
+# ---- a CAS value of a raw store is one server's own
+
+with Memcached() as a, Memcached() as b, Between(a) as slow_a, Between(b) as slow_b:
+	slow = [slow_a, slow_b]
+	with b.client() as direct:
+		for _ in range(100):
+			direct.ask(b"set other 0 0 1\r\nx\r\n", b"STORED\r\n")
+	with fleet(slow, "replicas = 2  write_quorum = 1", space="hedge = 1ms  hedge_budget = 100%") as kv, kv.client() as c:
+		for s in slow:
+			for key in KEYS[:10]:
+				s.fault("late 50")
+				unique = c.call(b"ms %s 3 c\r\nold\r\n" % key).split()[1][1:]
+				s.fault("none")
+				c.ask(b"cas %s 0 0 3 %s\r\nnew\r\n" % (key, unique), b"STORED\r\n", "cas with what ms told")
+				s.fault("late 50")
+				c.send(b"gets %s\r\n" % key)
+				unique = c.line().split()[4]
+				c.recv(3 + 2 + 5)
+				s.fault("none")
+				c.ask(b"cas %s 0 0 3 %s\r\nend\r\n" % (key, unique), b"STORED\r\n", "cas with what gets told")
 
 # ---- zones
 
@@ -180,6 +245,17 @@ with Memcached() as a, Memcached() as b, Memcached() as d:
 		ok(int(got["failovers"]) >= 3, "failovers are counted: %s" % got["failovers"])
 		take_up(kv, c, a)
 		c.ask(b"get %s\r\n" % mine[0], b"END\r\n", "back: its own server is asked again, which lost all")
+
+	# Not known to be down yet.
+	deaf = Deaf()
+	with fleet([deaf, b, d], "on_down = failover", more="") as kv, kv.client() as c:
+		keys = [b"deaf%d" % i for i in range(40)]
+		c.send(b"".join(b"set %s 0 0 1\r\nx\r\n" % k for k in keys))
+		is_(c.recv(8 * len(keys)), b"STORED\r\n" * len(keys), "failover: of writes that waited for a connection")
+		c.send(b"".join(b"append %s 0 0 1\r\ny\r\n" % k for k in keys))
+		is_(c.recv(8 * len(keys)), b"STORED\r\n" * len(keys), "failover: and of others after them")
+		is_([get(c, k) for k in keys], [b"VALUE %s 0 2\r\nxy\r\nEND\r\n" % k for k in keys], "failover: and all are read")
+	deaf.close()
 
 	more = 'store "gutter" { type = memcached  servers = { "127.0.0.1:%d 1" } }' % d.port
 	with fleet([a, b], 'on_down = failover  failover_store = "gutter"', more) as kv, kv.client() as c:

@@ -52,9 +52,10 @@ struct flight {
 	bool		 write;
 	bool		 serial;	/* one server decides, the others follow it */
 	bool		 unsettled;	/* a write: counted in ctx.unsettled */
-	bool		 behind;	/* a read behind such a write goes the same way, while that can be had */
+	bool		 behind;	/* a read that goes where writes go, while that can be had */
 	bool		 denied;	/* a hedge was, for want of budget */
-	bool		 stood_in;	/* stand-ins have been looked for */
+	uint8_t		 nstand_ins;	/* chosen so far */
+	uint8_t		 nleft_out;	/* servers of the key that are no targets because they are down */
 	uint8_t		 ntargets;
 	uint8_t		 tried;		/* targets that have had a leg */
 	uint8_t		 nout;		/* legs out */
@@ -73,7 +74,7 @@ TAILQ_HEAD(flight_list, flight);
 /* flight_plan.c */
 /* Fills targets: of a read those to try in turn, of a write those that are to have it. At least one. */
 void		 flight_plan(struct flight *);
-/* Adds servers that stand in for those that are down, each once. False: there are none. */
+/* Adds servers that stand in for those that are down and have none yet. False: there are none. */
 bool		 flight_stand_in(struct flight *);
 
 /* flight.c */

@@ -114,6 +114,7 @@ add_stand_in(struct flight *f)
 		if (has_target(f, t.be) || !t.ops->healthy(t.be))
 			continue;
 		t.stand_in = true;
+		f->nstand_ins++;
 		f->targets[f->ntargets++] = t;
 		return (true);
 	}
@@ -124,16 +125,16 @@ bool
 flight_stand_in(struct flight *f)
 {
 	const struct conf_store *st = f->space->pool->conf;
-	unsigned down = 0, added = 0;
+	unsigned down = f->nleft_out;
+	bool added = false;
 
-	if (f->stood_in || st->on_down != ON_DOWN_FAILOVER)
+	if (st->on_down != ON_DOWN_FAILOVER)
 		return (false);
-	f->stood_in = true;
 	for (unsigned i = 0; i < f->ntargets; i++)
-		down += !f->targets[i].ops->healthy(f->targets[i].be);
-	while (added < down && add_stand_in(f))
-		added++;
-	return (added > 0);
+		down += !f->targets[i].stand_in && !f->targets[i].ops->healthy(f->targets[i].be);
+	while (f->nstand_ins < down && add_stand_in(f))
+		added = true;
+	return (added);
 }
 
 /* ---- the plan ---- */
@@ -177,7 +178,16 @@ plan_sorted(struct flight *f, const struct target *t, unsigned n)
 	if (flight_stand_in(f)) {
 		f->targets[0] = f->targets[1];
 		f->ntargets = 1;
+		f->nleft_out = 1;
 	}
+}
+
+/* A raw value's unique is one server's own: who compares later compares where writes go first. */
+static bool
+has_own_unique(const struct flight *f)
+{
+	return (f->space->pool->conf->replicas > 1 && f->space->conf->format == FORMAT_RAW &&
+	    (f->r->be.op.want & OPW_CAS) != 0);
 }
 
 /* The replicas that a store has inside, or other connections to the same server. */
@@ -205,10 +215,8 @@ plan_read(struct flight *f)
 	size_t chosen[FLIGHT_REPLICAS_MAX];
 	unsigned n = replicas_of(p, be->op.key, be->op.hash, chosen), from = 0;
 
-	f->behind = flight_is_behind(f);
-	/* A raw value's unique is one server's own: who compares later compares there. */
-	if (!f->behind && p->conf->read_from == READ_ANY && (f->space->conf->format ==
-	    FORMAT_ITEM || (be->op.want & OPW_CAS) == 0))
+	f->behind = flight_is_behind(f) || has_own_unique(f);
+	if (!f->behind && p->conf->read_from == READ_ANY)
 		from = f->ctx->rotate++ % n;
 	for (unsigned i = 0; i < n; i++)
 		t[i] = target_of(p, chosen[(from + i) % n]);
@@ -234,7 +242,9 @@ plan_write(struct flight *f)
 		return;
 	/* Those that are down have somebody else: out with them. */
 	for (unsigned i = 0; i < f->ntargets; i++)
-		if (i >= n || f->targets[i].ops->healthy(f->targets[i].be))
+		if (i < n && f->nleft_out < f->nstand_ins && !f->targets[i].ops->healthy(f->targets[i].be))
+			f->nleft_out++;
+		else
 			f->targets[kept++] = f->targets[i];
 	f->ntargets = (uint8_t)kept;
 }

@@ -2,9 +2,10 @@
  * flight_write.c - a write and the servers that are to have it.
  *
  * What changes a value whatever it was (set, delete) goes to all replicas at once and is acknowledged at the quorum,
- * and the rest goes on. What depends on what is there (add, replace, cas, append, incr, touch) goes to the first
- * replica that is well, which decides; the others then get what follows from its answer, so that they cannot decide
- * otherwise.
+ * and the rest goes on: without a quorum it is done where it can be, and is an error. What depends on what is there
+ * (add, replace, cas, append, incr, touch) goes to the first replica that is well, which decides; the others then get
+ * what follows from its answer, so that they cannot decide otherwise. Of these, nothing is done while a quorum cannot
+ * be had: who counts again after an error would count twice. What reads as well (touch, gat, mg) needs no quorum.
  */
 #include "config.h"
 
@@ -16,20 +17,27 @@
 #include "req/hedge.h"
 
 static bool
-is_blind(const struct op *op)
+is_blind(const struct flight *f)
 {
+	const struct op *op = &f->r->be.op;
+
 	if ((op->opts & (OPF_CAS | OPF_VIVIFY)) != 0)
+		return (false);
+	/* The unique that is told has to be of the server that compares later. */
+	if ((op->want & OPW_CAS) != 0 && f->space->conf->format == FORMAT_RAW)
 		return (false);
 	return (op->verb == OP_DELETE || (op->verb == OP_STORE &&
 	    op->mode == OP_SET));
 }
 
-/* Whether the server cannot have carried it out: it may go to another one. */
+/*
+ * Whether the server cannot have carried it out, and will not be asked either: it may go to another one. A server that
+ * sheds load is asked again, and would not know what the other one has decided.
+ */
 static bool
 was_not_sent(const struct be_op *be)
 {
-	return (be->err == ERR_DOWN || be->err == ERR_CONNECT ||
-	    be->err == ERR_BUSY);
+	return (be->err == ERR_DOWN || be->err == ERR_CONNECT);
 }
 
 /* What the other replicas are told once one has done it. False: nothing. */
@@ -76,7 +84,7 @@ write_failed(struct flight *f, const struct leg *leg)
 {
 	flight_note(f, &leg->be);
 	if (!f->ctx->closing && was_not_sent(&leg->be) && (f->tried < f->ntargets ||
-	    flight_stand_in(f)))
+	    flight_stand_in(f)) && may_suffice(f))
 		(void)flight_leg(f, &f->targets[f->tried++], false);
 	if (!may_suffice(f) || f->nout == 0)
 		flight_end(f, NULL);
@@ -102,8 +110,7 @@ serial_done(struct flight *f, struct leg *leg)
 	f->res = leg->be.res;
 	send_rest(f);
 	f->r->be.op = op;
-	/* A value that was read goes out now or never. */
-	if (f->acks >= f->need || op.verb == OP_GET || !may_suffice(f))
+	if (f->acks >= f->need || !may_suffice(f))
 		flight_decide(f, leg);
 }
 
@@ -130,6 +137,26 @@ flight_write_done(struct flight *f, struct leg *leg)
 		flight_end(f, &f->res);
 }
 
+/* To the first that is well, which decides; to one that is down, so that it is said, where that decides nothing. */
+static void
+send_first(struct flight *f)
+{
+	unsigned well = 0, first = 0;
+
+	for (unsigned i = f->ntargets; i-- > 0;)
+		if (f->targets[i].ops->healthy(f->targets[i].be)) {
+			well++;
+			first = i;
+		}
+	f->tried = (uint8_t)(first + 1);
+	if (well < f->need) {
+		for (first = 0; first + 1u < f->ntargets && f->targets[first].ops->healthy(f->targets[first].be);)
+			first++;
+		f->tried = f->ntargets;
+	}
+	(void)flight_leg(f, &f->targets[first], false);
+}
+
 /* Whether the same write may be sent once more, over another connection: only one that knows its place in time. */
 static bool
 may_hedge_write(const struct flight *f)
@@ -146,24 +173,20 @@ void
 flight_write(struct flight *f)
 {
 	const struct conf_store *st = f->space->pool->conf;
-	bool blind = is_blind(&f->r->be.op), hedges = blind && may_hedge_write(f);
+	bool blind = is_blind(f), hedges = blind && may_hedge_write(f);
 
 	/* Whichever comes later must not undo what somebody else wrote between. */
 	if (hedges)
 		f->r->be.op.opts |= OPF_LWW;
-
-	f->need = (uint8_t)(st->replicas > 1 && st->write_quorum > 1 ?
-	    st->write_quorum : 1);
+	/* A value that is read goes out when it is there. */
+	f->need = (uint8_t)(st->replicas > 1 && st->write_quorum > 1 &&
+	    f->r->be.op.verb != OP_GET ? st->write_quorum : 1);
 	f->serial = !blind;
 	flight_unsettle(f);
-	if (!blind) {
-		/* The first that is well decides. */
-		while (f->tried + 1 < f->ntargets && !f->targets[f->tried].ops->
-		    healthy(f->targets[f->tried].be))
-			f->tried++;
-		(void)flight_leg(f, &f->targets[f->tried++], false);
-	} else
+	if (blind)
 		send_rest(f);
+	else
+		send_first(f);
 	if (f->nout == 0) {
 		flight_drop(f);
 		return;
