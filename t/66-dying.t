@@ -89,6 +89,7 @@ def dies(title, kv, bad, spared):
 
 
 HEDGED = "slo_read { target = 20ms }  hedge = 20ms"
+BOUNDED = "slo_read { target = 20ms  max = 200ms }  hedge = 20ms"
 
 
 def pool(kind, program, format, store, namespace, spared):
@@ -98,6 +99,10 @@ def pool(kind, program, format, store, namespace, spared):
 		with Kvgate(["-t", "1"], conf=CONF % (kind, names, store, format, namespace)) as kv:
 			dies(title, kv, bad, spared)
 
+
+# The only thing to hedge to is the dying server itself, over its other connection; reads that end before its timeout.
+pool("memcached", Memcached, "", "connections = 2", HEDGED, False)
+pool("memcached", Memcached, "", "connections = 2  failures = 1000", BOUNDED, False)
 
 TWO = "replicas = 2  write_quorum = 1"
 for kind, program, format in ("memcached", Memcached, ""), ("redis", Redis, "format = item"):
