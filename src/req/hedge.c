@@ -17,6 +17,11 @@
 #define HEDGE_COST	1000		/* the budget counts thousandths */
 #define BURST_MAX	64		/* hedges that a quiet time may have saved up */
 #define BURST_START	4
+/*
+ * Kept for those that were denied once. At a percentile most reads that are late are only a little late, and would
+ * leave nothing for the few that are stuck.
+ */
+#define RESERVE		2
 #define AUTO_START	10000		/* microseconds, until something is known */
 #define AUTO_MIN	200
 #define AUTO_MAX	1000000
@@ -134,9 +139,9 @@ hedger_learn(struct hedger *h, uint64_t usec)
 }
 
 bool
-hedger_spend(struct hedger *h)
+hedger_spend(struct hedger *h, bool again)
 {
-	if (h->budget < HEDGE_COST)
+	if (h->budget < (again ? 1 : 1 + RESERVE) * HEDGE_COST)
 		return (false);
 	h->budget -= HEDGE_COST;
 	return (true);
