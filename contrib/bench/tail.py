@@ -110,10 +110,12 @@ def late(args, load, tmp):
     show_head()
     for name, of in runs.items():
         show(name, of)
-    ratio = median(list(zip(*runs.values())),
-                   lambda p: p[0]["latency_us"]["p99.9"] / p[1]["latency_us"]["p99.9"])
+    ratios = [ours["latency_us"]["p99.9"] / other["latency_us"]["p99.9"]
+              for ours, other in zip(runs["kvgate"], runs["nutcracker"])]
+    ratio = statistics.median(ratios)
     reads = median(runs["kvgate"], lambda r: r["per_read"])
-    print(f"  p99.9 {ratio:.3f}{mark(ratio > GOAL_RATIO)} of nutcracker's (goal {GOAL_RATIO}), "
+    print(f"  p99.9 {ratio:.3f}{mark(ratio > GOAL_RATIO)} of nutcracker's, {min(ratios):.3f} in the best round "
+          f"(goal {GOAL_RATIO}), "
           f"{100 * reads - 100:.1f} %{mark(reads > GOAL_READS)} more backend reads than reads "
           f"(goal {100 * GOAL_READS - 100:.0f})")
     return {"runs": runs, "ratio": ratio, "per_read": reads}
@@ -136,8 +138,9 @@ def stalled(args, load, tmp):
     show_head()
     show("kvgate", runs)
     p999 = median(runs, lambda r: r["latency_us"]["p99.9"])
+    best = min(r["latency_us"]["p99.9"] for r in runs)
     errors = sum(r["errors"] for r in runs)
-    print(f"  p99.9 {p999:.0f} us{mark(p999 > GOAL_STALL_US)} (goal {GOAL_STALL_US}: hedged after {TARGET_MS} ms, and 3), "
+    print(f"  p99.9 {p999:.0f} us{mark(p999 > GOAL_STALL_US)}, {best:.0f} in the best round (goal {GOAL_STALL_US}: hedged after {TARGET_MS} ms, and 3), "
           f"{errors}{mark(errors)} errors (goal 0)")
     return {"runs": runs, "p99.9": p999, "errors": errors}
 
