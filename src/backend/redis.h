@@ -268,7 +268,7 @@ void	 redis_put_or_end(struct redis_node *, struct redis_conn *, struct be_op *,
 /* Whether the owner takes the op that is about to end. */
 bool	 redis_node_offer(struct redis_node *, struct be_op *, const struct redis_cmd *, const char *bytes, enum err,
 	    struct slice text);
-/* It is down, and was not before. */
+/* It is down, health says so already; or still down, perhaps for another reason. */
 void	 redis_node_down(struct redis_node *, enum err, const char *detail);
 /* A request was answered. */
 void	 redis_node_good(struct redis_node *);

@@ -268,8 +268,10 @@ redis_conn_backoff(struct redis_conn *c, enum err err, const char *detail, bool 
 	if (node->by_name && node->job == NULL)
 		node->job = resolve_start(node->host, node->port);
 	timer_set(&c->timer, delay);
-	if (gone && health_gone(&node->health))
+	if (gone) {
+		(void)health_gone(&node->health);
 		redis_node_down(node, err, detail);
+	}
 	redis_node_show(node);
 }
 

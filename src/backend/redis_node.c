@@ -48,12 +48,17 @@ redis_node_turned(struct redis_node *node)
 		node->ops->turned(node);
 }
 
-/* It is down, and was not before; health says so already. */
+/* It is down, health says so already; or still down, perhaps for another reason. */
 void
 redis_node_down(struct redis_node *node, enum err err, const char *detail)
 {
-	snprintf(node->why, sizeof node->why, "%s is down: %s", node->name, detail);
-	log_warn("%s", node->why);
+	char why[REDIS_WHY_MAX];
+
+	snprintf(why, sizeof why, "%s is down: %s", node->name, detail);
+	if (strcmp(why, node->why) != 0) {
+		memcpy(node->why, why, sizeof why);
+		log_warn("%s", node->why);
+	}
 	redis_waiting_fail(node, err, node->why);
 	redis_node_turned(node);
 }
