@@ -13,7 +13,7 @@ CONF = """store "r" { type = redis  servers = { "127.0.0.1:%d" }  timeout = 10s 
 namespace "default" { prefix = ""  primary { store = "r"  format = item }  local { ttl = 0 }  %s }
 """
 LATE_MS = int(1500 * patience)
-HEDGE = "slo_write { target = %dms }  hedge = 5s" % int(150 * patience)
+HEDGE = "slo_write { target = %dms }  hedge = 5s  hedge_budget = 100%%" % int(150 * patience)
 
 
 def hedges(kv):

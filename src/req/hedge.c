@@ -1,8 +1,8 @@
 /*
  * hedge.c - the queue of those that wait, the percentile, the budget.
  *
- * All wait equally long, so the queue is in order of time but where the delay has just changed; then some are looked
- * at a little early or late. One alarm serves the whole queue.
+ * All reads wait equally long, and so do all writes, so each queue is in order of time but where the delay has just
+ * changed; then some are looked at a little early or late. One alarm serves both.
  */
 #include "config.h"
 
@@ -30,30 +30,56 @@ struct hedger {
 	const struct conf_ns *conf;
 	struct loop	*loop;
 	struct alarm	 alarm;
-	struct flight_list waiting;
+	struct flight_list reads, writes;	/* those of each wait equally long */
 	uint64_t	 budget;
 	uint64_t	 p95;		/* microseconds * 256 */
 };
+
+uint64_t
+hedger_delay(const struct hedger *h)
+{
+	uint64_t usec = h->p95 / 256;
+
+	if (h->conf->hedge == HEDGE_AFTER)
+		return (h->conf->hedge_after);
+	return (usec < AUTO_MIN ? AUTO_MIN : usec);
+}
+
+static void
+hedger_queue(struct hedger *h, struct flight *f, uint64_t now)
+{
+	f->due = now + (f->write ? h->conf->slo_write.target :
+	    hedger_delay(h));
+	f->waits = true;
+	TAILQ_INSERT_TAIL(f->write ? &h->writes : &h->reads, f, next);
+	alarm_by(&h->alarm, f->due);
+}
+
+/* Those of a queue whose time has come. */
+static void
+hedger_look(struct hedger *h, struct flight_list *q, uint64_t now)
+{
+	struct flight *f;
+
+	while ((f = TAILQ_FIRST(q)) != NULL && f->due <= now) {
+		TAILQ_REMOVE(q, f, next);
+		f->waits = false;
+		/* Not now: perhaps there is budget the next time. */
+		if (!flight_late(f))
+			hedger_queue(h, f, now);
+	}
+	if (f != NULL)
+		alarm_by(&h->alarm, f->due);
+}
 
 static void
 hedger_ring(void *arg)
 {
 	struct hedger *h = arg;
 	uint64_t now = loop_now_fresh(h->loop);
-	struct flight *f;
 
-	while ((f = TAILQ_FIRST(&h->waiting)) != NULL && f->due <= now) {
-		TAILQ_REMOVE(&h->waiting, f, next);
-		f->waits = false;
-		if (flight_late(f))
-			continue;
-		/* Not now: perhaps there is budget the next time. */
-		f->due = now + hedger_delay(h);
-		f->waits = true;
-		TAILQ_INSERT_TAIL(&h->waiting, f, next);
-	}
-	if (f != NULL)
-		alarm_by(&h->alarm, f->due);
+	hedger_look(h, &h->reads, now);
+	hedger_look(h, &h->writes, now);
 }
 
 struct hedger *
@@ -65,7 +91,8 @@ hedger_new(struct loop *loop, const struct conf_ns *conf)
 		return (NULL);
 	h->conf = conf;
 	h->loop = loop;
-	TAILQ_INIT(&h->waiting);
+	TAILQ_INIT(&h->reads);
+	TAILQ_INIT(&h->writes);
 	h->budget = BURST_START * HEDGE_COST;
 	h->p95 = AUTO_START * 256;
 	if (alarm_open(loop, &h->alarm, hedger_ring, h))
@@ -82,34 +109,18 @@ hedger_free(struct hedger **hp)
 	*hp = NULL;
 	if (h == NULL)
 		return;
-	MUST(TAILQ_EMPTY(&h->waiting));
+	MUST(TAILQ_EMPTY(&h->reads) && TAILQ_EMPTY(&h->writes));
 	alarm_close(&h->alarm);
 	free(h);
-}
-
-uint64_t
-hedger_delay(const struct hedger *h)
-{
-	uint64_t usec = h->p95 / 256;
-
-	if (h->conf->hedge == HEDGE_AFTER)
-		return (h->conf->hedge_after);
-	return (usec < AUTO_MIN ? AUTO_MIN : usec);
 }
 
 void
 hedger_wait(struct hedger *h, struct flight *f, uint64_t now)
 {
-	if (!f->write) {
-		h->budget += h->conf->hedge_budget;
-		if (h->budget > BURST_MAX * HEDGE_COST)
-			h->budget = BURST_MAX * HEDGE_COST;
-	}
-	f->due = now + (f->write ? h->conf->slo_write.target :
-	    hedger_delay(h));
-	f->waits = true;
-	TAILQ_INSERT_TAIL(&h->waiting, f, next);
-	alarm_by(&h->alarm, f->due);
+	h->budget += h->conf->hedge_budget;
+	if (h->budget > BURST_MAX * HEDGE_COST)
+		h->budget = BURST_MAX * HEDGE_COST;
+	hedger_queue(h, f, now);
 }
 
 void
@@ -118,7 +129,7 @@ hedger_leave(struct hedger *h, struct flight *f)
 	if (!f->waits)
 		return;
 	f->waits = false;
-	TAILQ_REMOVE(&h->waiting, f, next);
+	TAILQ_REMOVE(f->write ? &h->writes : &h->reads, f, next);
 }
 
 /*

@@ -2,7 +2,7 @@
  * hedge.h - when a read is sent a second time, and how often that may be.
  *
  * One hedger per namespace and worker, where hedging is on. Flights wait in it in the order in which they were sent,
- * each for the same delay: the SLO's target, or the 95th percentile of late. The budget is a bucket that every read
+ * each for the same delay: the SLO's target, or the 95th percentile of late. The budget is a bucket that every op
  * fills a little and every hedge takes one from. Loop thread only.
  *
  * The method: Dean and Barroso, The Tail at Scale (2013), "hedged requests".
@@ -25,7 +25,7 @@ void		 hedger_free(struct hedger **);
 
 /* Microseconds after which a read counts as late now. */
 uint64_t	 hedger_delay(const struct hedger *);
-/* A read was sent: its flight waits from now on. A write waits without filling the budget. */
+/* An op was sent: its flight waits from now on, and the budget has a little more. */
 void		 hedger_wait(struct hedger *, struct flight *, uint64_t now);
 void		 hedger_leave(struct hedger *, struct flight *);
 /* A read took so long, or longer, at the server that it was sent to first. */
