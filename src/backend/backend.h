@@ -41,6 +41,7 @@ struct be_op {
 	int		 nbody;
 	const struct be_sink *sink;	/* OP_GET with OPW_VALUE */
 	uint64_t	 timeout;	/* microseconds; 0: the store's own */
+	bool		 rest;		/* timeout is what other tries have left: not the server's fault */
 	uint8_t		 format;	/* enum conf_format: how the value lies in the store */
 	/*
 	 * Which of the be_ops.ways() the op takes: 0 the usual one, else another replica's or another connection. Reads

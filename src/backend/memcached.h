@@ -28,7 +28,7 @@ struct mc_slot {
 	struct upstream_expect expect;
 	struct be_op	*op;		/* NULL: the reply is to be dropped */
 	uint64_t	 deadline;	/* of the connection, when this slot is at the head */
-	uint64_t	 own;		/* of the op alone; UINT64_MAX: none, 0: it has passed, the op has failed */
+	uint64_t	 own;		/* of the op alone; UINT64_MAX: none, 0: passed, counted as a failure */
 };
 
 enum mc_state {

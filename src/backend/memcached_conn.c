@@ -450,9 +450,9 @@ mc_check_own(struct mc_conn *c, uint64_t now)
 				next = s->own;
 			continue;
 		}
-		s->own = 0;
+		s->own = s->op->rest;
+		late += !s->op->rest;
 		mc_detach(s, ERR_TIMEOUT, c->mc->why_slow);
-		late++;
 	}
 	c->own_at = c->head + (next == UINT64_MAX ? i : i - 1);
 	c->own_any = next != UINT64_MAX;

@@ -130,9 +130,9 @@ mc_waiting_time(void *arg)
 	for (; w != NULL; w = after) {
 		after = TAILQ_NEXT(w, next);
 		if (w->op->deadline <= now) {
+			late += !w->op->rest;
 			be_op_end_later(mc_waiting_take(mc, w), ERR_TIMEOUT,
 			    mc->why_slow);
-			late++;
 		} else if (w->op->deadline < next)
 			next = w->op->deadline;
 	}

@@ -194,6 +194,7 @@ flight_leg(struct flight *f, const struct target *t, bool hedge)
 	leg->be.nbody = from->nbody;
 	leg->be.sink = &leg_sink;
 	leg->be.timeout = leg_timeout(f);
+	leg->be.rest = loop_now(f->ctx->loop) != f->started;
 	leg->be.format = from->format;
 	leg->be.way = t->way;
 	leg->be.version = from->version;

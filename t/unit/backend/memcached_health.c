@@ -228,6 +228,13 @@ late_answers(void)
 		f.phase = HOLDING;
 	}
 	is_u(mc_of(be)->health.failures, 2, "late: an answer that comes too late makes nothing good");
+	c[0] = get_new("k");
+	c[0]->op.timeout = 10000;
+	c[0]->op.rest = true;
+	call_submit(be, c[0]);
+	ok(run_all() && c[0]->op.err == ERR_TIMEOUT, "late: one that had less time fails");
+	is_u(mc_of(be)->health.failures, 2, "late: which is not the server's fault");
+	call_free(c[0]);
 	f.phase = TALKING;
 	is_u(get_within(be, 0), ERR_NONE, "late: one in time does");
 	is_u(mc_of(be)->health.failures, 0, "late: all is forgotten");
