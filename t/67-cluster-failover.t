@@ -31,9 +31,8 @@ def works(kv, keys):
 		return all(c.call(b"set %s 0 0 1\r\nx\r\n" % k) == b"STORED\r\n" for k in keys)
 
 
-def lost(cluster, kv, title, end, back):
+def lost(cluster, kv, victim, title, end, back):
 	"""A master ends, in whatever way, and is replaced."""
-	victim = cluster.masters()[0]
 	slots = slots_of(cluster, victim)
 	theirs = [b"t%d" % n for n in range(200) if key_slot("t%d" % n) in slots]
 	load = Ordered(kv, forgives=lambda key: key_slot(key) in slots)
@@ -60,8 +59,8 @@ def lost(cluster, kv, title, end, back):
 	is_(victim in cluster.replicas(), True, "%s: it is a replica now" % title)
 
 
-def handed_over(cluster, kv):
-	replica = cluster.replicas()[0]
+def handed_over(cluster, kv, master):
+	replica = cluster.replicas(master)[0]
 	load = Ordered(kv)
 	load.goes_on()
 	cluster.fail_over(replica)
@@ -85,8 +84,10 @@ def resume(cluster, node):
 
 with RedisCluster(args=["--repl-diskless-load", "disabled"]) as cluster:
 	with Kvgate(["-t", "2"], conf=CONF % (cluster.server, MS, MS, FORM)) as kv:
-		lost(cluster, kv, "killed", lambda node: node.kill(), cluster.restart)
-		handed_over(cluster, kv)
-		lost(cluster, kv, "stalled", stall, lambda node: resume(cluster, node))
+		# One after the other: a replica that has just been one of these would remember its last election.
+		a, b, c = cluster.masters()
+		lost(cluster, kv, a, "killed", lambda node: node.kill(), cluster.restart)
+		handed_over(cluster, kv, b)
+		lost(cluster, kv, c, "stalled", stall, lambda node: resume(cluster, node))
 		ok(int(counters(kv)["maps"]) > 1, "maps were read: %s" % counters(kv)["maps"])
 done_testing()

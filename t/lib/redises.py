@@ -153,6 +153,14 @@ class Redis(Server):
 
 # ---------------------------------------------------------------- a cluster
 
+def wait_quietly(condition, seconds):
+	"""wait_for() that returns False in the end."""
+	try:
+		return wait_for(condition, seconds)
+	except TimeoutError:
+		return False
+
+
 def _crc16_table():
 	for n in range(256):
 		crc = n << 8
@@ -345,9 +353,18 @@ class RedisCluster:
 			node.call("CLUSTER", "SETSLOT", slot, "NODE", target.id)
 
 	def fail_over(self, replica):
-		"""The replica takes over, its master helping; returns when it has."""
-		replica.call("CLUSTER", "FAILOVER")
-		wait_for(lambda: replica in self.masters(), 30, "the replica to be master")
+		"""The replica takes over, its master helping; returns when both know."""
+		master = next(row["master"] for row in self.table() if row["node"] is replica)
+
+		def done():
+			# A busy master may let its time pass: then it is asked once more.
+			if replica not in self.masters():
+				replica.call("CLUSTER", "FAILOVER")
+				return wait_quietly(lambda: replica in self.masters(), 6)
+			return master in self.replicas(replica)
+
+		wait_for(done, 60, "the replica to be master")
+		self.wait_ok()
 
 	def wait_promoted(self, dead):
 		"""A master was killed: until another has its slots in everybody's eyes. Returns it."""
