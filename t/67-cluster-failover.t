@@ -9,7 +9,7 @@ from kvt import *
 from ordered import *
 from redises import *
 
-FORM = os.environ.get("KVT_FORMAT") or "raw"
+FORM = os.environ.get("KVT_FORMAT") or "item"
 MS = int(1500 * patience)
 
 CONF = """store "c" { type = redis-cluster  servers = { %s }  timeout = %dms  connect_timeout = %dms  retry_min = 20ms  retry_max = 200ms }
