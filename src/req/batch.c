@@ -60,6 +60,7 @@ struct deal {
 	unsigned	 n;
 	size_t		 line;
 	uint64_t	 hash;		/* of any of its keys */
+	uint64_t	 timeout;	/* the shortest of its keys' namespaces; 0: none */
 };
 
 void
@@ -272,6 +273,7 @@ deal_key(struct deal *deals, unsigned *ndeals,
 	unsigned group = pool->ops->group(server, plan->hash[i]), d;
 	enum conf_format format = plan->space[i]->conf->format;
 	size_t len = plan->keys[i].len + 1;
+	uint64_t max = plan->space[i]->conf->slo_read.max;
 
 	for (d = 0; d < *ndeals; d++)
 		if (deals[d].server == server && deals[d].group == group &&
@@ -284,6 +286,8 @@ deal_key(struct deal *deals, unsigned *ndeals,
 		    .hash = plan->hash[i] };
 		(*ndeals)++;
 	}
+	if (max != 0 && (deals[d].timeout == 0 || max < deals[d].timeout))
+		deals[d].timeout = max;
 	deals[d].n++;
 	deals[d].line += len;
 	return (d);
@@ -328,7 +332,7 @@ frag_init(struct frag *f, struct batch *b, const struct command *cmd,
 	f->be.body = NULL;
 	f->be.nbody = 0;
 	f->be.sink = &frag_sink;
-	f->be.timeout = 0;
+	f->be.timeout = d->timeout;
 	f->be.format = (uint8_t)d->format;
 	f->be.way = 0;
 	f->be.keys = b->keys + first;

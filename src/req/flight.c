@@ -317,6 +317,9 @@ flight_may_retry(const struct flight *f, const struct be_op *be)
 	/* Nothing else than this tells of a request that came later than those before it. */
 	if (f->behind && be->err == ERR_BUSY)
 		return (false);
+	/* If all are slow, each asked for what the others did not answer is what finishes them off. */
+	if (be->err == ERR_TIMEOUT && flight_next_is_slow(f))
+		return (false);
 	return (ns->slo_read.max == 0 ||
 	    loop_now(f->ctx->loop) - f->started < ns->slo_read.max);
 }

@@ -74,6 +74,8 @@ TAILQ_HEAD(flight_list, flight);
 /* flight_plan.c */
 /* Fills targets: of a read those to try in turn, of a write those that are to have it. At least one. */
 void		 flight_plan(struct flight *);
+/* Whether the server that would be asked next takes long, too, as far as is known. */
+bool		 flight_next_is_slow(const struct flight *);
 /* Adds servers that stand in for those that are down and have none yet. False: there are none. */
 bool		 flight_stand_in(struct flight *);
 

@@ -139,18 +139,30 @@ flight_stand_in(struct flight *f)
 
 /* ---- the plan ---- */
 
-/* 0 well, 1 slow: its oldest request waits for longer than a hedge would, 2 down. */
-static unsigned
-rank_of(const struct flight *f, const struct target *t)
+static uint64_t
+late_of(const struct flight *f, const struct target *t)
 {
 	struct be_op op = { .op = { .hash = f->r->be.op.hash }, .way = t->way };
 
 	op.op.key = f->r->be.op.key;
+	return (t->ops->late == NULL ? 0 : t->ops->late(t->be, &op));
+}
+
+bool
+flight_next_is_slow(const struct flight *f)
+{
+	return (f->tried < f->ntargets && late_of(f, &f->targets[f->tried]) > f->space->pool->conf->timeout / 2);
+}
+
+/* 0 well, 1 slow: its oldest request waits for longer than a hedge would, 2 down. */
+static unsigned
+rank_of(const struct flight *f, const struct target *t)
+{
 	if (!t->ops->healthy(t->be))
 		return (2);
-	if (f->space->hedger == NULL || t->ops->late == NULL || f->behind)
+	if (f->space->hedger == NULL || f->behind)
 		return (0);
-	return (t->ops->late(t->be, &op) > hedger_delay(f->space->hedger));
+	return (late_of(f, t) > hedger_delay(f->space->hedger));
 }
 
 static void

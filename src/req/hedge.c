@@ -83,7 +83,7 @@ hedger_ring(void *arg)
 }
 
 struct hedger *
-hedger_new(struct loop *loop, const struct conf_ns *conf)
+hedger_new(struct loop *loop, const struct conf_ns *conf, const struct hedger *was)
 {
 	struct hedger *h = calloc(1, sizeof *h);
 
@@ -93,8 +93,8 @@ hedger_new(struct loop *loop, const struct conf_ns *conf)
 	h->loop = loop;
 	TAILQ_INIT(&h->reads);
 	TAILQ_INIT(&h->writes);
-	h->budget = BURST_START * HEDGE_COST;
-	h->p95 = AUTO_START * 256;
+	h->budget = was != NULL ? was->budget : BURST_START * HEDGE_COST;
+	h->p95 = was != NULL ? was->p95 : AUTO_START * 256;
 	if (alarm_open(loop, &h->alarm, hedger_ring, h))
 		return (h);
 	free(h);

@@ -18,8 +18,11 @@ struct flight;
 struct hedger;
 struct loop;
 
-/* NULL: out of memory or descriptors. */
-struct hedger	*hedger_new(struct loop *, const struct conf_ns *);
+/*
+ * was: of the same namespace before a reload, NULL: none; what that one has learned and spent counts on. NULL: out of
+ * memory or descriptors.
+ */
+struct hedger	*hedger_new(struct loop *, const struct conf_ns *, const struct hedger *was);
 /* Nothing waits in it any more. NULL is fine. */
 void		 hedger_free(struct hedger **);
 

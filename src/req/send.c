@@ -38,7 +38,7 @@ flight_read_done(struct flight *f, struct leg *leg)
 {
 	struct hedger *h = f->space->hedger;
 
-	if (h != NULL && (!leg->hedge || flight_leg_good(leg)))
+	if (h != NULL && (flight_leg_good(leg) || (!leg->hedge && leg->be.err == ERR_TIMEOUT)))
 		hedger_learn(h, loop_now(f->ctx->loop) - f->started);
 	if (flight_leg_good(leg)) {
 		flight_decide(f, leg);

@@ -133,14 +133,15 @@ pool_of(const struct view *v, const struct conf_store *st)
 	return (NULL);
 }
 
-/* ---- counters ---- */
+/* ---- namespaces ---- */
 
-static struct ns_stats *
-stats_of(const struct view *v, const char *name)
+/* The namespace of that name; v may be NULL. */
+static const struct space *
+space_of(const struct view *v, const char *name)
 {
 	for (unsigned i = 0; v != NULL && i < v->conf->nspaces; i++)
 		if (strcmp(v->conf->spaces[i].name, name) == 0)
-			return (v->spaces[i].stats);
+			return (&v->spaces[i]);
 	return (NULL);
 }
 
@@ -184,7 +185,7 @@ view_open_pools(struct view *v, const struct view *was, struct loop *loop,
 
 /* How its ops are sent. */
 static bool
-space_prepare(struct space *sp, struct loop *loop)
+space_prepare(struct space *sp, const struct space *was, struct loop *loop)
 {
 	const struct conf_ns *ns = sp->conf;
 
@@ -194,7 +195,7 @@ space_prepare(struct space *sp, struct loop *loop)
 	    sp->pool->conf->on_down != ON_DOWN_FAILOVER;
 	if (ns->hedge == HEDGE_OFF)
 		return (true);
-	sp->hedger = hedger_new(loop, ns);
+	sp->hedger = hedger_new(loop, ns, was != NULL ? was->hedger : NULL);
 	return (sp->hedger != NULL);
 }
 
@@ -204,20 +205,19 @@ view_make_spaces(struct view *v, const struct view *was, struct loop *loop)
 	const struct conf *conf = v->conf;
 
 	for (unsigned i = 0; i < conf->nspaces; i++) {
+		const struct space *old = space_of(was, conf->spaces[i].name);
 		struct space *sp = &v->spaces[i];
 
 		sp->conf = &conf->spaces[i];
 		sp->view = v;
 		if (sp->conf->primary != NULL)
 			sp->pool = v->pools[sp->conf->primary - conf->stores];
-		sp->stats = stats_of(was, sp->conf->name);
-		if (sp->stats == NULL)
-			sp->stats = calloc(1, sizeof *sp->stats);
+		sp->stats = old != NULL ? old->stats : calloc(1, sizeof *sp->stats);
 		if (sp->stats == NULL)
 			return (false);
 		sp->stats->refs++;
 		v->looks_up |= sp->pool == NULL || sp->conf->local;
-		if (!space_prepare(sp, loop))
+		if (!space_prepare(sp, old, loop))
 			return (false);
 	}
 	return (true);
