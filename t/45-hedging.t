@@ -168,11 +168,12 @@ with Redis() as r, Between(r) as a:
 		fill(kv)
 		a.fault("hold slow!")
 		c.send(b"set key0 7 0 5\r\nslow!\r\n")
-		wait_for(lambda: int(stats(kv, "servers")["fleet:127.0.0.1:%d:inflight" % a.port]) > 0, 10, "the write to be out")
+		def out():
+			return int(stats(kv, "servers")["fleet:127.0.0.1:%d:inflight" % a.port])
+		wait_for(out, 10, "the write to be out")
 		is_([get(c2, k) for k in KEYS[1:]], [answer(k) for k in KEYS[1:]], "behind a write: reads are hedged")
-		sent = counter(kv, "hedges_sent")
-		is_(sent, counter(kv, "hedges_won"), "behind a write: before the write is")
-		ok(sent > 0, "behind a write: some were")
+		ok(out() > 0, "behind a write: before the write is")
+		ok(counter(kv, "hedges_sent") > 0, "behind a write: some were")
 		a.fault("none")
 		is_(c.line(), b"STORED\r\n", "and the write is done")
 

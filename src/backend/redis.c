@@ -95,6 +95,12 @@ redis_ways(const struct backend *be, const struct be_op *op)
 	return (((const struct redis *)be)->node->nconns);
 }
 
+static uint64_t
+redis_late(const struct backend *be, const struct be_op *op)
+{
+	return (redis_node_late(((const struct redis *)be)->node, op->op.hash, op->way));
+}
+
 static struct be_stats *
 redis_stats(struct backend *be)
 {
@@ -117,6 +123,7 @@ const struct be_ops redis_ops = {
 	.cancel = redis_cancel,
 	.healthy = redis_healthy,
 	.ways = redis_ways,
+	.late = redis_late,
 	.stats = redis_stats,
 	.server_name = redis_server_name,
 };

@@ -253,6 +253,8 @@ void	 redis_node_send(struct redis_node *, struct be_op *, const struct redis_cm
 void	 redis_node_cancel(struct redis_node *, struct be_op *);
 /* Whether an op submitted now goes out. */
 bool	 redis_node_healthy(const struct redis_node *);
+/* be_ops.late */
+uint64_t redis_node_late(const struct redis_node *, uint64_t hash, unsigned way);
 /* Counts the op and sets the members that belong to the backend. */
 void	 redis_op_begin(struct backend *, struct be_op *);
 /* Microseconds since 1970 by the server's clock. */

@@ -253,23 +253,27 @@ is_read(const struct op *op)
 	return (op->verb == OP_GET && (op->opts & (OPF_NEWCAS | OPF_TTL | OPF_VIVIFY | OPF_RECACHE)) == 0);
 }
 
+/* Where an op goes that is not to be held in order; NULL: nowhere. */
+static struct cluster_link *
+link_of(const struct cluster *cl, const struct be_op *op, unsigned slot)
+{
+	struct cluster_node *n = op->way > 0 && is_read(&op->op) ? cluster_replica(cl, slot, op->op.hash, op->way - 1u) :
+	    NULL;
+
+	if (n != NULL)
+		return (&n->reads);
+	n = cluster_master(cl, slot);
+	return (n == NULL ? NULL : &n->link);
+}
+
 /* Past the lane: nothing holds it in order with others. */
 static void
 submit_way(struct cluster *cl, struct be_op *op)
 {
-	struct cluster_node *n = NULL;
-	struct cluster_link *link;
+	struct cluster_link *link = link_of(cl, op, op->slot);
 	struct redis_node *conn;
 	const char *why = cl->why_none;
 
-	if (is_read(&op->op))
-		n = cluster_replica(cl, op->slot, op->op.hash, op->way - 1u);
-	if (n != NULL)
-		link = &n->reads;
-	else {
-		n = cluster_master(cl, op->slot);
-		link = n == NULL ? NULL : &n->link;
-	}
 	conn = link == NULL ? NULL : cluster_connect(link, &why);
 	if (conn == NULL) {
 		be_op_end_later(op, ERR_DOWN, why);
@@ -322,6 +326,22 @@ cluster_ways(const struct backend *be, const struct be_op *op)
 	if (n > 0)
 		return (1 + n);
 	return (cl->store->connections > 1 ? 2 : 1);
+}
+
+static uint64_t
+cluster_late(const struct backend *be, const struct be_op *op)
+{
+	const struct cluster *cl = (const struct cluster *)be;
+	unsigned slot = slots_of(op->op.key);
+	const struct cluster_lane *lane = cl->lanes[slot];
+	const struct cluster_link *link = link_of(cl, op, slot);
+
+	if (link == NULL || (op->way == 0 && lane != NULL && lane->blocked))
+		return (UINT64_MAX);
+	/* The first op will connect; if it went elsewhere for that, all would. */
+	if (link->conn == NULL)
+		return (0);
+	return (redis_node_late(link->conn, op->op.hash, op->way));
 }
 
 static void
@@ -456,6 +476,7 @@ const struct be_ops redis_cluster_ops = {
 	.cancel = cluster_cancel,
 	.healthy = cluster_healthy,
 	.ways = cluster_ways,
+	.late = cluster_late,
 	.each = cluster_each,
 	.stats = cluster_stats,
 	.server_name = cluster_server_name,

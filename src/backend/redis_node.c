@@ -333,6 +333,28 @@ redis_node_healthy(const struct redis_node *node)
 }
 
 uint64_t
+redis_node_late(const struct redis_node *node, uint64_t hash, unsigned way)
+{
+	unsigned from = redis_node_group(node, hash) + way;
+	uint64_t now = loop_now(node->loop), since;
+
+	for (unsigned n = 0; n < node->nconns; n++) {
+		const struct redis_conn *c = &node->conns[(from + n) % node->nconns];
+
+		if (!redis_takes(c))
+			continue;
+		if (c->n == 0)
+			return (0);
+		/* With a large value on its way it moves, however old the request is. */
+		since = c->ring[c->head & (c->cap - 1)].sent_at;
+		if (c->moved_at > since)
+			since = c->moved_at;
+		return (now > since ? now - since : 0);
+	}
+	return (UINT64_MAX);
+}
+
+uint64_t
 redis_node_time(const struct redis_node *node)
 {
 	return ((uint64_t)((int64_t)loop_now(node->loop) + node->clock));
