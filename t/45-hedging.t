@@ -171,9 +171,8 @@ with Redis() as r, Between(r) as a:
 		def out():
 			return int(stats(kv, "servers")["fleet:127.0.0.1:%d:inflight" % a.port])
 		wait_for(out, 10, "the write to be out")
-		is_([get(c2, k) for k in KEYS[1:]], [answer(k) for k in KEYS[1:]], "behind a write: reads are hedged")
-		ok(out() > 0, "behind a write: before the write is")
-		ok(counter(kv, "hedges_sent") > 0, "behind a write: some were")
+		is_([get(c2, k) for k in KEYS[1:]], [answer(k) for k in KEYS[1:]], "behind a write: reads go another way")
+		ok(out() > 0, "behind a write: before the write is answered")
 		a.fault("none")
 		is_(c.line(), b"STORED\r\n", "and the write is done")
 

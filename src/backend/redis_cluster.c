@@ -257,9 +257,10 @@ is_read(const struct op *op)
 static struct cluster_link *
 link_of(const struct cluster *cl, const struct be_op *op, unsigned slot)
 {
-	struct cluster_node *n = op->way > 0 && is_read(&op->op) ? cluster_replica(cl, slot, op->op.hash, op->way - 1u) :
-	    NULL;
+	struct cluster_node *n = NULL;
 
+	if (op->way > 0 && is_read(&op->op))
+		n = cluster_replica(cl, slot, op->op.hash, op->way - 1u);
 	if (n != NULL)
 		return (&n->reads);
 	n = cluster_master(cl, slot);
