@@ -97,16 +97,22 @@ static struct want *
 find_want(struct thread *t, struct conn *c, const struct reply *r)
 {
 	struct want *w = &c->wants[(size_t)c->head * t->opts->multi];
-	unsigned n = c->ring[c->head].nkeys, i;
+	struct request *rq = &c->ring[c->head];
+	unsigned n = rq->nkeys, at = rq->came;
 	uint32_t key;
 
 	if (r->key == NULL)
 		return n == 1 && !w->seen ? w : NULL;
 	if (!gen_key_parse(&t->opts->gen, r->key, r->key_len, &key))
 		return NULL;
-	for (i = 0; i < n; i++)
-		if (w[i].key == key && !w[i].seen)
-			return &w[i];
+	for (unsigned i = 0; i < n; i++, at++) {
+		if (at >= n)
+			at = 0;
+		if (w[at].key == key && !w[at].seen) {
+			rq->came = at + 1;
+			return &w[at];
+		}
+	}
 	return NULL;
 }
 

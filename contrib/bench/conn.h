@@ -34,9 +34,9 @@ struct request {
 	enum op		op;
 	unsigned	nkeys;
 	uint32_t	version;	/* writes */
-	/* RESP reads of several keys */
-	bool		array;		/* the array has begun */
-	unsigned	came;		/* how many of its elements are there */
+	/* reads of several keys */
+	bool		array;		/* RESP: the array has begun */
+	unsigned	came;		/* which value is likely to be the next */
 };
 
 enum conn_state { CONN_UP, CONN_CONNECTING, CONN_DOWN, CONN_DEAD };

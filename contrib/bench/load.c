@@ -53,6 +53,19 @@ send_batch(struct thread *t, struct conn *c)
 	conn_send(t, c, n, t->now);
 }
 
+/*
+ * Those whose answers came at one time send at one time, as clients of their
+ * own would: not spaced out by the work that one thread has with the others.
+ */
+static void
+send_batches(struct thread *t, const struct epoll_event *ev, int n)
+{
+	for (int i = 0; i < n; i++) {
+		t->now = clock_ns();
+		send_batch(t, ev[i].data.ptr);
+	}
+}
+
 static struct conn *
 conn_with_room(struct thread *t)
 {
@@ -160,11 +173,11 @@ phase_loop(struct thread *t)
 			if (i > 0)
 				t->now = clock_ns();
 			conn_event(t, c, ev[i].events);
-			if (!open_loop)
-				send_batch(t, c);
 		}
 		if (open_loop)
 			room = send_due(t);
+		else
+			send_batches(t, ev, n);
 		if (t->now >= next_tick) {
 			next_tick = t->now + TICK_NS;
 			tick(t);
