@@ -10,7 +10,7 @@ from kvt import *
 from between import Between
 from redises import *
 
-CLIENTS, ROUNDS, BATCH, KEYS = 4, 100, 10, 120
+CLIENTS, ROUNDS, BATCH, KEYS = 4, 50, 10, 120
 # Whatever names a key, and what stores ask when they connect or probe.
 COUNTED = [b"dy-", b"version\r\n", b"mn\r\n", b"PING", b"HELLO", b"READONLY", b"CLUSTER", b"SCRIPT"]
 

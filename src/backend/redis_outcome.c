@@ -180,7 +180,9 @@ redis_item(const struct redis_conn *c, struct slice item, struct op_result *res,
 	}
 	res->status = OP_OK;
 	res->bits = (uint8_t)(((e.marks & ENVELOPE_FETCHED) != 0 ? OPR_FETCHED : 0) |
-	    ((e.marks & ENVELOPE_BINKEY) != 0 ? OPR_BINKEY : 0));
+	    ((e.marks & ENVELOPE_BINKEY) != 0 ? OPR_BINKEY : 0) |
+	    ((e.marks & ENVELOPE_STALE) != 0 ? OPR_STALE : 0) |
+	    ((e.marks & ENVELOPE_WON) != 0 ? OPR_SENT : 0));
 	res->client_flags = e.client_flags;
 	res->cas = e.version;
 	res->size = (uint32_t)value->len;
@@ -232,12 +234,10 @@ redis_outcome_item(struct redis_conn *c, const struct redis_slot *s, const struc
 		redis_bad_value(c, op);
 		return (true);
 	}
-	if (UNLIKELY((marks & (ENVELOPE_STALE | ENVELOPE_WON)) != 0) && (op->op.opts & OPF_CLASSIC) == 0) {
-		if ((marks & ENVELOPE_WON) == 0) {
-			redis_take_win(c, slice_of(redis_sent_at(c, s->at + s->cmd.key_at), s->cmd.key_len), op);
-			return (true);
-		}
-		op->res.bits |= (uint8_t)(OPR_SENT | ((marks & ENVELOPE_STALE) != 0 ? OPR_STALE : 0));
+	if (UNLIKELY((marks & (ENVELOPE_STALE | ENVELOPE_WON)) == ENVELOPE_STALE) &&
+	    (op->op.opts & OPF_CLASSIC) == 0) {
+		redis_take_win(c, slice_of(redis_sent_at(c, s->at + s->cmd.key_at), s->cmd.key_len), op);
+		return (true);
 	}
 	if (rc == ITEM_HIT)
 		redis_value(op, value);

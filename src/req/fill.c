@@ -34,9 +34,10 @@ fill_exptime(const struct ctx *ctx, const struct conf_ns *ns,
 bool
 fill_may_store(const struct command *cmd)
 {
+	/* Copies do not know how their keys came: the store has to be asked about those that came as base64. */
 	return ((cmd->op.mode == OP_SET || cmd->op.mode == OP_ADD ||
 	    cmd->op.mode == OP_REPLACE) &&
-	    (cmd->op.opts & OPF_INVALIDATE) == 0);
+	    (cmd->op.opts & (OPF_INVALIDATE | OPF_BINKEY)) == 0);
 }
 
 struct item *
@@ -208,8 +209,8 @@ fill_read(struct req *r)
 		fill_read_large(r);
 		return;
 	}
-	/* Stale, or somebody is about to recache it: the server has to be asked again. */
-	if ((res->bits & (OPR_WON | OPR_STALE | OPR_SENT)) != 0 ||
+	/* Stale, or somebody is about to recache it, or its key came as base64: the server has to be asked again. */
+	if ((res->bits & (OPR_WON | OPR_STALE | OPR_SENT | OPR_BINKEY)) != 0 ||
 	    r->be.data.len != res->size)
 		return;
 	exp = fill_exptime(ctx, r->space->conf, r->asked_at, res->ttl);

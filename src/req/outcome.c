@@ -150,6 +150,15 @@ learn(const struct req *r, const struct op_result *res, bool known)
 	replyq_learn(r->q, n, r->ctx->conf->client_buffer_max);
 }
 
+/* What the store's items know is shown so: a key as the item has it, not as it was asked for. */
+static void
+key_as_stored(struct req *r, const struct op_result *res)
+{
+	if (r->space->conf->format == FORMAT_ITEM && res->status == OP_OK &&
+	    (r->cmd.op.verb == OP_GET || r->cmd.op.verb == OP_DEBUG))
+		r->cmd.op.opts &= (uint16_t)~OPF_BINKEY;
+}
+
 void
 outcome_tell(struct req *r, const struct be_op *be,
     const struct op_result *res, struct value *value)
@@ -158,6 +167,8 @@ outcome_tell(struct req *r, const struct be_op *be,
 	struct ns_stats *ns = r->space->stats;
 	bool known = be->err == ERR_NONE && res->status != OP_ERROR;
 
+	if (known)
+		key_as_stored(r, res);
 	if (UNLIKELY(observed(ctx) != 0) && known)
 		observe_done(r, res);
 	if (be->err != ERR_NONE) {

@@ -101,6 +101,9 @@ through_local(struct ctx *ctx, const struct space *sp, struct replyq *q,
 	NS_ADD(sp->stats, local_hits);
 	if (UNLIKELY(observed(ctx) != 0))
 		observe_get(ctx, ctx->cfd, cmd, true, &res);
+	/* Of what came with a base64 key there is no copy; see fill.c. */
+	if (sp->conf->format == FORMAT_ITEM)
+		cmd->op.opts &= (uint16_t)~OPF_BINKEY;
 	return (answer_item(ctx, *out, cmd, &res, s, it));
 }
 

@@ -141,7 +141,8 @@ class Load:
 		got = (m.group(2), body[:-7])
 		if m.group(1) != key or not body.endswith(b"\r\nEND\r\n") or (got not in may.get(key, []) and
 		    got not in may.get((key, "late"), [])):
-			self.note(self.wrong, key, line, body[:100])
+			self.note(self.wrong, key, line, body[:100], "may be", [v and v[0] for v in may.get(key, [])],
+			    "or late", [v[0] for v in may.get((key, "late"), [])])
 
 	def goes_on(self, n=200, here=True):
 		"""Waits for so many more good answers (of the server under test)."""
