@@ -51,9 +51,9 @@ DIFFERENCES = {
 	"md-x": "md x empties the item (since 1.6.27)",
 	"mg-C": "mg C leaves out the value if the CAS unique matches (since 1.6.40)",
 	"fleet-access": "a read answered from the local copy is none to the server: h, l, la=, fetch= of items that "
-	    "servers hold are not compared",
-	"fleet-key": "with servers behind, k shows a key as it was asked for (b): servers do not tell how it came",
-	"fleet-win": "a classic read goes to the server as mg, for the remaining TTL, and so takes the win of a stale "
+	    "servers hold are not compared; nor those of Redis', which plain reads there do not mark",
+	"fleet-key": "with memcacheds behind, k shows a key as it was asked for (b): they do not tell how it came",
+	"fleet-win": "a classic read goes to a memcached as mg, for the remaining TTL, and so takes the win of a stale "
 	    "item; kvgate gives it back, but what is on its way already sees Z (and gets keeps it before 1.6.27)",
 	"kvgate-long-key": "one error for the whole get line; 1.6.45 doubles the CRLF, which puts every later "
 	    "answer off by one, and 1.6.18 does so for gat",
