@@ -334,6 +334,7 @@ frag_init(struct frag *f, struct batch *b, const struct command *cmd,
 	f->be.sink = &frag_sink;
 	f->be.timeout = d->timeout;
 	f->be.format = (uint8_t)d->format;
+	f->be.rest = false;
 	f->be.way = 0;
 	f->be.keys = b->keys + first;
 	f->be.nkeys = d->n;

@@ -290,6 +290,7 @@ through_begin(struct ctx *ctx, const struct space *sp, struct replyq *q,
 	r->be.timeout = is_read(&cmd->op) ? sp->conf->slo_read.max :
 	    sp->conf->slo_write.max;
 	r->be.format = (uint8_t)sp->conf->format;
+	r->be.rest = false;
 	r->be.way = 0;
 	r->be.value_max = cache_value_max(ctx->cache, cmd->op.key.len, 0);
 	r->be.version = 0;
