@@ -6,7 +6,7 @@ well again once the server is.
 
 KVT_CELLS (a regular expression of "store, fault") picks some.
 """
-import contextlib, os, re, sys
+import os, re, signal, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
 from kvt import *
 from between import Between
@@ -22,9 +22,12 @@ namespace "default" { prefix = ""  primary { store = "r"  %(format)s }  local { 
 """
 
 
+def conf(kind, servers, ms=TIMEOUT_MS):
+	return CONF % {"type": kind, "servers": servers, "ms": ms, "format": "" if kind == "memcached" else "format = item"}
+
+
 def kvgate(kind, servers):
-	return Kvgate(["-t", "2"], conf=CONF % {"type": kind, "servers": servers, "ms": TIMEOUT_MS,
-	    "format": "" if kind == "memcached" else "format = item"})
+	return Kvgate(["-t", "2"], conf=conf(kind, servers))
 
 
 class Pool:
@@ -36,7 +39,8 @@ class Pool:
 		self.servers = [program() for _ in range(3)]
 		self.victim = self.servers[0]
 		self.bad = Between(self.victim)
-		self.kv = kvgate(kind, ", ".join('"127.0.0.1:%d 1"' % s.port for s in [self.bad] + self.servers[1:]))
+		self.names = ", ".join('"127.0.0.1:%d 1"' % s.port for s in [self.bad] + self.servers[1:])
+		self.kv = kvgate(kind, self.names)
 		self.name = "127.0.0.1:%d" % self.bad.port
 
 	def here(self, keys):
@@ -73,7 +77,8 @@ class Cluster(Pool):
 		self.kind, self.unasked = "redis-cluster", RESP
 		self.cluster = RedisCluster(between=True)
 		self.servers = self.cluster.nodes
-		self.kv = kvgate(self.kind, self.cluster.server)
+		self.names = self.cluster.server
+		self.kv = kvgate(self.kind, self.names)
 
 	def prepare(self):
 		self.victim = self.cluster.masters()[0]
@@ -185,6 +190,32 @@ def flood(store):
 	well(store, load, title)
 
 
+def reload(store, ms):
+	"""With another timeout the pool is another: the old one has to end what it began."""
+	kv, before = store.kv, len(store.kv.stderr())
+	kv.write_conf(conf(store.kind, store.names, ms))
+	kv.send_signal(signal.SIGHUP)
+	wait_for(lambda: "read again, in effect" in kv.stderr()[before:], 20, "the reload")
+
+
+def reloads(store):
+	"""Under load, while all is well, and while the server is silent."""
+	title = "%s, reload" % store.kind
+	load, _ = begin(store, None)
+	for n in range(5):
+		reload(store, TIMEOUT_MS + n % 2)
+		load.goes_on(100)
+	is_(load.trouble, {}, "%s: nothing fails by it" % title)
+	load.expected = LATE
+	store.bad.fault("stall")
+	reload(store, TIMEOUT_MS + 1)
+	load.says(LATE, title)
+	load.goes_on(300, here=False)
+	reload(store, TIMEOUT_MS)
+	store.bad.fault("none")
+	well(store, load, title)
+
+
 for make in STORES if "KVT_CELLS" in os.environ else STORES[:2]:
 	store = make()
 	for cell in FAULTS:
@@ -192,6 +223,8 @@ for make in STORES if "KVT_CELLS" in os.environ else STORES[:2]:
 			misbehave(store, *cell)
 	if wanted(store, "flood"):
 		flood(store)
+	if wanted(store, "reload"):
+		reloads(store)
 	if wanted(store, "kill"):
 		kill(store)
 	store.stop()
