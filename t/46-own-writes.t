@@ -14,9 +14,9 @@ namespace "default" { prefix = ""  primary { store = "s"  %s }  local { ttl = %s
 """
 
 
-def fleet(servers, store="", space="", kind="memcached", format="", local="0"):
+def fleet(servers, store="", space="", kind="memcached", format="", local="0", threads=1):
 	names = ", ".join('"127.0.0.1:%d 1"' % s.port for s in servers)
-	return Kvgate(["-t", "1"], conf=CONF % (kind, names, store, format, local, space))
+	return Kvgate(["-t", threads], conf=CONF % (kind, names, store, format, local, space))
 
 
 def value(key, text):
@@ -68,5 +68,55 @@ for kind, program, format in (("redis", Redis, "format = item"), ("redis", Redis
 				a.fault("none")
 				want = b"STORED\r\n" + value(k, b"new%d" % i)
 				is_(c.recv(len(want)), want, "%s %s: get behind set %d" % (kind, format, i))
+
+# ---- copies in the local cache: not of a replica that does not have yet what another one has acknowledged
+
+with Memcached() as m1, Memcached() as m2, Between(m1) as a, Between(m2) as b:
+	two = [a, b]
+	with fleet(two, "replicas = 2  write_quorum = 1  read_from = any", local="30s", threads=2) as kv, \
+	    kv.client() as c, kv.client() as c2:
+		for k in KEYS[:4]:
+			c.ask(b"set %s 0 0 3\r\nold\r\n" % k, b"STORED\r\n")
+			b.fault("hold md " + k.decode())
+			c.ask(b"delete %s\r\n" % k, b"DELETED\r\n")
+			for _ in range(2):      # on the other worker, and from each replica
+				c2.send(b"get %s\r\n" % k)
+				c2.recv_until(b"END\r\n")
+			b.fault("none")
+			with m2.client() as direct:
+				wait_for(lambda: direct.call(b"mg %s\r\n" % k) == b"EN\r\n", 10, "the other replica to have it")
+			c.ask(b"get %s\r\n" % k, b"END\r\n", "no copy of what one replica still had")
+
+# ---- nor of a replica of a cluster that is behind its master
+
+with RedisCluster(masters=1, between=True) as cluster:
+	master, = cluster.masters()
+	replica, = cluster.replicas()
+	with Kvgate(["-t", "1"], conf=CONF % ("redis-cluster", cluster.server, "map_refresh = 100ms", "format = item", "30s",
+	    "hedge = 20ms  hedge_budget = 100%")) as kv, kv.client() as c:
+		k = KEYS[0]
+		c.ask(b"set %s 0 0 3\r\nold\r\n" % k, b"STORED\r\n")
+		wait_for(lambda: replica.call("DBSIZE") == 1, 10, "the replica to have it")
+
+		# Before it has anything, nobody is told of it.
+		def maps():
+			return int(stats(kv, "servers")["s:cluster:maps"])
+		seen = maps()
+		wait_for(lambda: maps() > seen + 1, 10, "a new map")
+		master.call("CONFIG", "SET", "requirepass", "x")        # who is connected stays so
+		replica.call("CLIENT", "KILL", "TYPE", "master")
+		wait_for(lambda: b"master_link_status:down" in replica.call("INFO", "replication"), 10, "the replica to be cut off")
+		c.ask(b"append %s 0 0 4\r\nnew!\r\n" % k, b"STORED\r\n")
+		master.between.fault("late 200")
+		c.send(b"get %s\r\n" % k)
+		c.recv_until(b"END\r\n")
+		ok(int(stats(kv, "kvgate")["hedges_sent"]) > 0, "the replica was asked")
+		master.between.fault("none")
+
+		def again():
+			c.send(b"get %s\r\n" % k)
+			return c.recv_until(b"END\r\n") == value(k, b"oldnew!")
+		wait_for(again, 10, "the master's value: no copy is kept of what a replica has")
+		ok(True, "no copy is kept of what a replica of a cluster has")
 
 done_testing()

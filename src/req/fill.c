@@ -263,7 +263,8 @@ fill_write_end(struct req *r, bool known)
 	struct cache_shard *s;
 
 	if (!r->kept) {
-		route_fence_leave(ctx, hash);
+		if (!r->lingers)
+			route_fence_leave(ctx, hash);
 		return;
 	}
 	s = cache_lock(ctx->cache, hash);
@@ -280,6 +281,7 @@ fill_write_end(struct req *r, bool known)
 		if (old != NULL)
 			cache_unlink(s, old);
 	}
-	route_fence_leave(ctx, hash);
+	if (!r->lingers)
+		route_fence_leave(ctx, hash);
 	cache_unlock(s);
 }

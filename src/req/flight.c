@@ -98,6 +98,8 @@ flight_free(struct flight *f)
 	if (f->body != NULL)
 		value_unref(f->body);
 	free(f->pieces);
+	if (f->lingers)
+		route_fence_leave(ctx, f->hash);
 	view_unpin(f->space->view);
 	f->magic = 0;
 	if (ctx->nfree_flights >= KEPT_MAX) {
@@ -234,6 +236,11 @@ flight_leave(struct flight *f)
 	if (f->unsettled)
 		--*unsettled_of(f, r);
 	f->unsettled = false;
+	/* Until all replicas have the write, what is read from them may be older than what the client has been told. */
+	if (r->write && f->nout > 0) {
+		f->lingers = r->lingers = true;
+		f->hash = r->be.op.hash;
+	}
 	if (f->space->hedger != NULL)
 		hedger_leave(f->space->hedger, f);
 	return (r);
@@ -256,6 +263,9 @@ flight_decide(struct flight *f, struct leg *leg)
 	if (!f->write) {
 		r->value = leg->value;
 		leg->value = NULL;
+		/* A replica of a cluster may be behind its master. */
+		if (leg->target->way > 0 && (leg->target->ops->caps & BE_CAP_WHOLE) != 0)
+			r->fills = false;
 		call_off(f, leg);
 	} else if (f->space->pool->conf->replicas <= 1)
 		call_off(f, leg);	/* the same write, twice at one server */

@@ -46,12 +46,14 @@ struct flight {
 	const struct space *space;	/* its view is pinned */
 	struct value	*body;		/* of a write: its legs may outlive the req */
 	struct iovec	*pieces;
+	uint64_t	 hash;		/* lingers: of the key */
 	uint64_t	 started;
 	uint64_t	 due;		/* waits: when the hedger looks at it */
 	bool		 waits;		/* in the hedger */
 	bool		 write;
 	bool		 serial;	/* one server decides, the others follow it */
 	bool		 unsettled;	/* a write: counted in ctx.unsettled */
+	bool		 lingers;	/* a write: decided, and its fence is left when the last leg has ended */
 	bool		 behind;	/* a read that goes where writes go, while that can be had */
 	bool		 denied;	/* a hedge was, for want of budget */
 	uint8_t		 nstand_ins;	/* chosen so far */

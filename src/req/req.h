@@ -68,6 +68,7 @@ struct req {
 	bool		 filler;	/* only bytes of answers that were ready at once */
 	bool		 write;		/* changes the key: its end is fenced */
 	bool		 kept;		/* a write: there may be a local copy of the key */
+	bool		 lingers;	/* a write that is not over at all replicas: its fence is not left yet */
 	bool		 fills;		/* what is read or written may enter the local cache */
 	bool		 hold;		/* the answer must not leave yet, although it is written */
 	bool		 asking;	/* parts are still being added */

@@ -16,7 +16,7 @@ struct backend	*route_pick(struct pool *, struct slice key, uint64_t hash);
 uint64_t	 route_fence(const struct ctx *, uint64_t hash);
 /* A write starts, with the shard's lock held where copies are kept; the fence as it is then. */
 uint64_t	 route_fence_enter(struct ctx *, uint64_t hash);
-/* It ends, with the lock held likewise. */
+/* It ends, with the lock held likewise if it sets a copy then. */
 void		 route_fence_leave(struct ctx *, uint64_t hash);
 /* How many writes were under way. */
 unsigned	 route_fence_writes(uint64_t fence);

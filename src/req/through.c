@@ -7,7 +7,8 @@
  *    server said, because clocks of whole seconds do not change at one moment;
  *  - a write moves the fence when it starts and when it ends. At its start it removes the local copy, and none can
  *    come while it is under way, so that a read pipelined behind it follows it to the server. At its end it sets
- *    the local copy if it was alone and the outcome is known;
+ *    the local copy if it was alone and the outcome is known. Where it is acknowledged before all replicas have it,
+ *    it counts as under way until they do: what is read from the others meanwhile does not stay here;
  *  - copies are the namespace's that the key itself names. Where L names another they are not looked at, but a
  *    write removes them: both may have one store.
  */
