@@ -216,6 +216,27 @@ def lost(cluster, kv, c):
 	cluster.calm()
 
 
+def greeting(cluster, kv, c):
+	"""What came while there was no connection goes out before what comes when there is one."""
+	a = cluster.nodes[0]
+	k = next(keys_of(cluster, a, "g"))
+	good = 0
+	for i in range(150):
+		a.time_answer = HOLD
+		a.reset()
+		wait_for(lambda: a.holds(None), 20, "kvgate to connect again")
+		n = counters(kv)["requests"]
+		c.send(put(k, "%d" % i))
+		handled(kv, n + 1)
+		a.time_answer = TIME
+		a.release(None, TIME)
+		c.send(b"get %s\r\n" % k.encode())
+		if c.recv_until(b"END\r\n") == b"STORED\r\n" + has(k, "%d" % i):
+			good += 1
+	is_(good, 150, "greeting: a set that waits for a connection is not overtaken by the get that does not have to")
+	cluster.calm()
+
+
 def replaced(cluster):
 	"""A master is gone and another one has its slots."""
 	a, b, _ = cluster.nodes
@@ -347,6 +368,7 @@ with kvgate(cluster) as kv, client(kv) as c:
 	not_now(cluster, kv, c)
 	lost(cluster, kv, c)
 	flush(cluster, kv, c)
+	greeting(cluster, kv, c)
 order_by_map(cluster)
 never(cluster)
 replaced(cluster)

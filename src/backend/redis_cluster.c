@@ -104,13 +104,13 @@ flush_wait(struct cluster *cl, struct cluster_flush *f)
 	cluster_kick(cl);
 }
 
-/* All parts are back. Repeating a flush does no harm: it is good when all masters of one map have done it. */
+/* All parts are back. Repeating a flush does no harm: it is good when no key can have moved past it. */
 static void
 flush_over(struct cluster *cl, struct cluster_flush *f)
 {
 	bool again = f->err != ERR_NONE && err_retryable(f->err);
 
-	if (f->err == ERR_NONE && f->maps != cl->maps && f->tries < CLUSTER_HOPS_MAX)
+	if (f->err == ERR_NONE && f->layout != cl->layout && f->tries < CLUSTER_HOPS_MAX)
 		again = true;
 	if (again && !cl->closing && loop_now(cl->loop) < cluster_limit(cl, f->op))
 		flush_wait(cl, f);
@@ -168,7 +168,7 @@ flush_send(struct cluster *cl, struct cluster_flush *f)
 	free(f->parts);
 	f->parts = calloc(n == 0 ? 1 : n, sizeof *f->parts);
 	f->err = ERR_NONE;
-	f->maps = cl->maps;
+	f->layout = cl->layout;
 	f->tries++;
 	f->left = f->nparts = n;
 	if (f->parts == NULL || n == 0) {

@@ -82,7 +82,7 @@ struct cluster_flush {
 	struct be_op	*op;
 	bool		 waiting;
 	uint32_t	 need;
-	uint32_t	 maps;		/* cluster.maps when it was sent */
+	uint32_t	 layout;	/* the cluster's when it was sent */
 	unsigned	 tries;
 	enum err	 err;		/* of the first part that failed */
 	unsigned	 left;		/* parts that are out */
@@ -114,7 +114,7 @@ struct cluster {
 	/* the map: redis_cluster_map.c */
 	struct slots_map *map;		/* NULL: none yet */
 	struct cluster_node **node_of;	/* map->nservers: the map's servers */
-	uint32_t	 maps;		/* changes with every map */
+	uint32_t	 layout;	/* changes whenever a slot gets another master */
 	uint32_t	 round;		/* rounds of asking begun */
 	uint32_t	 rounds_over;	/* the last that is over, well or not */
 	bool		 in_round;

@@ -185,6 +185,18 @@ mark_nodes(struct cluster *cl)
 	}
 }
 
+static bool
+has_moved(const struct cluster *cl, const struct slots_map *m, struct cluster_node *const *nodes)
+{
+	for (unsigned slot = 0; slot < SLOTS; slot++) {
+		const struct slots_shard *s = slots_shard(m, slot);
+
+		if (cluster_master(cl, slot) != (s == NULL ? NULL : nodes[s->master]))
+			return (true);
+	}
+	return (false);
+}
+
 /* False: no memory, the old one stays. */
 static bool
 map_install(struct cluster *cl, struct slots_map *m)
@@ -193,11 +205,11 @@ map_install(struct cluster *cl, struct slots_map *m)
 
 	if (!find_nodes(cl, m, &nodes))
 		return (false);
+	cl->layout += has_moved(cl, m, nodes);
 	cluster_map_free(cl);
 	cl->map = m;
 	cl->node_of = nodes;
 	mark_nodes(cl);
-	cl->maps++;
 	be_stat_add(&cl->be.stats.maps, 1);
 	log_debug("%s: %u slots, %u servers, %u shards", cl->store->name, m->nslots, m->nservers, m->nshards);
 	return (true);
@@ -227,7 +239,7 @@ cluster_moved(struct cluster *cl, unsigned slot, struct cluster_node *to)
 	if (cl->map->nservers > was)
 		cl->node_of[was] = to;
 	to->master = true;
-	cl->maps++;
+	cl->layout++;
 }
 
 /* ---- asking ---- */

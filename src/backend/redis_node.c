@@ -228,6 +228,15 @@ redis_admit(struct redis_node *node, struct be_op *op)
 	return (true);
 }
 
+/* NULL: it waits. Who waits for a connection was here before, also in the turn in which there is one again. */
+static struct redis_conn *
+redis_pick_now(struct redis_node *node, const struct be_op *op)
+{
+	if (UNLIKELY(node->nwaiting > node->nbehind))
+		return (NULL);
+	return (redis_pick(node, op->op.hash, op->way));
+}
+
 /* Its command stands in the connection's room; it goes out, or waits after all. */
 static void
 redis_submit_put(struct redis_node *node, struct redis_conn *c, struct be_op *op, const struct redis_cmd *cmd,
@@ -260,7 +269,7 @@ redis_node_submit(struct redis_node *node, struct be_op *op)
 
 	if (!redis_admit(node, op))
 		return;
-	c = redis_pick(node, op->op.hash, op->way);
+	c = redis_pick_now(node, op);
 	if (UNLIKELY(c == NULL)) {
 		if (!redis_may_wait(node, op, &w, redis_put_max(op)))
 			return;
@@ -290,12 +299,14 @@ redis_node_send(struct redis_node *node, struct be_op *op, const struct redis_cm
 {
 	struct redis_conn *c;
 	struct redis_wait *w;
+	bool behind;
 
 	op->state = REDIS_OP_ENDING;
 	if (!redis_admit(node, op))
 		return;
-	c = redis_pick(node, op->op.hash, op->way);
-	if (c != NULL) {
+	c = redis_pick_now(node, op);
+	behind = c != NULL && redis_is_behind(node, c, op, cmd);
+	if (LIKELY(c != NULL && !behind)) {
 		redis_put_or_end(node, c, op, cmd, bytes, asking);
 		return;
 	}
@@ -303,6 +314,8 @@ redis_node_send(struct redis_node *node, struct be_op *op, const struct redis_cm
 		return;
 	w->cmd = *cmd;
 	w->asking = asking;
+	w->behind = behind;
+	node->nbehind += behind;
 	memcpy(w->bytes, bytes, cmd->len);
 	redis_wait(node, w);
 }

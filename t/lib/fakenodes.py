@@ -22,9 +22,10 @@ import threading
 from kvt import *
 from redises import SLOTS, key_slot
 
-__all__ = "FakeCluster FakeNode HOLD moved ask error".split()
+__all__ = "FakeCluster FakeNode HOLD TIME moved ask error".split()
 
 HOLD = object()
+TIME = b"*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n"
 
 
 def error(text):
@@ -102,6 +103,7 @@ class FakeNode:
 		self.port, self.conns, self.log, self.scripts, self.values = free_port(), [], [], {}, {}
 		self.maps_asked = 0
 		self.map_answer = None          # instead of the map: bytes, or HOLD
+		self.time_answer = TIME         # the last word of a greeting, or HOLD; release(None, TIME)
 		self.listener = None
 		self.up()
 
@@ -148,7 +150,7 @@ class FakeNode:
 		if name == "SCRIPT":
 			return b"$40\r\n" + b"0" * 40 + b"\r\n"
 		if name == "TIME":
-			return b"*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n"
+			return self.time_answer
 		if name == "ASKING":
 			conn.asking = True
 		elif name == "READONLY":
@@ -181,6 +183,8 @@ class FakeNode:
 			self.scripts.setdefault(key, []).extend(answers)
 
 	def release(self, key, answer):
+		if not self.holds(key):
+			raise KeyError(key)
 		with self.lock:
 			for c in self.conns:
 				for entry in c.answers:
@@ -188,7 +192,10 @@ class FakeNode:
 						entry[1] = answer
 						c._send()
 						return
-		raise KeyError(key)
+
+	def holds(self, key):
+		with self.lock:
+			return any(entry[0] == key and entry[1] is None for c in self.conns for entry in c.answers)
 
 	def came(self, start):
 		with self.lock:
