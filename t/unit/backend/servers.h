@@ -25,8 +25,12 @@ static struct loop *loop;
 static unsigned outstanding;
 static unsigned done_count;
 static bool hung;
-extern const struct be_ops memcached_ops;
-static const struct be_ops *const ops = &memcached_ops;
+/* Which store it is about. */
+#ifndef STORE_OPS
+#define STORE_OPS	memcached_ops
+#endif
+extern const struct be_ops STORE_OPS;
+static const struct be_ops *const ops = &STORE_OPS;
 
 /* ---- ops ---- */
 

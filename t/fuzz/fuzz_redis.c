@@ -1,0 +1,309 @@
+/*
+ * fuzz_redis.c - a Redis' bytes as the answers to requests of any kind; items that anybody wrote.
+ *
+ * The first byte chooses which requests are in flight, the second how the rest is cut. Promises: each op ends once; a value
+ * has the size that is told and lies in the reader's buffer; after a wrong answer none is believed; nothing that is not
+ * asked for is taken.
+ *
+ * build: src/proto/envelope.c src/base/check.c src/base/num.c src/base/err.c -lhiredis
+ */
+#include "backend/redis_flush.c"
+#include "backend/redis_outcome.c"
+#include "backend/redis_put.c"
+#include "backend/redis_reply.c"
+
+#include "fuzz.h"
+
+#define OPS	16
+
+static struct redis_conn conn;
+static struct redis_node node = { .name = (char *)(uintptr_t)"redis:6379", .clock = 1700000000000000 };
+static struct redis_script_row rows[RS_COUNT];
+static struct be_op ops[OPS];
+static unsigned ended, noffered;
+static struct slice keys[] = { { "a", 1 }, { "key", 3 }, { "b", 1 } };
+static char sent[] = "key", room[4096], sunk[1 << 16];
+
+/* ---- what the rest of the connection does ---- */
+
+uint64_t
+redis_node_time(const struct redis_node *n)
+{
+	return ((uint64_t)n->clock);
+}
+
+void
+redis_node_say(struct redis_node *n, const char *what, const char *p, size_t len)
+{
+	volatile char sum = 0;
+
+	(void)n;
+	(void)what;
+	for (size_t i = 0; i < len && i < 64; i++)
+		sum = (char)(sum + p[i]);
+}
+
+bool
+redis_node_offer(struct redis_node *n, struct be_op *op, const struct redis_cmd *cmd, const char *bytes, enum err err,
+    struct slice text)
+{
+	(void)n;
+	(void)op;
+	PROMISE(memcmp(bytes + cmd->key_at, "key", cmd->key_len) == 0 && err == ERR_NONE);
+	redis_node_say(n, "", text.p, text.len);
+	noffered++;
+	return (false);
+}
+
+void
+redis_conn_doom(struct redis_conn *c, enum err err, const char *detail)
+{
+	(void)detail;
+	if (c->doom == ERR_NONE)
+		c->doom = (uint8_t)err;
+}
+
+void
+redis_pop(struct redis_conn *c, struct redis_slot *s)
+{
+	PROMISE(c->n > 0);
+	*s = *redis_slot(c, c->head);
+	c->head++;
+	c->n--;
+	if (c->redo && (int32_t)(c->head - c->redo_until) >= 0)
+		c->redo = false;
+}
+
+void
+redis_popped(struct redis_conn *c, const struct redis_slot *s)
+{
+	(void)c;
+	(void)s;
+}
+
+char *
+redis_conn_room(struct redis_conn *c, size_t len)
+{
+	(void)c;
+	PROMISE(len <= sizeof room);
+	return (room);
+}
+
+bool
+redis_conn_put(struct redis_conn *c, struct be_op *op, const struct redis_cmd *cmd, const char *bytes,
+    redis_control_f *control)
+{
+	struct redis_slot s = { .op = op, .control = control, .cmd = *cmd };
+
+	redis_node_say(&node, "", bytes, cmd->len);
+	if (c->n == c->cap)
+		return (false);
+	s.cmd.key_at = 0;
+	s.cmd.key_len = 3;
+	if (op != NULL && op->keys != NULL)
+		s.nkeys = op->nkeys;
+	*redis_slot(c, c->head + c->n++) = s;
+	return (true);
+}
+
+bool
+redis_load_scripts(struct redis_conn *c)
+{
+	struct redis_cmd cmd = { .want = RW_DROP, .script = RS_NONE };
+
+	return (redis_conn_put(c, NULL, &cmd, sent, NULL));
+}
+
+void
+be_op_end(struct be_op *op)
+{
+	op->done(op);
+}
+
+void
+be_op_end_later(struct be_op *op, enum err err, const char *why)
+{
+	op->err = err;
+	op->why = why;
+	op->done(op);
+}
+
+void
+log_warn(const char *fmt, ...)
+{
+	(void)fmt;
+}
+
+void
+timer_init(struct loop *l, struct timer *t, void (*fn)(void *), void *arg)
+{
+	(void)l;
+	(void)t;
+	(void)fn;
+	(void)arg;
+}
+
+void
+timer_set(struct timer *t, uint64_t usec)
+{
+	(void)t;
+	(void)usec;
+}
+
+void
+timer_clear(struct timer *t)
+{
+	(void)t;
+}
+
+/* ---- ops ---- */
+
+static void
+op_done(struct be_op *op)
+{
+	PROMISE(op->done != NULL);
+	op->done = NULL;
+	ended++;
+	free(op->priv);
+	op->priv = NULL;
+	if (op->err != ERR_NONE) {
+		PROMISE(op->err < ERR_COUNT && op->why != NULL);
+		return;
+	}
+	PROMISE(op->res.status <= OP_ERROR);
+	redis_node_say(&node, "", op->res.error.p, op->res.error.len);
+	if (op->op.verb == OP_GET && op->keys == NULL && op->res.status == OP_OK && (op->op.want & OPW_VALUE) != 0 &&
+	    op->res.size <= REDIS_HOLD)
+		PROMISE(op->data.len == op->res.size);
+	redis_node_say(&node, "", op->data.p, op->data.len);
+}
+
+static void
+op_found(struct be_op *op)
+{
+	PROMISE(op->done != NULL && op->at < op->nkeys && op->err == ERR_NONE && op->res.status == OP_OK);
+	PROMISE(op->res.size > REDIS_HOLD || op->data.len == op->res.size);
+	redis_node_say(&node, "", op->data.p, op->data.len);
+}
+
+static int
+op_iov(struct be_op *op, const struct op_result *res, uint32_t off, struct iovec *iov, int max)
+{
+	(void)op;
+	(void)max;
+	if (res->size > sizeof sunk)
+		return (0);
+	iov[0] = (struct iovec){ sunk + off, res->size - off };
+	return (1);
+}
+
+static bool
+op_flushes(const struct be_op *op, struct slice key)
+{
+	(void)op;
+	return (key.len % 2 == 0);
+}
+
+static const struct be_sink op_sink = { op_iov };
+
+static void
+control(struct redis_conn *c, const struct redisReply *r, uint64_t sent_at)
+{
+	(void)c;
+	(void)sent_at;
+	PROMISE(r->type >= REDIS_REPLY_STRING && r->type <= REDIS_REPLY_ERROR);
+}
+
+/* The requests in flight, of any kind. */
+static void
+ask(unsigned which)
+{
+	static const uint8_t wants[] = { RW_ITEM, RW_RAW, RW_KEYS, RW_RESULT, RW_STORED, RW_COUNT, RW_FLUSHED, RW_SCAN, RW_CONTROL,
+	    RW_DROP, RW_ITEM, RW_KEYS, RW_RESULT, RW_RESULT, RW_RESULT, RW_UNLINK };
+	struct redis_cmd cmd = { .script = RS_NONE };
+
+	for (unsigned i = 0; i < OPS; i++) {
+		struct be_op *op = &ops[i];
+
+		memset(op, 0, sizeof *op);
+		op->done = op_done;
+		op->found = op_found;
+		op->sink = &op_sink;
+		op->flushes = op_flushes;
+		op->format = i == 11 ? FORMAT_RAW : FORMAT_ITEM;
+		op->op.verb = OP_GET;
+		op->op.want = OPW_VALUE | OPW_CAS | OPW_TTL;
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		unsigned n = (which + i * 5) % OPS;
+		struct be_op *op = &ops[n];
+
+		cmd.want = wants[n];
+		cmd.script = cmd.want == RW_RESULT ? RS_GET : RS_NONE;
+		cmd.read = n % 3 == 0;
+		if (cmd.want == RW_KEYS) {
+			op->keys = keys;
+			op->nkeys = 3;
+		}
+		op->op.verb = n == 12 ? OP_DEBUG : n == 13 ? OP_ARITH : cmd.want >= RW_STORED ? OP_STORE : OP_GET;
+		if (n == 10)
+			op->op.opts = OPF_CLASSIC;
+		(void)redis_conn_put(&conn, n == 14 || cmd.want == RW_DROP || cmd.want == RW_CONTROL ? NULL : op, &cmd, sent,
+		    cmd.want == RW_CONTROL ? control : NULL);
+	}
+}
+
+static void
+read_replies(redisReader *r)
+{
+	void *reply = NULL;
+
+	while (redisReaderGetReply(r, &reply) == REDIS_OK && reply != NULL) {
+		if (conn.tree) {
+			conn.tree = false;
+			redis_reply_tree(&conn, reply);
+		}
+		r->fn->freeObject(reply);
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct redis_slot ring[64];
+	redisAsyncContext ac;
+	unsigned before, cut;
+
+	if (size < 2)
+		return (0);
+	memset(&conn, 0, sizeof conn);
+	memset(&ac, 0, sizeof ac);
+	conn.node = &node;
+	conn.ac = &ac;
+	conn.ring = ring;
+	conn.cap = NITEMS(ring);
+	conn.sent = (struct redis_sent){ .buf = sent, .cap = sizeof sent };
+	node.scripts = rows;
+	ac.c.reader = redisReaderCreate();
+	PROMISE(ac.c.reader != NULL);
+	redis_reply_attach(&conn);
+	ask(data[0]);
+	cut = 1 + data[1];
+	data += 2;
+	size -= 2;
+	while (size > 0 && conn.doom == ERR_NONE) {
+		size_t n = size < cut ? size : cut;
+
+		PROMISE(redisReaderFeed(ac.c.reader, (const char *)data, n) == REDIS_OK || ac.c.reader->err != 0);
+		read_replies(ac.c.reader);
+		if (ac.c.reader->err != 0)
+			break;
+		data += n;
+		size -= n;
+	}
+	before = ended;
+	read_replies(ac.c.reader);
+	PROMISE(conn.doom == ERR_NONE || ended == before);
+	redisReaderFree(ac.c.reader);
+	return (0);
+}
