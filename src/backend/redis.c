@@ -92,7 +92,7 @@ static unsigned
 redis_ways(const struct backend *be, const struct be_op *op)
 {
 	(void)op;
-	return (((const struct redis *)be)->node->nconns);
+	return (redis_node_ways(((const struct redis *)be)->node));
 }
 
 static uint64_t

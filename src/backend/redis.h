@@ -98,11 +98,13 @@ struct redis_slot {
 	redis_control_f	*control;
 	uint64_t	 deadline;	/* of the connection, when this slot is at the head */
 	uint64_t	 sent_at;
+	uint64_t	 own;		/* deadline of the op alone; UINT64_MAX: none, 0: passed, a failure */
 	uint64_t	 at;		/* place of its bytes in what was sent */
 	struct redis_cmd cmd;
 	uint32_t	 nkeys;
 	uint16_t	 bucket;	/* cmd.looks */
 	uint8_t		 tries;		/* it was answered NOSCRIPT before */
+	bool		 request;	/* it was put in for an op */
 };
 
 /* Bytes of commands that are not answered yet, by their place in all that was ever sent. */
@@ -151,8 +153,10 @@ struct redis_conn {
 	uint32_t	 head;		/* number of the oldest slot */
 	uint32_t	 n;
 	uint32_t	 nops;		/* of them with an op */
-	uint32_t	 nshort;	/* some ops have deadlines of their own */
-	bool		 redo;		/* scripts are being loaded again */
+	uint32_t	 first;		/* number of the first slot of this connection */
+	uint64_t	 own_from;	/* deadlines of ops are not looked at before; UINT64_MAX: there are none */
+	bool		 redo;		/* scripts are being loaded */
+	uint32_t	 loaded;	/* those, a bit each */
 	uint32_t	 redo_from;	/* number of the first slot behind them: reads before are asked once more */
 	uint32_t	 redo_until;	/* all that is repeated is before this slot */
 	struct redis_sent sent;
@@ -206,7 +210,10 @@ struct redis_node {
 	bool		 by_name;
 	bool		 readonly;	/* READONLY: a cluster's replica that is to be read */
 	bool		 closing;
+	bool		 said_down;	/* in the log */
 	struct health	 health;
+	unsigned	 replay_credit;	/* requests that may go out once more */
+	uint64_t	 replay_mark;	/* stats->requests when that was counted */
 	uint32_t	 max_inflight;
 	uint64_t	 log_next;	/* no line about rubbish before */
 	int64_t		 clock;		/* microseconds from loop_now() to the server's time, never too few */
@@ -253,7 +260,8 @@ void	 redis_node_send(struct redis_node *, struct be_op *, const struct redis_cm
 void	 redis_node_cancel(struct redis_node *, struct be_op *);
 /* Whether an op submitted now goes out. */
 bool	 redis_node_healthy(const struct redis_node *);
-/* be_ops.late */
+/* See be_ops.ways and late. */
+unsigned redis_node_ways(const struct redis_node *);
 uint64_t redis_node_late(const struct redis_node *, uint64_t hash, unsigned way);
 /* Counts the op and sets the members that belong to the backend. */
 void	 redis_op_begin(struct backend *, struct be_op *);
@@ -270,15 +278,28 @@ void	 redis_put_or_end(struct redis_node *, struct redis_conn *, struct be_op *,
 /* Whether the owner takes the op that is about to end. */
 bool	 redis_node_offer(struct redis_node *, struct be_op *, const struct redis_cmd *, const char *bytes, enum err,
 	    struct slice text);
-/* It is down, health says so already; or still down, perhaps for another reason. */
-void	 redis_node_down(struct redis_node *, enum err, const char *detail);
-/* A request was answered. */
-void	 redis_node_good(struct redis_node *);
-/* Health has changed; the state in the counters has. */
-void	 redis_node_turned(struct redis_node *);
-void	 redis_node_show(struct redis_node *);
 /* A line about bytes that make no sense, now and then. */
 void	 redis_node_say(struct redis_node *, const char *what, const char *p, size_t len);
+
+/* redis_health.c */
+/* Whether it may go out; if not it ends later. */
+bool	 redis_admit(struct redis_node *, struct be_op *);
+/* Whether so many requests may go out once more. */
+bool	 redis_replay_granted(struct redis_node *, unsigned n);
+bool	 redis_any_ready(const struct redis_node *);
+/* The state in the counters. */
+void	 redis_node_show(struct redis_node *);
+/* n requests have failed by its fault. True: it is down by that, which the caller has to say. */
+bool	 redis_failed(struct redis_node *, unsigned n);
+/* It is down, health says so already; a probe found that it still is. */
+void	 redis_node_down(struct redis_node *, enum err, const char *detail);
+void	 redis_still_down(struct redis_node *, const char *detail);
+/* Down, and a connection less: lets one connect after a while, if it was the last. */
+void	 redis_probe(struct redis_node *);
+/* A connection is ready. */
+void	 redis_greeted(struct redis_node *);
+/* What was in this slot was answered. */
+void	 redis_answered(struct redis_node *, const struct redis_slot *);
 
 /* redis_wait.c */
 /* Memory for a command of this length; false: the op ends later. */
@@ -303,6 +324,20 @@ void	 redis_conn_fini(struct redis_conn *);
 void	 redis_conn_start(struct redis_conn *);
 /* The greeting was answered. */
 void	 redis_conn_ready(struct redis_conn *);
+/* Off without a word; what ops are in flight are the caller's to end. */
+void	 redis_conn_drop(struct redis_conn *);
+/* The context, the output and what was half read go; the ring stays. */
+void	 redis_conn_shut(struct redis_conn *);
+/* It has ended, or is to: doom says why. Decides what next, then ends what was in flight. */
+void	 redis_conn_lost(struct redis_conn *);
+/* The descriptor has become writable. */
+void	 redis_connected(struct redis_conn *);
+
+/* redis_io.c */
+/* Takes over a context that is connecting. False: no memory. */
+bool	 redis_adopt(struct redis_conn *, struct redisAsyncContext *);
+/* be_dirty.flush */
+void	 redis_flush(struct be_dirty *);
 /* Gives up the connection: at once, or as soon as hiredis returns. detail NULL: the text of err. */
 void	 redis_conn_doom(struct redis_conn *, enum err, const char *detail);
 
@@ -327,14 +362,14 @@ void	 redis_timer(struct redis_conn *, uint64_t at);
 void	 redis_ring_fail(struct redis_conn *, enum err, const char *why);
 bool	 redis_may_replay(const struct redis_conn *, enum err);
 void	 redis_ring_wait(struct redis_conn *);
-/* Ends those whose own deadline has passed; the next such deadline. */
-uint64_t redis_check_short(struct redis_conn *, uint64_t now);
+/* Ends those whose own deadline has passed; when to look again. */
+uint64_t redis_check_own(struct redis_conn *, uint64_t now);
 
 /* redis_hello.c */
 /* The greeting: everything at once. False: no memory. */
 bool	 redis_hello(struct redis_conn *);
-/* The scripts once more, before what is put next. */
-bool	 redis_load_scripts(struct redis_conn *);
+/* A script, before what is put next. False: no memory. */
+bool	 redis_load_script(struct redis_conn *, enum redis_script);
 /* Asks for the time if it was long ago. */
 void	 redis_clock(struct redis_conn *);
 

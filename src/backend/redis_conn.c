@@ -6,17 +6,11 @@
  *	 +--- back-off ----+-------------+------- timeout --------+
  *	                       (closed, reset or talking rubbish: connects again at once, but once per retry_min)
  *
- * hiredis may free its context in any call that reads or writes, and must not be asked to free it from within. So it is
- * entered in two places only, redis_flush() and redis_read(); what happens inside is written down (ac is NULL, doom is
- * set) and acted upon when it has returned. What hiredis' adapter for libevent does is done here: the adapter arms an
- * event that fires once, which is two system calls more for each wake-up, and waits a turn before it writes.
- *
  * All that decides is done before the first done() is called, because done() may submit again.
  */
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <hiredis/async.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -30,205 +24,14 @@
 
 #define CONNECT_TIMEOUT_MIN	1000	/* microseconds */
 #define RESOLVE_PAUSE		10000	/* microseconds */
-#define FAILURES_MAX		30	/* doublings */
 #define UNREAD_PAUSE		1000	/* microseconds */
-#define MOVE_MIN		(16 * 1024)	/* bytes in one timeout: what is slower is as good as silent */
-#define READ_SIZE		(16 * 1024)	/* hiredis reads so much at a time */
-#define READS_MAX		8	/* per wake; others want their turn */
 
 static void redis_conn_try(struct redis_conn *);
-static void redis_conn_lost(struct redis_conn *);
-
-/* ---- hiredis' hooks ---- */
-
-static void
-redis_add_read(void *arg)
-{
-	struct redis_conn *c = arg;
-
-	c->io_what |= EV_READ;
-}
-
-static void
-redis_del_read(void *arg)
-{
-	struct redis_conn *c = arg;
-
-	c->io_what &= (short)~EV_READ;
-}
-
-/* Outside of a write: there is output, the hook at the end of the turn sends it. */
-static void
-redis_add_write(void *arg)
-{
-	struct redis_conn *c = arg;
-
-	if (c->in_hiredis)
-		c->io_what |= EV_WRITE;
-	be_loop_dirty(c->node->bl, &c->dirty);
-}
-
-static void
-redis_del_write(void *arg)
-{
-	struct redis_conn *c = arg;
-
-	c->io_what &= (short)~EV_WRITE;
-}
-
-/* The context is about to be freed by hiredis itself. */
-static void
-redis_cleanup(void *arg)
-{
-	struct redis_conn *c = arg;
-	redisAsyncContext *ac = c->ac;
-
-	if (ac == NULL)
-		return;
-	if (c->doom == ERR_NONE) {
-		const char *text = ac->c.errstr;
-
-		switch (ac->c.err) {
-		case REDIS_ERR_EOF:
-			redis_conn_doom(c, ERR_CLOSED, NULL);
-			break;
-		case REDIS_ERR_OOM:
-			redis_conn_doom(c, ERR_NOMEM, NULL);
-			break;
-		case REDIS_ERR_IO:
-			redis_conn_doom(c, ERR_RESET, strcmp(text, strerror(ECONNRESET)) == 0 ||
-			    strcmp(text, strerror(EPIPE)) == 0 ? NULL : text);
-			break;
-		default:
-			redis_node_say(c->node, text, ac->c.reader->buf, ac->c.reader->len);
-			redis_conn_doom(c, ERR_PROTOCOL, NULL);
-			break;
-		}
-	}
-	io_clear(&c->io);
-	ac->data = NULL;
-	c->ac = NULL;
-}
-
-void
-redis_conn_doom(struct redis_conn *c, enum err err, const char *detail)
-{
-	if (c->doom != ERR_NONE)
-		return;
-	c->doom = (uint8_t)err;
-	snprintf(c->doom_text, sizeof c->doom_text, "%s", detail != NULL ? detail : err_text(err));
-	be_loop_dirty(c->node->bl, &c->dirty);
-}
-
-/* ---- reading and writing ---- */
-
-static bool
-redis_watch(struct redis_conn *c)
-{
-	if (io_want(&c->io, c->io_what))
-		return (true);
-	redis_conn_doom(c, ERR_NOMEM, NULL);
-	return (false);
-}
-
-static void
-redis_moved(struct redis_conn *c, size_t n)
-{
-	c->moved += n;
-	if (c->moved < MOVE_MIN)
-		return;
-	c->moved = 0;
-	c->moved_at = loop_now(c->node->loop);
-}
-
-static void
-redis_flush(struct be_dirty *d)
-{
-	struct redis_conn *c = CONTAINER_OF(d, struct redis_conn, dirty);
-	size_t before, left;
-
-	if (c->doom == ERR_NONE && c->ac != NULL && c->state >= RC_HELLO) {
-		if (c->state == RC_READY && !c->redo && c->node->nwaiting > 0)
-			redis_waiting_put(c->node);
-		before = sdslen(c->ac->c.obuf);
-		c->in_hiredis = true;
-		redisAsyncHandleWrite(c->ac);
-		c->in_hiredis = false;
-		be_loop_clean(c->node->bl, d);
-		if (c->ac != NULL) {
-			left = sdslen(c->ac->c.obuf);
-			be_stat_add(&c->node->stats->bytes_out, before - left);
-			if (left > 0)
-				redis_moved(c, before - left);
-			(void)redis_watch(c);
-		}
-	}
-	if (UNLIKELY(c->doom != ERR_NONE))
-		redis_conn_lost(c);
-}
-
-/*
- * What is not whole yet: the rest of a line, or of a string that has been announced. A server that announces more than
- * it may, or never ends its line, is not waited for. hiredis has taken the byte of the type.
- */
-static bool
-redis_unread_sane(struct redis_conn *c)
-{
-	const redisReader *r = c->ac->c.reader;
-	const char *p = r->buf + r->pos;
-	size_t len = r->len - r->pos, i = 0;
-	uint64_t announced = 0;
-
-	if (len < 2)
-		return (true);
-	while (i < len && i < 20 && p[i] >= '0' && p[i] <= '9')
-		announced = announced * 10 + (uint64_t)(p[i++] - '0');
-	if (i > 0 && i < len && p[i] == '\r')
-		return (announced <= REDIS_VALUE_MAX);
-	return (len <= REDIS_LINE_MAX);
-}
-
-static size_t
-redis_unread(const struct redis_conn *c)
-{
-	return (c->ac == NULL ? 0 : c->ac->c.reader->len - c->ac->c.reader->pos);
-}
-
-static void
-redis_read(int fd, void *arg)
-{
-	struct redis_conn *c = arg;
-	uint64_t got = READ_SIZE;
-
-	(void)fd;
-	for (int round = 0; round < READS_MAX && got >= READ_SIZE && c->doom == ERR_NONE; round++) {
-		uint64_t taken = c->taken;
-		size_t before = redis_unread(c);
-
-		c->in_hiredis = true;
-		redisAsyncHandleRead(c->ac);
-		c->in_hiredis = false;
-		if (c->ac == NULL)
-			break;
-		got = c->taken - taken + redis_unread(c) - before;
-		be_stat_add(&c->node->stats->bytes_in, got);
-		redis_moved(c, got);
-		if (UNLIKELY(!redis_unread_sane(c))) {
-			redis_node_say(c->node, "a reply that does not end",
-			    c->ac->c.reader->buf + c->ac->c.reader->pos, redis_unread(c));
-			redis_conn_doom(c, ERR_PROTOCOL, NULL);
-		}
-	}
-	if (UNLIKELY(c->doom != ERR_NONE)) {
-		be_loop_clean(c->node->bl, &c->dirty);
-		redis_conn_lost(c);
-	}
-}
 
 /* ---- connecting ---- */
 
 /* The context, the output and what was half read go; the ring stays. */
-static void
+void
 redis_conn_shut(struct redis_conn *c)
 {
 	redisAsyncContext *ac = c->ac;
@@ -247,6 +50,7 @@ redis_conn_shut(struct redis_conn *c)
 	c->doom = ERR_NONE;
 	c->tree = false;
 	c->redo = false;
+	c->loaded = 0;
 	memset(c->looking, 0, REDIS_BUCKETS * sizeof c->looking[0]);
 	c->moved_at = 0;
 	c->moved = 0;
@@ -254,37 +58,28 @@ redis_conn_shut(struct redis_conn *c)
 	c->refused = false;
 }
 
+/* No connection for now; if that was the last one, the server is down. */
 static void
-redis_conn_backoff(struct redis_conn *c, enum err err, const char *detail, bool gone)
+redis_conn_backoff(struct redis_conn *c, enum err err, const char *detail)
 {
 	struct redis_node *node = c->node;
 	const struct conf_store *st = node->store;
-	uint64_t delay;
 
-	delay = gone || node->health.state != HEALTH_UP ? health_delay(&node->health, st->retry_min, st->retry_max) :
-	    health_backoff(&node->health, c->failures, st->retry_min, st->retry_max);
-	if (c->failures < FAILURES_MAX)
-		c->failures++;
 	if (node->by_name && node->job == NULL)
 		node->job = resolve_start(node->host, node->port);
-	timer_set(&c->timer, delay);
-	if (gone) {
+	if (node->health.state == HEALTH_DOWN) {
+		redis_still_down(node, detail);
+		return;
+	}
+	if (!redis_any_ready(node)) {
 		(void)health_gone(&node->health);
 		redis_node_down(node, err, detail);
+		return;
 	}
+	timer_set(&c->timer, health_backoff(&node->health, c->failures, st->retry_min, st->retry_max));
+	if (c->failures < UINT32_MAX)
+		c->failures++;
 	redis_node_show(node);
-}
-
-/* Whether no other connection stands. */
-static bool
-redis_conn_last(const struct redis_conn *c)
-{
-	const struct redis_node *node = c->node;
-
-	for (unsigned i = 0; i < node->nconns; i++)
-		if (&node->conns[i] != c && node->conns[i].state == RC_READY)
-			return (false);
-	return (true);
 }
 
 static void
@@ -300,29 +95,25 @@ redis_attempt_failed(struct redis_conn *c, const char *detail)
 		return;
 	}
 	snprintf(text, sizeof text, "connect failed: %s", detail);
-	redis_conn_backoff(c, ERR_CONNECT, text, redis_conn_last(c));
+	redis_conn_backoff(c, ERR_CONNECT, text);
 }
 
-static void
-redis_write(int fd, void *arg)
+void
+redis_connected(struct redis_conn *c)
 {
-	struct redis_conn *c = arg;
 	socklen_t len = sizeof(int);
 	int error = 0;
 
-	if (c->state == RC_CONNECTING) {
-		if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
-			error = errno;
-		if (error != 0) {
-			redis_attempt_failed(c, strerror(error));
-			return;
-		}
-		c->state = RC_HELLO;
-		c->io_what = EV_READ;
-		if (!redis_hello(c))
-			redis_conn_doom(c, ERR_NOMEM, NULL);
+	if (getsockopt(c->ac->c.fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+		error = errno;
+	if (error != 0) {
+		redis_attempt_failed(c, strerror(error));
+		return;
 	}
-	redis_flush(&c->dirty);
+	c->state = RC_HELLO;
+	c->io_what = EV_READ;
+	if (!redis_hello(c))
+		redis_conn_doom(c, ERR_NOMEM, NULL);
 }
 
 static redisAsyncContext *
@@ -337,26 +128,6 @@ redis_connect(struct redis_conn *c)
 	if (getnameinfo((const struct sockaddr *)&a->ss, a->len, host, sizeof host, NULL, 0, NI_NUMERICHOST) != 0)
 		return (NULL);
 	return (redisAsyncConnect(host, node->port));
-}
-
-static void
-redis_adopt(struct redis_conn *c, redisAsyncContext *ac)
-{
-	int one = 1, fd = ac->c.fd;
-
-	c->ac = ac;
-	ac->data = c;
-	ac->ev.data = c;
-	ac->ev.addRead = redis_add_read;
-	ac->ev.delRead = redis_del_read;
-	ac->ev.addWrite = redis_add_write;
-	ac->ev.delWrite = redis_del_write;
-	ac->ev.cleanup = redis_cleanup;
-	redis_reply_attach(c);
-	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-	if (c->node->path == NULL)
-		(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
-	io_init(c->node->loop, &c->io, fd, redis_read, redis_write, c);
 }
 
 /* Starts one attempt on the next address. */
@@ -381,10 +152,8 @@ redis_conn_try(struct redis_conn *c)
 		redis_attempt_failed(c, text);
 		return;
 	}
-	redis_adopt(c, ac);
 	c->state = RC_CONNECTING;
-	c->io_what = EV_WRITE;
-	if (!io_want(&c->io, EV_WRITE)) {
+	if (!redis_adopt(c, ac)) {
 		redis_attempt_failed(c, err_text(ERR_NOMEM));
 		return;
 	}
@@ -401,6 +170,14 @@ redis_conn_start(struct redis_conn *c)
 	}
 	c->tried = 0;
 	redis_conn_try(c);
+}
+
+void
+redis_conn_drop(struct redis_conn *c)
+{
+	redis_conn_shut(c);
+	if (c->nops == 0)
+		redis_ring_fail(c, ERR_NONE, NULL);
 }
 
 /* ---- losing it, and coming back ---- */
@@ -421,63 +198,112 @@ redis_attempt_text(const struct redis_conn *c)
 	}
 }
 
-/* As many failures as requests were lost; an idle connection that ends is none. True: the node is down by them. */
-static bool
-redis_conn_blame(struct redis_conn *c, uint32_t n)
+/*
+ * How many failures of the server a lost connection is: silence is one for each request that it leaves unanswered, but
+ * for those that have failed before; anything else is one thing that went wrong, and none if nobody was waiting.
+ */
+static unsigned
+redis_conn_blame(struct redis_conn *c, enum err err)
 {
-	struct health *h = &c->node->health;
-	bool down = h->state == HEALTH_TRIAL && health_gone(h);
+	unsigned n = 0;
 
-	while (n-- > 0 && h->state == HEALTH_UP)
-		down |= health_bad(h);
-	return (down);
+	switch (err) {
+	case ERR_TIMEOUT:
+		for (uint32_t i = 0; i < c->n; i++) {
+			const struct redis_slot *s = redis_slot(c, c->head + i);
+
+			n += s->request && s->own != 0;
+		}
+		return (n);
+	case ERR_PROTOCOL:
+		return (1);
+	case ERR_NOMEM:
+		/* Ours; but a trial has to end. */
+		return (c->node->health.state == HEALTH_TRIAL);
+	default:
+		return (c->n > 0);
+	}
 }
 
-/* doom says why. */
+/* What was given up for a silent server must not leave later, when it wakes up. */
 static void
+redis_conn_abort(struct redis_conn *c)
+{
+	struct linger none = { .l_onoff = 1 };
+
+	if (c->ac != NULL)
+		(void)setsockopt(c->ac->c.fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
+
+/* Again at once, but a server that keeps hanging up must not have all its time taken by that. */
+static bool
+redis_conn_hurry(struct redis_conn *c)
+{
+	uint64_t now = loop_now(c->node->loop);
+
+	if (c->quick_at != 0 && now - c->quick_at < c->node->store->retry_min)
+		return (false);
+	c->quick_at = now;
+	return (true);
+}
+
+/* It never was of use. */
+static void
+redis_greeting_failed(struct redis_conn *c)
+{
+	enum err err = c->doom;
+	char detail[sizeof c->doom_text];
+
+	snprintf(detail, sizeof detail, "%s", c->refused ? c->doom_text : redis_attempt_text(c));
+	if (!c->refused) {
+		redis_attempt_failed(c, detail);
+		return;
+	}
+	/* Another address of the same server would say the same. */
+	redis_conn_shut(c);
+	redis_ring_fail(c, err, detail);
+	redis_conn_backoff(c, err, detail);
+}
+
+void
 redis_conn_lost(struct redis_conn *c)
 {
 	struct redis_node *node = c->node;
-	uint64_t now = loop_now(node->loop);
 	enum err err = c->doom;
 	bool quick, replay, down;
 	char detail[sizeof c->doom_text], text[REDIS_WHY_MAX];
 
-	snprintf(detail, sizeof detail, "%s", c->doom_text);
-	if (c->state != RC_READY && c->refused) {
-		/* Another address of the same server would say the same. */
-		redis_conn_shut(c);
-		redis_ring_fail(c, err, detail);
-		redis_conn_backoff(c, err, detail, redis_conn_last(c));
-		return;
-	}
 	if (c->state != RC_READY) {
-		snprintf(detail, sizeof detail, "%s", redis_attempt_text(c));
-		redis_attempt_failed(c, detail);
+		redis_greeting_failed(c);
 		return;
 	}
-	quick = err != ERR_TIMEOUT && (c->quick_at == 0 || now - c->quick_at >= node->store->retry_min);
-	replay = quick && redis_may_replay(c, err);
+	snprintf(detail, sizeof detail, "%s", c->doom_text);
 	snprintf(text, sizeof text, "%s %s", node->name, detail);
+	if (err == ERR_TIMEOUT)
+		redis_conn_abort(c);
+	if (c->head != c->first)
+		c->failures = 0;
 	be_stat_add(&node->stats->disconnects, 1);
 	log_info("%s", text);
+	quick = node->health.state != HEALTH_DOWN && redis_conn_hurry(c);
+	replay = quick && redis_may_replay(c, err);
+	down = !replay && redis_failed(node, redis_conn_blame(c, err));
 	redis_conn_shut(c);
-	down = !replay && redis_conn_blame(c, c->nops);
+	if (replay)
+		redis_ring_wait(c);
 	if (down)
 		redis_node_down(node, err, detail);
-	if (!quick) {
-		redis_conn_backoff(c, err, detail, false);
-		redis_ring_fail(c, err, text);
-		return;
-	}
-	c->quick_at = now;
-	redis_node_show(node);
-	if (replay) {
-		redis_ring_wait(c);
+	else if (node->health.state == HEALTH_DOWN)
+		redis_probe(node);
+	else if (!quick)
+		redis_conn_backoff(c, err, detail);
+	else
+		redis_node_show(node);
+	redis_ring_fail(c, err, text);
+	if (quick && node->health.state != HEALTH_DOWN)
+		redis_conn_start(c);
+	if (replay)
 		redis_waiting_put(node);
-	} else
-		redis_ring_fail(c, err, text);
-	redis_conn_start(c);
 }
 
 void
@@ -487,20 +313,11 @@ redis_conn_ready(struct redis_conn *c)
 
 	timer_clear(&c->timer);
 	c->state = RC_READY;
+	c->first = c->head;
 	be_stat_add(&node->stats->connects, 1);
 	log_info("%s: connected", node->name);
-	if (node->health.state == HEALTH_DOWN) {
-		health_answered(&node->health);
-		redis_node_turned(node);
-	}
-	redis_node_show(node);
-	snprintf(node->why, sizeof node->why, "%s %s", node->name, err_text(ERR_CLOSED));
+	redis_greeted(node);
 	be_loop_dirty(node->bl, &c->dirty);
-	for (unsigned i = 0; i < node->nconns; i++)
-		if (node->conns[i].state == RC_OFF) {
-			timer_clear(&node->conns[i].timer);
-			redis_conn_start(&node->conns[i]);
-		}
 }
 
 /* ---- time ---- */
@@ -546,9 +363,14 @@ redis_conn_time(void *arg)
 	}
 	if (next <= now)
 		next = now + UNREAD_PAUSE;
-	if (c->nshort > 0 && (own = redis_check_short(c, now)) < next)
-		next = own;
-	redis_timer(c, next);
+	if (c->own_from != UINT64_MAX) {
+		own = c->own_from <= now ? redis_check_own(c, now) : c->own_from;
+		if (own < next)
+			next = own;
+	}
+	/* It may be off by now. */
+	if (c->state == RC_READY && c->n > 0)
+		redis_timer(c, next);
 }
 
 /* ---- */
@@ -559,6 +381,7 @@ redis_conn_init(struct redis_node *node, struct redis_conn *c, unsigned index)
 	c->node = node;
 	c->index = index;
 	c->state = RC_OFF;
+	c->own_from = UINT64_MAX;
 	c->dirty.flush = redis_flush;
 	timer_init(node->loop, &c->timer, redis_conn_time, c);
 	c->looking = calloc(REDIS_BUCKETS, sizeof c->looking[0]);

@@ -2,7 +2,8 @@
  * redis_hello.c - what is said on a connection beside ops: login, database, scripts, the server's clock.
  *
  * The greeting goes out at once. Of it PING is what a server refuses that is loading, has lost its master, has too many
- * clients, or wants a password. Whether scripts could be loaded is not looked at: where not, each use of them says why.
+ * clients, or wants a password. Scripts are loaded when the server says that it has not got them, so that a greeting
+ * costs a server in need no more than it must; if they could be loaded is not looked at: if not, each use says why.
  *
  * The clock. A value's remaining time is reckoned here from its end, which is by the server's clock. The server read it
  * at some moment between our asking and its answer's coming; taking the moment of asking, our idea of its time is never
@@ -109,22 +110,18 @@ redis_script_loaded(struct redis_conn *c, const struct redisReply *r, uint64_t s
 }
 
 bool
-redis_load_scripts(struct redis_conn *c)
+redis_load_script(struct redis_conn *c, enum redis_script rs)
 {
-	for (unsigned i = 0; i < RS_COUNT; i++) {
-		struct slice words[WORDS_MAX] = { SLICE_LIT("SCRIPT"), SLICE_LIT("LOAD"), c->node->scripts[i].text };
+	struct slice words[WORDS_MAX] = { SLICE_LIT("SCRIPT"), SLICE_LIT("LOAD"), c->node->scripts[rs].text };
 
-		if (!redis_say(c, 3, words, redis_script_loaded))
-			return (false);
-	}
-	return (true);
+	return (redis_say(c, 3, words, redis_script_loaded));
 }
 
 /* ---- greeting ---- */
 
 /* The first refusal ends the attempt. */
 static void
-redis_greeted(struct redis_conn *c, const struct redisReply *r, const char *what)
+redis_greeting(struct redis_conn *c, const struct redisReply *r, const char *what)
 {
 	char text[200];
 
@@ -139,28 +136,28 @@ static void
 redis_authed(struct redis_conn *c, const struct redisReply *r, uint64_t sent_at)
 {
 	(void)sent_at;
-	redis_greeted(c, r, "AUTH");
+	redis_greeting(c, r, "AUTH");
 }
 
 static void
 redis_selected(struct redis_conn *c, const struct redisReply *r, uint64_t sent_at)
 {
 	(void)sent_at;
-	redis_greeted(c, r, "SELECT");
+	redis_greeting(c, r, "SELECT");
 }
 
 static void
 redis_replica_asked(struct redis_conn *c, const struct redisReply *r, uint64_t sent_at)
 {
 	(void)sent_at;
-	redis_greeted(c, r, "READONLY");
+	redis_greeting(c, r, "READONLY");
 }
 
 static void
 redis_ponged(struct redis_conn *c, const struct redisReply *r, uint64_t sent_at)
 {
 	(void)sent_at;
-	redis_greeted(c, r, "PING");
+	redis_greeting(c, r, "PING");
 }
 
 static bool
@@ -199,5 +196,5 @@ redis_hello(struct redis_conn *c)
 
 	return (redis_say_auth(c) && redis_say(c, 1, ping, redis_ponged) && redis_say_select(c) &&
 	    (!c->node->readonly || redis_say(c, 1, readonly, redis_replica_asked)) &&
-	    redis_load_scripts(c) && redis_ask_time(c));
+	    redis_ask_time(c));
 }

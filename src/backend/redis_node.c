@@ -17,62 +17,6 @@
 #define LOG_EVERY	1000000		/* microseconds between lines about rubbish */
 #define LOG_BYTES	64
 
-/* ---- up and down ---- */
-
-static bool
-redis_any_ready(const struct redis_node *node)
-{
-	for (unsigned i = 0; i < node->nconns; i++)
-		if (node->conns[i].state == RC_READY)
-			return (true);
-	return (false);
-}
-
-void
-redis_node_show(struct redis_node *node)
-{
-	enum be_state st = redis_any_ready(node) ? BE_UP : BE_CONNECTING;
-
-	if (node->health.state == HEALTH_DOWN)
-		st = BE_DOWN;
-	else if (node->health.state == HEALTH_TRIAL)
-		st = BE_TRIAL;
-	atomic_store_explicit(&node->stats->state, st, memory_order_relaxed);
-}
-
-void
-redis_node_turned(struct redis_node *node)
-{
-	redis_node_show(node);
-	if (node->ops->turned != NULL)
-		node->ops->turned(node);
-}
-
-/* It is down, health says so already; or still down, perhaps for another reason. */
-void
-redis_node_down(struct redis_node *node, enum err err, const char *detail)
-{
-	char why[REDIS_WHY_MAX];
-
-	snprintf(why, sizeof why, "%s is down: %s", node->name, detail);
-	if (strcmp(why, node->why) != 0) {
-		memcpy(node->why, why, sizeof why);
-		log_warn("%s", node->why);
-	}
-	redis_waiting_fail(node, err, node->why);
-	redis_node_turned(node);
-}
-
-/* A request was answered. */
-void
-redis_node_good(struct redis_node *node)
-{
-	if (!health_good(&node->health))
-		return;
-	log_warn("%s is up again", node->name);
-	redis_node_turned(node);
-}
-
 /* A line about bytes that make no sense, now and then. */
 void
 redis_node_say(struct redis_node *node, const char *what, const char *p, size_t len)
@@ -125,22 +69,35 @@ redis_stand_in(struct redis_conn *home, struct redis_conn *c)
 	return (c);
 }
 
+/* Of those that are ready, counted from home on. */
+static struct redis_conn *
+redis_nth_ready(struct redis_node *node, unsigned home, unsigned nth)
+{
+	for (unsigned i = 0; i < node->nconns; i++) {
+		struct redis_conn *c = &node->conns[(home + i) % node->nconns];
+
+		if (redis_takes(c) && nth-- == 0)
+			return (c);
+	}
+	return (NULL);
+}
+
 /*
  * Ops on one key share a connection, or a client's get could overtake its set. When that one is not ready the next
  * takes over: what was sent on it has failed by then. When it is back it waits until the other is done. While scripts
- * are being loaded again nothing goes out, because what is to be repeated came before it.
+ * are being loaded nothing goes out, because what is to be repeated came before it.
  */
 struct redis_conn *
 redis_pick(struct redis_node *node, uint64_t hash, unsigned way)
 {
-	unsigned i = redis_node_group(node, hash);
 	struct redis_conn *home, *c;
+	unsigned i;
 
-	if (UNLIKELY(way > 0)) {
-		c = &node->conns[(i + way) % node->nconns];
-		if (redis_takes(c))
-			return (c);
-	}
+	if (LIKELY(node->nconns == 1))
+		return (redis_takes(&node->conns[0]) ? &node->conns[0] : NULL);
+	i = redis_node_group(node, hash);
+	if (UNLIKELY(way > 0) && (c = redis_nth_ready(node, i, way)) != NULL)
+		return (c);
 	home = &node->conns[i];
 	c = home->stand_in;
 	if (UNLIKELY(c != NULL) && redis_takes(c) && c->n > 0 && (int32_t)(c->head - home->stand_in_until) < 0)
@@ -150,12 +107,38 @@ redis_pick(struct redis_node *node, uint64_t hash, unsigned way)
 		return (home);
 	if (home->state == RC_READY)
 		return (NULL);
-	for (unsigned n = 1; n < node->nconns; n++) {
-		c = &node->conns[(i + n) % node->nconns];
-		if (redis_takes(c))
-			return (redis_stand_in(home, c));
-	}
-	return (NULL);
+	c = redis_nth_ready(node, i, 0);
+	return (c == NULL ? NULL : redis_stand_in(home, c));
+}
+
+unsigned
+redis_node_ways(const struct redis_node *node)
+{
+	unsigned n = 0;
+
+	if (node->nconns == 1 || node->health.state != HEALTH_UP)
+		return (1);
+	for (unsigned i = 0; i < node->nconns; i++)
+		n += node->conns[i].state == RC_READY;
+	return (n == 0 ? 1 : n);
+}
+
+uint64_t
+redis_node_late(const struct redis_node *node, uint64_t hash, unsigned way)
+{
+	struct redis_conn *c = redis_nth_ready((struct redis_node *)(uintptr_t)node, redis_node_group(node, hash), way);
+	uint64_t sent, now;
+
+	if (c == NULL)
+		return (UINT64_MAX);
+	if (c->n == 0)
+		return (0);
+	/* With a large value on its way it moves, however old the request is. */
+	now = loop_now(node->loop);
+	sent = redis_slot(c, c->head)->sent_at;
+	if (c->moved_at > sent)
+		sent = c->moved_at;
+	return (now > sent ? now - sent : 0);
 }
 
 /* ---- submitting ---- */
@@ -213,19 +196,6 @@ redis_op_begin(struct backend *be, struct be_op *op)
 	op->why = NULL;
 	memset(&op->res, 0, sizeof op->res);
 	op->res.ttl = OP_TTL_NONE;
-}
-
-/* Whether it may go out; if not it ends later. */
-static bool
-redis_admit(struct redis_node *node, struct be_op *op)
-{
-	bool trial;
-
-	if (UNLIKELY(node->health.state != HEALTH_UP) && !health_admit(&node->health, &trial)) {
-		be_op_end_later(op, ERR_DOWN, node->why);
-		return (false);
-	}
-	return (true);
 }
 
 /* NULL: it waits. Who waits for a connection was here before, also in the turn in which there is one again. */
@@ -339,34 +309,6 @@ redis_node_cancel(struct redis_node *node, struct be_op *op)
 	}
 }
 
-bool
-redis_node_healthy(const struct redis_node *node)
-{
-	return (health_may(&node->health));
-}
-
-uint64_t
-redis_node_late(const struct redis_node *node, uint64_t hash, unsigned way)
-{
-	unsigned from = redis_node_group(node, hash) + way;
-	uint64_t now = loop_now(node->loop), since;
-
-	for (unsigned n = 0; n < node->nconns; n++) {
-		const struct redis_conn *c = &node->conns[(from + n) % node->nconns];
-
-		if (!redis_takes(c))
-			continue;
-		if (c->n == 0)
-			return (0);
-		/* With a large value on its way it moves, however old the request is. */
-		since = c->ring[c->head & (c->cap - 1)].sent_at;
-		if (c->moved_at > since)
-			since = c->moved_at;
-		return (now > since ? now - since : 0);
-	}
-	return (UINT64_MAX);
-}
-
 uint64_t
 redis_node_time(const struct redis_node *node)
 {
@@ -446,6 +388,7 @@ redis_node_new(struct be_loop *bl, const struct conf_store *store, const struct 
 	node->readonly = readonly;
 	node->number = number;
 	node->clock_rtt = UINT64_MAX;
+	node->replay_credit = UINT16_MAX;
 	node->max_inflight = store->max_inflight == 0 ? UINT16_MAX : store->max_inflight;
 	health_init(&node->health, store->failures, (uint32_t)loop_now(node->loop) ^ (uint32_t)(uintptr_t)node);
 	TAILQ_INIT(&node->waiting);

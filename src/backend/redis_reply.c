@@ -50,8 +50,8 @@ redis_again(struct redis_conn *c, const struct redis_slot *s, struct be_op *op)
 }
 
 /*
- * NOSCRIPT: somebody has emptied the server's list. The scripts are loaded once more and the op goes out again, behind
- * them; so do the reads that were sent before that and have not been answered, or they would overtake it.
+ * NOSCRIPT: nobody has used it yet, or somebody has emptied the server's list. The script is loaded and the op goes out
+ * again, behind it; so do the reads that were sent before that and have not been answered, or they would overtake it.
  */
 static bool
 redis_redo(struct redis_conn *c, const struct redis_slot *s, struct slice text)
@@ -60,13 +60,15 @@ redis_redo(struct redis_conn *c, const struct redis_slot *s, struct slice text)
 	    s->cmd.script == RS_NONE)
 		return (false);
 	if (!c->redo) {
-		if (!redis_load_scripts(c)) {
-			redis_conn_doom(c, ERR_NOMEM, NULL);
-			return (false);
-		}
 		c->redo = true;
 		c->redo_from = c->head + c->n;
+		c->loaded = 0;
 	}
+	if ((c->loaded & 1u << s->cmd.script) == 0 && !redis_load_script(c, s->cmd.script)) {
+		redis_conn_doom(c, ERR_NOMEM, NULL);
+		return (false);
+	}
+	c->loaded |= 1u << s->cmd.script;
 	redis_again(c, s, s->op);
 	return (true);
 }

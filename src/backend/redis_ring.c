@@ -12,6 +12,7 @@
 #include "base/check.h"
 
 #define SENT_MIN		(16 * 1024)
+#define OWN_EVERY		1000	/* microseconds between looks at all deadlines */
 
 /* ---- bytes kept until they are answered ---- */
 
@@ -101,7 +102,8 @@ redis_slot_fill(struct redis_conn *c, struct be_op *op, const struct redis_cmd *
 	struct redis_slot *s = redis_slot(c, c->head + c->n);
 	uint64_t now = loop_now(c->node->loop), timeout = c->node->store->timeout;
 
-	*s = (struct redis_slot){ .op = op, .control = control, .sent_at = now, .at = c->sent.tail, .cmd = *cmd };
+	*s = (struct redis_slot){ .op = op, .control = control, .sent_at = now, .own = UINT64_MAX, .at = c->sent.tail,
+	    .cmd = *cmd, .request = op != NULL };
 	c->sent.tail += cmd->len;
 	if (op != NULL) {
 		op->seq = c->head + c->n;
@@ -115,11 +117,14 @@ redis_slot_fill(struct redis_conn *c, struct be_op *op, const struct redis_cmd *
 			c->looking[s->bucket]++;
 		}
 		if (op->timeout != 0) {
-			op->deadline = op->sent_at + op->timeout;
+			op->deadline = s->own = op->sent_at + op->timeout;
 			if (op->timeout > timeout)
 				timeout = op->timeout;
-			c->nshort++;
-			redis_timer(c, op->deadline);
+			if (s->own < c->own_from) {
+				/* Sooner than all others, but not more often than that. */
+				c->own_from = s->own > now + OWN_EVERY ? s->own : now + OWN_EVERY;
+				redis_timer(c, c->own_from);
+			}
 		}
 	}
 	s->deadline = now + timeout;
@@ -200,9 +205,8 @@ redis_pop(struct redis_conn *c, struct redis_slot *s)
 	}
 	if (s->cmd.looks && --c->looking[s->bucket] == 0 && c->node->nbehind > 0)
 		be_loop_dirty(c->node->bl, &c->dirty);
-	c->failures = 0;
 	if (UNLIKELY(!health_calm(&c->node->health)))
-		redis_node_good(c->node);
+		redis_answered(c->node, s);
 }
 
 void
@@ -251,14 +255,15 @@ redis_ring_fail(struct redis_conn *c, enum err err, const char *why)
 	}
 	c->sent.head = c->sent.tail;
 	redis_sent_trim(&c->sent);
-	c->nshort = 0;
+	c->own_from = UINT64_MAX;
 }
 
 /* Whether what is in flight may go out once more on a new connection: reads alone, and not for the second time. */
 bool
 redis_may_replay(const struct redis_conn *c, enum err err)
 {
-	if ((err != ERR_CLOSED && err != ERR_RESET) || c->nops == 0 || c->node->ops->refused != NULL)
+	if ((err != ERR_CLOSED && err != ERR_RESET) || c->nops == 0 || c->node->ops->refused != NULL ||
+	    c->node->health.state != HEALTH_UP)
 		return (false);
 	for (uint32_t i = 0; i < c->n; i++) {
 		const struct redis_slot *s = &c->ring[(c->head + i) & (c->cap - 1)];
@@ -266,7 +271,7 @@ redis_may_replay(const struct redis_conn *c, enum err err)
 		if (s->control != NULL || (s->op != NULL && (!s->cmd.read || s->op->at > 0)))
 			return (false);
 	}
-	return (true);
+	return (redis_replay_granted(c->node, c->nops));
 }
 
 /* What was not answered waits for the next connection, before all that waits. */
@@ -286,23 +291,30 @@ redis_ring_wait(struct redis_conn *c)
 
 /* Ops with a deadline of their own give up alone; the reply is dropped when it comes. */
 uint64_t
-redis_check_short(struct redis_conn *c, uint64_t now)
+redis_check_own(struct redis_conn *c, uint64_t now)
 {
+	struct redis_node *node = c->node;
 	uint64_t next = UINT64_MAX;
+	unsigned late = 0;
 
-	c->nshort = 0;
 	for (uint32_t i = 0; i < c->n; i++) {
 		struct redis_slot *s = redis_slot(c, c->head + i);
 
-		if (s->op == NULL || s->op->deadline == UINT64_MAX)
+		if (s->op == NULL)
 			continue;
-		if (s->op->deadline <= now) {
-			redis_detach(c, s, ERR_TIMEOUT, c->node->why_slow);
+		if (s->own > now) {
+			if (s->own < next)
+				next = s->own;
 			continue;
 		}
-		c->nshort++;
-		if (s->op->deadline < next)
-			next = s->op->deadline;
+		s->own = s->op->rest;
+		late += !s->op->rest;
+		redis_detach(c, s, ERR_TIMEOUT, node->why_slow);
 	}
+	if (next < now + OWN_EVERY)
+		next = now + OWN_EVERY;
+	c->own_from = next;
+	if (redis_failed(node, late))
+		redis_node_down(node, ERR_TIMEOUT, err_text(ERR_TIMEOUT));
 	return (next);
 }

@@ -191,15 +191,19 @@ redis_waiting_time(void *arg)
 	struct redis_node *node = arg;
 	uint64_t now = loop_now(node->loop), next = UINT64_MAX;
 	struct redis_wait *w = TAILQ_FIRST(&node->waiting), *after;
+	unsigned late = 0;
 
 	for (; w != NULL; w = after) {
 		after = TAILQ_NEXT(w, next);
-		if (w->op->deadline <= now)
+		if (w->op->deadline <= now) {
+			late += !w->op->rest;
 			be_op_end_later(redis_waiting_take(node, w), ERR_TIMEOUT, node->why_slow);
-		else if (w->op->deadline < next)
+		} else if (w->op->deadline < next)
 			next = w->op->deadline;
 	}
 	redis_wait_until(node, next);
+	if (redis_failed(node, late))
+		redis_node_down(node, ERR_TIMEOUT, err_text(ERR_TIMEOUT));
 }
 
 /* A read that a lost connection left unanswered waits for the next one, before all others. */

@@ -107,8 +107,9 @@ redis_conn_put(struct redis_conn *c, struct be_op *op, const struct redis_cmd *c
 }
 
 bool
-redis_load_scripts(struct redis_conn *c)
+redis_load_script(struct redis_conn *c, enum redis_script rs)
 {
+	PROMISE(rs < RS_NONE);
 	struct redis_cmd cmd = { .want = RW_DROP, .script = RS_NONE };
 
 	return (redis_conn_put(c, NULL, &cmd, sent, NULL));
