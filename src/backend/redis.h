@@ -155,9 +155,9 @@ struct redis_conn {
 	uint32_t	 nops;		/* of them with an op */
 	uint32_t	 first;		/* number of the first slot of this connection */
 	uint64_t	 own_from;	/* deadlines of ops are not looked at before; UINT64_MAX: there are none */
-	bool		 redo;		/* scripts are being loaded */
-	uint32_t	 loaded;	/* those, a bit each */
-	uint32_t	 redo_from;	/* number of the first slot behind them: reads before are asked once more */
+	uint32_t	 known;		/* scripts that it has been given, a bit each */
+	bool		 redo;		/* it has lost them, and gets them again */
+	uint32_t	 redo_from;	/* number of the first slot of that: reads before are asked once more */
 	uint32_t	 redo_until;	/* all that is repeated is before this slot */
 	struct redis_sent sent;
 	uint16_t	*looking;	/* REDIS_BUCKETS: reads with cmd.looks in flight, by their keys' hashes */
@@ -351,6 +351,8 @@ char	*redis_conn_room(struct redis_conn *, size_t len);
  */
 bool	 redis_conn_put(struct redis_conn *, struct be_op *, const struct redis_cmd *, const char *bytes,
 	    redis_control_f *control);
+/* Makes sure that the server has been given a script. False: no memory. */
+bool	 redis_know(struct redis_conn *, enum redis_script);
 /* The oldest slot leaves the ring; *s is a copy whose bytes stay until redis_popped(). */
 void	 redis_pop(struct redis_conn *, struct redis_slot *s);
 void	 redis_popped(struct redis_conn *, const struct redis_slot *s);

@@ -50,7 +50,7 @@ redis_conn_shut(struct redis_conn *c)
 	c->doom = ERR_NONE;
 	c->tree = false;
 	c->redo = false;
-	c->loaded = 0;
+	c->known = 0;
 	memset(c->looking, 0, REDIS_BUCKETS * sizeof c->looking[0]);
 	c->moved_at = 0;
 	c->moved = 0;

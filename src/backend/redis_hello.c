@@ -2,8 +2,8 @@
  * redis_hello.c - what is said on a connection beside ops: login, database, scripts, the server's clock.
  *
  * The greeting goes out at once. Of it PING is what a server refuses that is loading, has lost its master, has too many
- * clients, or wants a password. Scripts are loaded when the server says that it has not got them, so that a greeting
- * costs a server in need no more than it must; if they could be loaded is not looked at: if not, each use says why.
+ * clients, or wants a password. Scripts are loaded before their first use on a connection, so that a greeting costs a
+ * server in need no more than it must. Whether they could be is not looked at: if not, each use says why.
  *
  * The clock. A value's remaining time is reckoned here from its end, which is by the server's clock. The server read it
  * at some moment between our asking and its answer's coming; taking the moment of asking, our idea of its time is never

@@ -143,27 +143,33 @@ redis_node_late(const struct redis_node *node, uint64_t hash, unsigned way)
 
 /* ---- submitting ---- */
 
+/* ASKING is for the very next command, so a script that is new to the server goes before both. */
+static bool
+redis_put_asking(struct redis_conn *c, struct be_op *op, const struct redis_cmd *cmd, const char *bytes)
+{
+	static const struct slice words[] = { { "ASKING", 6 } };
+	struct redis_cmd ask = { .want = RW_DROP, .script = RS_NONE };
+	char *copy = malloc(cmd->len), buf[32];
+	bool good = copy != NULL;
+
+	if (good) {
+		memcpy(copy, bytes, cmd->len);
+		ask.len = (uint32_t)redis_put_words(buf, 1, words);
+		good = redis_know(c, cmd->script) && redis_conn_put(c, NULL, &ask, buf, NULL) &&
+		    redis_conn_put(c, op, cmd, copy, NULL);
+	}
+	free(copy);
+	return (good);
+}
+
 /* With room in the ring; else, or when it cannot be, the op ends later. */
 void
 redis_put_or_end(struct redis_node *node, struct redis_conn *c, struct be_op *op, const struct redis_cmd *cmd,
     const char *bytes, bool asking)
 {
-	static const struct slice words[] = { { "ASKING", 6 } };
-	struct redis_cmd ask = { .want = RW_DROP, .script = RS_NONE };
-	char buf[32];
-
-	if (c->n >= node->max_inflight) {
+	if (c->n >= node->max_inflight)
 		be_op_end_later(op, ERR_BUSY, node->why_busy);
-		return;
-	}
-	if (asking) {
-		ask.len = (uint32_t)redis_put_words(buf, 1, words);
-		if (!redis_conn_put(c, NULL, &ask, buf, NULL)) {
-			be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
-			return;
-		}
-	}
-	if (!redis_conn_put(c, op, cmd, bytes, NULL))
+	else if (!(asking ? redis_put_asking(c, op, cmd, bytes) : redis_conn_put(c, op, cmd, bytes, NULL)))
 		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
 }
 

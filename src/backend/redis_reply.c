@@ -50,8 +50,8 @@ redis_again(struct redis_conn *c, const struct redis_slot *s, struct be_op *op)
 }
 
 /*
- * NOSCRIPT: nobody has used it yet, or somebody has emptied the server's list. The script is loaded and the op goes out
- * again, behind it; so do the reads that were sent before that and have not been answered, or they would overtake it.
+ * NOSCRIPT: somebody has emptied the server's list. The op goes out again, with its script before it; so do the reads
+ * that were sent before that and have not been answered, or they would overtake it.
  */
 static bool
 redis_redo(struct redis_conn *c, const struct redis_slot *s, struct slice text)
@@ -62,13 +62,8 @@ redis_redo(struct redis_conn *c, const struct redis_slot *s, struct slice text)
 	if (!c->redo) {
 		c->redo = true;
 		c->redo_from = c->head + c->n;
-		c->loaded = 0;
+		c->known = 0;
 	}
-	if ((c->loaded & 1u << s->cmd.script) == 0 && !redis_load_script(c, s->cmd.script)) {
-		redis_conn_doom(c, ERR_NOMEM, NULL);
-		return (false);
-	}
-	c->loaded |= 1u << s->cmd.script;
 	redis_again(c, s, s->op);
 	return (true);
 }

@@ -163,6 +163,30 @@ redis_hand_over(struct redis_conn *c, const struct be_op *op, const struct redis
 }
 
 bool
+redis_know(struct redis_conn *c, enum redis_script rs)
+{
+	if (rs == RS_NONE || (c->known & 1u << rs) != 0)
+		return (true);
+	c->known |= 1u << rs;
+	return (redis_load_script(c, rs));
+}
+
+/* A script's first use on this connection: its text goes before. What is put may lie where that text will. */
+static bool
+redis_put_first(struct redis_conn *c, struct be_op *op, const struct redis_cmd *cmd, const char *bytes)
+{
+	char *copy = malloc(cmd->len);
+	bool good = copy != NULL;
+
+	if (good) {
+		memcpy(copy, bytes, cmd->len);
+		good = redis_know(c, cmd->script) && redis_conn_put(c, op, cmd, copy, NULL);
+	}
+	free(copy);
+	return (good);
+}
+
+bool
 redis_conn_put(struct redis_conn *c, struct be_op *op, const struct redis_cmd *cmd, const char *bytes,
     redis_control_f *control)
 {
@@ -172,6 +196,8 @@ redis_conn_put(struct redis_conn *c, struct be_op *op, const struct redis_cmd *c
 	char *room;
 
 	MUST(c->ac != NULL);
+	if (UNLIKELY(cmd->script != RS_NONE && (c->known & 1u << cmd->script) == 0))
+		return (redis_put_first(c, op, cmd, bytes));
 	if ((c->n == c->cap && !redis_ring_grow(c)) || (op != NULL && sdslen(c->ac->c.obuf) > REDIS_UNSENT_MAX))
 		return (false);
 	room = redis_conn_room(c, cmd->len);

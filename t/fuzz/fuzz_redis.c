@@ -106,15 +106,6 @@ redis_conn_put(struct redis_conn *c, struct be_op *op, const struct redis_cmd *c
 	return (true);
 }
 
-bool
-redis_load_script(struct redis_conn *c, enum redis_script rs)
-{
-	PROMISE(rs < RS_NONE);
-	struct redis_cmd cmd = { .want = RW_DROP, .script = RS_NONE };
-
-	return (redis_conn_put(c, NULL, &cmd, sent, NULL));
-}
-
 void
 be_op_end(struct be_op *op)
 {
