@@ -293,6 +293,8 @@ cluster_submit(struct backend *be, struct be_op *op)
 	op->where = NULL;
 	op->hops = 0;
 	op->slot = CLUSTER_ANY;
+	if (UNLIKELY(redis_later_takes(&cl->later, op, cl->store->name)))
+		return;
 	if (UNLIKELY(cl->down))
 		be_op_end_later(op, ERR_DOWN, cl->why);
 	else if (UNLIKELY(op->op.verb == OP_FLUSH))
@@ -399,6 +401,7 @@ cluster_open(struct loop *l, const struct conf_store *store, const struct conf_s
 		cluster_destroy(cl);
 		return (NULL);
 	}
+	redis_later_init(&cl->later, &cl->be, cluster_submit);
 	timer_set(&cl->map_timer, 0);
 	*why = NULL;
 	return (&cl->be);
@@ -417,6 +420,7 @@ cluster_close(struct backend **bep)
 	cl->down = true;
 	timer_clear(&cl->tick);
 	timer_clear(&cl->map_timer);
+	redis_later_fini(&cl->later);
 	cluster_held_fail(cl, ERR_CANCELLED, err_text(ERR_CANCELLED));
 	while ((f = TAILQ_FIRST(&cl->flushes)) != NULL) {
 		flush_unwait(cl, f);

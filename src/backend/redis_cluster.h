@@ -111,6 +111,8 @@ struct cluster {
 	_Atomic(struct cluster_node *) nodes;
 	struct cluster_node *last;
 
+	struct redis_later later;	/* flush_all with a delay */
+
 	/* the map: redis_cluster_map.c */
 	struct slots_map *map;		/* NULL: none yet */
 	struct cluster_node **node_of;	/* map->nservers: the map's servers */
