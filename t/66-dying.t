@@ -2,7 +2,7 @@
 """
 A dying server, which accepts everything and answers ever slower, gets at most 1.1 times the requests that it gets when it is well:
 retries, probes and hedged reads together. What clients ask is the same in both, so requests are counted, not seconds: at a
-Between in front of the server.
+Between in front of the server. (No coalescing: how many reads become one depends on how late the answers are.)
 """
 import os, sys, threading
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
@@ -16,7 +16,7 @@ COUNTED = [b"dy-", b"version\r\n", b"mn\r\n", b"PING", b"HELLO", b"READONLY", b"
 
 CONF = """store "r" { type = %s  servers = { %s }  timeout = 500ms  connect_timeout = 500ms
 	retry_min = 20ms  retry_max = 200ms  %s }
-namespace "default" { prefix = ""  primary { store = "r"  %s }  local { ttl = 0 }  %s }
+namespace "default" { prefix = ""  primary { store = "r"  %s }  local { ttl = 0 }  coalesce = no  %s }
 """
 
 
