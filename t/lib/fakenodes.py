@@ -47,7 +47,7 @@ def bulk(value):
 class _Conn:
 	def __init__(self, node, sock):
 		self.node, self.sock, self.answers = node, sock, []     # [key, bytes or None while it is held]
-		self.asking = self.readonly = False
+		self.asking = self.readonly = self.dead = False
 		threading.Thread(target=self._run, daemon=True).start()
 
 	def _run(self):
@@ -62,6 +62,8 @@ class _Conn:
 					n = int(f.readline()[1:])
 					words.append(f.read(n + 2)[:-2])
 				with self.node.lock:
+					if self.dead:
+						return
 					self._command(words)
 					self._send()
 		except (OSError, ValueError):
@@ -89,6 +91,7 @@ class _Conn:
 				pass
 
 	def reset(self):
+		self.dead = True
 		try:
 			self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 			self.sock.shutdown(socket.SHUT_RD)      # wakes the thread
