@@ -88,6 +88,7 @@ struct redis_cmd {
 	uint8_t		 want;		/* enum redis_want */
 	uint8_t		 script;	/* enum redis_script */
 	bool		 read;		/* changes nothing: asking twice does no harm */
+	bool		 asking;	/* ASKING went before it */
 	bool		 looks;		/* a read that takes the win by a second command, if it finds one to take */
 };
 
@@ -189,6 +190,8 @@ struct redis_node_ops {
 			    enum err, struct slice text);
 	/* Up, down or on trial: node->health has changed. NULL: nobody minds. */
 	void		(*turned)(struct redis_node *);
+	/* Keys of one command must share a slot: they are not put together. */
+	bool		 apart;
 	/* What a command of the owner's own was answered; not errors. The op ends behind it. */
 	void		(*tree)(struct redis_node *, struct be_op *, const struct redisReply *);
 };
@@ -223,6 +226,7 @@ struct redis_node {
 	struct redis_wait_list waiting;
 	uint32_t	 nwaiting;
 	uint32_t	 nbehind;	/* of them behind looks */
+	uint32_t	 strays;	/* errors that belong to no op: keys of a flush that have moved */
 	struct timer	 wait_timer;	/* for those with a deadline of their own */
 	uint64_t	 wait_at;
 	struct redis_script_row *scripts;	/* RS_COUNT */
@@ -272,6 +276,8 @@ unsigned redis_node_group(const struct redis_node *, uint64_t hash);
 
 /* The connection that takes an op on this key now; NULL: it has to wait. */
 struct redis_conn *redis_pick(struct redis_node *, uint64_t hash, unsigned way);
+/* Behind ASKING. False: no memory, or too much is unsent. */
+bool	 redis_put_asking(struct redis_conn *, struct be_op *, const struct redis_cmd *, const char *bytes);
 /* With ASKING before it where asked; the op ends later if that cannot be. */
 void	 redis_put_or_end(struct redis_node *, struct redis_conn *, struct be_op *, const struct redis_cmd *,
 	    const char *bytes, bool asking);

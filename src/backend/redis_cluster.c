@@ -110,7 +110,7 @@ flush_over(struct cluster *cl, struct cluster_flush *f)
 {
 	bool again = f->err != ERR_NONE && err_retryable(f->err);
 
-	if (f->err == ERR_NONE && f->layout != cl->layout && f->tries < CLUSTER_HOPS_MAX)
+	if (f->err == ERR_NONE && (f->strayed || f->layout != cl->layout) && f->tries < CLUSTER_HOPS_MAX)
 		again = true;
 	if (again && !cl->closing && loop_now(cl->loop) < cluster_limit(cl, f->op))
 		flush_wait(cl, f);
@@ -131,6 +131,8 @@ part_done(struct be_op *op)
 	}
 	if (op->err == ERR_NONE && (op->res.status != OP_OK || f->left == f->nparts))
 		f->op->res = op->res;
+	if (op->err == ERR_NONE && p->strays != p->conn->strays)
+		f->strayed = true;
 	if (--f->left == 0)
 		flush_over(cl, f);
 }
@@ -151,10 +153,12 @@ part_send(struct cluster *cl, struct cluster_flush_part *p, struct cluster_node 
 	struct redis_node *conn = cluster_connect(&n->link, &why);
 
 	redis_op_begin(&cl->be, op);
+	p->conn = conn;
 	if (conn == NULL) {
 		be_op_end_later(op, ERR_DOWN, why);
 		return;
 	}
+	p->strays = conn->strays;
 	cluster_at(cl, op, &n->link);
 	redis_node_submit(conn, op);
 }
@@ -168,6 +172,7 @@ flush_send(struct cluster *cl, struct cluster_flush *f)
 	free(f->parts);
 	f->parts = calloc(n == 0 ? 1 : n, sizeof *f->parts);
 	f->err = ERR_NONE;
+	f->strayed = false;
 	f->layout = cl->layout;
 	f->tries++;
 	f->left = f->nparts = n;

@@ -83,6 +83,7 @@ struct cluster_flush {
 	bool		 waiting;
 	uint32_t	 need;
 	uint32_t	 layout;	/* the cluster's when it was sent */
+	bool		 strayed;	/* keys have moved from one master to another meanwhile */
 	unsigned	 tries;
 	enum err	 err;		/* of the first part that failed */
 	unsigned	 left;		/* parts that are out */
@@ -95,6 +96,8 @@ TAILQ_HEAD(cluster_flush_list, cluster_flush);
 struct cluster_flush_part {
 	struct be_op	 op;
 	struct cluster_flush *flush;
+	struct redis_node *conn;	/* NULL: it cannot be had */
+	uint32_t	 strays;	/* the connection's, when it was sent */
 };
 
 enum cluster_urge { URGE_SOON /* a slot has moved */, URGE_NOW /* ops wait for it */ };

@@ -530,6 +530,7 @@ cluster_refused(struct redis_node *conn, struct be_op *op, const struct redis_cm
 	struct cluster *cl = from->node->cluster;
 	enum slots_refusal what = REFUSED_NOT;
 	bool laned = op_has_lane(op), taken = true;
+	struct cluster_node *to;
 	struct slots_addr addr;
 	unsigned slot = 0;
 
@@ -540,6 +541,12 @@ cluster_refused(struct redis_node *conn, struct be_op *op, const struct redis_cm
 	if (what == REFUSED_CLUSTERDOWN || what == REFUSED_MASTERDOWN || what == REFUSED_READONLY ||
 	    what == REFUSED_LOADING)
 		cluster_map_want(cl, URGE_NOW);
+	if (what == REFUSED_READONLY && from->readonly && (to = cluster_master(cl, op->slot)) != NULL) {
+		/* A read that finds a win to take: replicas give none away. */
+		what = REFUSED_MOVED;
+		slot = op->slot;
+		addr = to->addr;
+	}
 	if (op->slot == CLUSTER_ANY || (err == ERR_NONE && what == REFUSED_NOT) ||
 	    (!laned && what != REFUSED_MOVED && what != REFUSED_ASK))
 		return (false);

@@ -17,6 +17,7 @@
 static const struct redis_node_ops node_ops = {
 	.refused = cluster_refused,
 	.turned = cluster_turned,
+	.apart = true,
 	.tree = cluster_tree,
 };
 

@@ -39,6 +39,26 @@ redis_flush_scan(struct redis_conn *c, struct be_op *op)
 	redis_flush_put(c, op, &cmd, bytes);
 }
 
+/* A key that is elsewhere by now is none of this server's: nobody waits for these. */
+static void
+redis_flush_apart(struct redis_conn *c, struct be_op *op, const struct slice *words, unsigned n)
+{
+	struct redis_cmd cmd = { .want = RW_DROP, .script = RS_NONE };
+
+	for (unsigned i = 1; i < n; i++) {
+		struct slice one[2] = { words[0], words[i] };
+		char *room = redis_conn_room(c, redis_put_words_max(2, one));
+
+		if (room != NULL)
+			cmd.len = (uint32_t)redis_put_words(room, 2, one);
+		if (room == NULL || !redis_conn_put(c, NULL, &cmd, room, NULL)) {
+			be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
+			return;
+		}
+	}
+	redis_flush_scan(c, op);
+}
+
 static void
 redis_flush_unlink(struct redis_conn *c, struct be_op *op, const struct slice *words, unsigned n)
 {
@@ -96,7 +116,9 @@ redis_flush_scanned(struct redis_conn *c, struct be_op *op, const struct redisRe
 		if (op->flushes(op, key))
 			words[n++] = key;
 	}
-	if (n > 1)
+	if (n > 1 && c->node->ops->apart)
+		redis_flush_apart(c, op, words, n);
+	else if (n > 1)
 		redis_flush_unlink(c, op, words, n);
 	else
 		redis_flush_scan(c, op);

@@ -144,19 +144,20 @@ redis_node_late(const struct redis_node *node, uint64_t hash, unsigned way)
 /* ---- submitting ---- */
 
 /* ASKING is for the very next command, so a script that is new to the server goes before both. */
-static bool
+bool
 redis_put_asking(struct redis_conn *c, struct be_op *op, const struct redis_cmd *cmd, const char *bytes)
 {
 	static const struct slice words[] = { { "ASKING", 6 } };
-	struct redis_cmd ask = { .want = RW_DROP, .script = RS_NONE };
+	struct redis_cmd ask = { .want = RW_DROP, .script = RS_NONE }, asked = *cmd;
 	char *copy = malloc(cmd->len), buf[32];
 	bool good = copy != NULL;
 
+	asked.asking = true;
 	if (good) {
 		memcpy(copy, bytes, cmd->len);
 		ask.len = (uint32_t)redis_put_words(buf, 1, words);
 		good = redis_know(c, cmd->script) && redis_conn_put(c, NULL, &ask, buf, NULL) &&
-		    redis_conn_put(c, op, cmd, copy, NULL);
+		    redis_conn_put(c, op, &asked, copy, NULL);
 	}
 	free(copy);
 	return (good);

@@ -41,7 +41,8 @@ static void
 redis_again(struct redis_conn *c, const struct redis_slot *s, struct be_op *op)
 {
 	op->state = REDIS_OP_ENDING;
-	if (!redis_conn_put(c, op, &s->cmd, redis_sent_at(c, s->at), NULL)) {
+	if (!(s->cmd.asking ? redis_put_asking(c, op, &s->cmd, redis_sent_at(c, s->at)) :
+	    redis_conn_put(c, op, &s->cmd, redis_sent_at(c, s->at), NULL))) {
 		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
 		return;
 	}
@@ -86,6 +87,7 @@ redis_reread(struct redis_conn *c)
 static void
 redis_error(struct redis_conn *c, const struct redis_slot *s, struct slice text)
 {
+	c->node->strays += s->op == NULL;
 	if (s->op == NULL || redis_redo(c, s, text) ||
 	    redis_node_offer(c->node, s->op, &s->cmd, redis_sent_at(c, s->at), ERR_NONE, text))
 		return;
