@@ -13,6 +13,7 @@
 #include "admin/totals.h"
 #include "base/check.h"
 #include "base/num.h"
+#include "req/copy.h"
 
 #define SIZE_STEP	32		/* bytes per row of `stats sizes` */
 #define WALK_STEP	256		/* items per turn of the lock */
@@ -250,7 +251,7 @@ cachedump_visit(void *arg, const struct item *it)
 	uint32_t exp = item_exptime(it);
 	size_t before = outq_len(d->o->out);
 
-	if (item_binkey(it))
+	if (item_binkey(it) || copy_is_negative(it))
 		return (true);
 	if (d->left == 0 || d->room == 0 || d->o->lost) {
 		d->full = true;

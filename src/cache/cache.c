@@ -151,6 +151,14 @@ cache_bump(struct cache_shard *s, struct item *it)
 	hit(s, it, 0);
 }
 
+static inline bool
+is_plain(const struct cache_shard *s, const struct item *it)
+{
+	uint32_t marks = it->state & (ITEM_STALE | ITEM_WON | ITEM_NOTED);
+
+	return (LIKELY(marks == 0) || (marks == ITEM_NOTED && item_due(it) > s->now));
+}
+
 struct item *
 cache_hit_plain(struct cache *c, uint64_t hash, cache_hint hint, struct slice key, uint32_t vlen_max,
     struct cache_shard **sp)
@@ -165,7 +173,7 @@ cache_hit_plain(struct cache *c, uint64_t hash, cache_hint hint, struct slice ke
 	it = item_at(s, slot_addr(at));
 	exp = item_exptime(it);
 	if (UNLIKELY((exp != 0 && exp <= s->now) || (it->shape & ITEM_L_CHAIN) != 0 ||
-	    (it->shape & ITEM_VLEN_MASK) > vlen_max || (it->state & (ITEM_STALE | ITEM_WON)) != 0))
+	    (it->shape & ITEM_VLEN_MASK) > vlen_max || !is_plain(s, it)))
 		goto other;
 	hit_at(s, it, at, ITEM_FETCHED);
 	*sp = s;

@@ -68,7 +68,7 @@ void		 cache_unlock(struct cache_shard *);
 struct item	*cache_find(struct cache_shard *, uint64_t hash, struct slice key);
 /*
  * The same and cache_hit() at once, for readers who want a whole value of at most vlen_max bytes without marks (stale,
- * won): with the lock held in *s. NULL: it is not so, nothing has changed and nothing is held.
+ * won) that is not due by its note: with the lock held in *s. NULL: it is not so, nothing has changed or is held.
  */
 struct item	*cache_hit_plain(struct cache *, uint64_t hash, cache_hint, struct slice key, uint32_t vlen_max,
 		    struct cache_shard **s);
@@ -111,8 +111,8 @@ void		 cache_unpin(struct cache *, struct item *);
 int		 cache_value_iov(const struct cache *, const struct item *, uint32_t off, struct iovec *, int max);
 
 /*
- * Reading fields: item_key, _vlen, _value, _cas, _exptime, _client_flags, _size, _fetched, _stale, _won, _binkey in
- * cache/item.h. Lock held; key, value and length also when pinned.
+ * Reading fields: item_key, _vlen, _value, _cas, _exptime, _client_flags, _size, _fetched, _stale, _won, _binkey,
+ * _noted, _due, _note in cache/item.h. Lock held; key, value and length also when pinned.
  */
 /* Lock held: seconds since the last access (modulo 194 days). */
 uint32_t	 item_idle(const struct cache_shard *, const struct item *);

@@ -47,6 +47,7 @@ struct item_chain {
 #define ITEM_WON	(1u << 26)
 #define ITEM_BINKEY	(1u << 27)
 #define ITEM_DEAD	(1u << 28)	/* pieces only: the head was unlinked */
+#define ITEM_NOTED	(1u << 29)	/* cas is no CAS unique but a note: due above, 32 bits of its user's below */
 
 static inline unsigned
 item_klen(const struct item *it)
@@ -104,6 +105,7 @@ item_value(const struct item *it)
 	return (it->data + item_opt_len(it->shape) + item_klen(it));
 }
 
+/* Without a note. */
 static inline uint64_t
 item_cas(const struct item *it)
 {
@@ -157,6 +159,26 @@ item_binkey(const struct item *it)
 	return ((it->state & ITEM_BINKEY) != 0);
 }
 
+/* Has a note, which stands in the place of its CAS unique: for items whose uniques nobody sees. */
+static inline bool
+item_noted(const struct item *it)
+{
+	return ((it->state & ITEM_NOTED) != 0);
+}
+
+/* From then on cache_hit_plain() does not take it. */
+static inline uint32_t
+item_due(const struct item *it)
+{
+	return ((uint32_t)(it->cas >> 32));
+}
+
+static inline uint32_t
+item_note(const struct item *it)
+{
+	return ((uint32_t)it->cas);
+}
+
 /* Of the clock when it was last accessed, the lower 24 bits; see item_idle(). */
 static inline uint32_t
 item_last_access(const struct item *it)
@@ -168,6 +190,14 @@ static inline void
 item_set_bit(struct item *it, uint32_t bit, bool on)
 {
 	it->state = on ? it->state | bit : it->state & ~bit;
+}
+
+/* Lock held. An item that is linked has one until it is replaced. */
+static inline void
+item_set_note(struct item *it, uint32_t due, uint32_t note)
+{
+	it->cas = (uint64_t)due << 32 | note;
+	it->state |= ITEM_NOTED;
 }
 
 static inline void

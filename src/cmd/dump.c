@@ -14,6 +14,7 @@
 #include "cmd/internal.h"
 #include "proto/base64.h"
 #include "req/answer.h"
+#include "req/copy.h"
 
 #define DUMP_STEP	64		/* items between two looks at how full the output is */
 #define DUMP_AHEAD	(64 * 1024)	/* output held at once */
@@ -80,7 +81,7 @@ put_meta(char *p, const struct item *it, const struct shared *sh)
 	p += snprintf(p, 300, " exp=%" PRId64 " la=%" PRId64 " cas=%" PRIu64
 	    " fetch=%s cls=%u size=%zu flags=%" PRIu32 "\n",
 	    exp == 0 ? -1 : (int64_t)sh->started + exp,
-	    (int64_t)sh->started + la, item_cas(it),
+	    (int64_t)sh->started + la, item_noted(it) ? 0 : item_cas(it),
 	    item_fetched(it) ? "yes" : "no", cache_size_class(size), size,
 	    item_client_flags(it));
 	return (p);
@@ -90,8 +91,11 @@ static bool
 dump_visit(void *arg, const struct item *it)
 {
 	struct dump *d = arg;
-	char *p = outq_reserve(d->out, DUMP_LINE_MAX), *e;
+	char *p, *e;
 
+	if (copy_is_negative(it))
+		return (true);
+	p = outq_reserve(d->out, DUMP_LINE_MAX);
 	if (p == NULL) {
 		d->no_memory = true;
 		return (false);

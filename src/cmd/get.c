@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "cmd/internal.h"
 #include "req/answer.h"
+#include "req/copy.h"
 #include "req/local.h"
 #include "req/parts.h"
 #include "req/through.h"
@@ -37,7 +38,7 @@ get_one(struct client *cl, struct command *cmd)
 		return (out != NULL &&
 		    local_run(ctx, sp->stats, out, cmd) && get_end(out));
 	}
-	if (!through_local(ctx, sp, &cl->q, cmd, &out))
+	if (!copy_answer(ctx, sp, &cl->q, cmd, &out))
 		return (false);
 	return (out != NULL ? get_end(out) :
 	    through_run(ctx, sp, &cl->q, cmd, NULL));

@@ -10,6 +10,7 @@
 #include "cache/cache.h"
 #include "cmd/internal.h"
 #include "req/answer.h"
+#include "req/copy.h"
 #include "req/local.h"
 #include "req/parts.h"
 #include "req/through.h"
@@ -96,7 +97,7 @@ run_key(struct client *cl, struct command *cmd)
 		return (out != NULL &&
 		    local_run(ctx, sp->stats, out, cmd));
 	}
-	if (!through_local(ctx, sp, &cl->q, cmd, &out))
+	if (!copy_answer(ctx, sp, &cl->q, cmd, &out))
 		return (false);
 	return (out != NULL || through_run(ctx, sp, &cl->q, cmd, NULL));
 }

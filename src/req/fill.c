@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "cache/verb.h"
+#include "req/copy.h"
 #include "req/fill.h"
 #include "req/route.h"
 
@@ -14,10 +15,22 @@
 /* A server's second may be nearly over, and our next one may be noticed late. */
 #define FILL_EARLY	2
 
+/* Cuts a copy's life at random, but not so much that there were no time left before it is renewed. */
+static uint32_t
+fill_cut(struct ctx *ctx, const struct conf_ns *ns, uint32_t life)
+{
+	uint32_t most = (uint32_t)((uint64_t)life * ns->ttl_jitter / 100);
+	uint32_t ahead = (uint32_t)(ns->refresh_ahead / USEC_PER_SEC);
+
+	if (life > ahead && most >= life - ahead)
+		most = life - ahead - 1;
+	return (life - ctx_random(ctx, most + 1));
+}
+
 /* Expiry of a copy made now of something asked for at asked_at; left: remaining seconds or OP_TTL_NONE. */
 static uint32_t
-fill_exptime(const struct ctx *ctx, const struct conf_ns *ns,
-    uint32_t asked_at, int32_t left)
+fill_exptime(struct ctx *ctx, const struct conf_ns *ns, uint32_t asked_at,
+    int32_t left)
 {
 	uint32_t exp = asked_at + (uint32_t)(ns->local_ttl / USEC_PER_SEC);
 
@@ -28,7 +41,10 @@ fill_exptime(const struct ctx *ctx, const struct conf_ns *ns,
 		if (asked_at + (uint32_t)left - FILL_EARLY < exp)
 			exp = asked_at + (uint32_t)left - FILL_EARLY;
 	}
-	return (exp > cache_now(ctx->cache) ? exp : NOT_KEPT);
+	if (UNLIKELY(ns->ttl_jitter != 0))
+		exp = asked_at + fill_cut(ctx, ns, exp - asked_at);
+	return (exp > cache_now(ctx->cache) ? exp + copy_stale_for(ns) :
+	    NOT_KEPT);
 }
 
 bool
@@ -170,28 +186,68 @@ fill_may_link(const struct req *r, const struct item *it, unsigned writes)
 	    !route_flush_crossed(r->ctx, r->asked_at, item_exptime(it)));
 }
 
+/* Lock held. What was read was overtaken; a copy that was to be renewed by it is still there. */
+static void
+fill_raced(struct req *r, struct cache_shard *s)
+{
+	struct item *old;
+
+	METRIC_ADD(&r->ctx->metrics, local_fills_raced, 1);
+	if (!r->renews)
+		return;
+	old = cache_find(s, r->cmd.op.hash, r->cmd.op.key);
+	if (old != NULL)
+		copy_renew_again(r->ctx, old);
+}
+
 static void
 fill_read_large(struct req *r)
 {
 	struct ctx *ctx = r->ctx;
 	struct item *it = value_item(r->value);
 	struct cache_shard *s;
-	bool good;
 
 	if (it == NULL)
 		return;
 	s = cache_lock(ctx->cache, r->cmd.op.hash);
-	good = fill_may_link(r, it, 0);
-	if (good) {
+	if (fill_may_link(r, it, 0)) {
 		cache_pin(s, it);
-		(void)cache_link(s, it, 0);
+		copy_link(ctx, s, it, r->space->conf);
 		value_linked(r->value);
-	}
-	cache_unlock(s);
-	if (good)
 		METRIC_ADD(&ctx->metrics, local_fills, 1);
-	else
-		METRIC_ADD(&ctx->metrics, local_fills_raced, 1);
+	} else
+		fill_raced(r, s);
+	cache_unlock(s);
+}
+
+/* The key is not there: that is remembered, or at least no copy says otherwise any more. */
+static void
+fill_miss(struct req *r)
+{
+	struct ctx *ctx = r->ctx;
+	const struct conf_ns *ns = r->space->conf;
+	uint32_t exp = r->asked_at + (uint32_t)(ns->negative_ttl / USEC_PER_SEC);
+	struct item *it = NULL, *old;
+	enum cache_err why;
+	struct cache_shard *s;
+
+	if (LIKELY(ns->negative_ttl == 0 && ns->on_error != ON_ERROR_STALE &&
+	    !r->renews))
+		return;
+	if (exp > cache_now(ctx->cache))
+		it = cache_reserve(ctx->cache, r->cmd.op.hash, r->cmd.op.key, 0,
+		    exp, 0, &why);
+	s = cache_lock(ctx->cache, r->cmd.op.hash);
+	if (route_fence(ctx, r->cmd.op.hash) != r->fence)
+		fill_raced(r, s);
+	else if (it != NULL && fill_may_link(r, it, 0)) {
+		copy_link_negative(s, it);
+		it = NULL;
+	} else if ((old = cache_find(s, r->cmd.op.hash, r->cmd.op.key)) != NULL)
+		cache_unlink(s, old);
+	cache_unlock(s);
+	if (it != NULL)
+		cache_abandon(ctx->cache, it);
 }
 
 void
@@ -205,6 +261,10 @@ fill_read(struct req *r)
 	struct item *it;
 	uint32_t exp;
 
+	if (res->status != OP_OK) {
+		fill_miss(r);
+		return;
+	}
 	if (r->value != NULL) {
 		fill_read_large(r);
 		return;
@@ -223,14 +283,38 @@ fill_read(struct req *r)
 	fill_copy_item(ctx, it, r->be.data);
 	s = cache_lock(ctx->cache, hash);
 	if (fill_may_link(r, it, 0)) {
-		(void)cache_link(s, it, 0);
-		cache_unlock(s);
+		copy_link(ctx, s, it, r->space->conf);
+		it = NULL;
 		METRIC_ADD(&ctx->metrics, local_fills, 1);
-	} else {
-		cache_unlock(s);
+	} else
+		fill_raced(r, s);
+	cache_unlock(s);
+	if (it != NULL)
 		cache_abandon(ctx->cache, it);
-		METRIC_ADD(&ctx->metrics, local_fills_raced, 1);
-	}
+}
+
+/* Lock held. A copy that a write may overtake, or may have. */
+static void
+fill_distrust(const struct req *r, struct cache_shard *s, struct item *old)
+{
+	if ((r->cmd.op.opts & OPF_ELSEWHERE) != 0)
+		cache_unlink(s, old);
+	else
+		copy_invalidate(s, old, r->space->conf);
+}
+
+/* Whether what the copy says is certainly no more. */
+static bool
+fill_is_over(const struct req *r, bool known)
+{
+	const struct op *op = &r->cmd.op;
+
+	if (!known)
+		return (false);
+	if (r->be.res.status == OP_OK)
+		return (op->verb != OP_DELETE ||
+		    (op->opts & (OPF_INVALIDATE | OPF_REMOVE_VAL)) != OPF_INVALIDATE);
+	return (r->be.res.status == OP_MISS);
 }
 
 void
@@ -248,7 +332,7 @@ fill_write_begin(struct req *r)
 	s = cache_lock(ctx->cache, hash);
 	old = cache_find(s, hash, r->cmd.op.key);
 	if (old != NULL)
-		cache_unlink(s, old);
+		fill_distrust(r, s, old);
 	r->fence = route_fence_enter(ctx, hash);
 	cache_unlock(s);
 }
@@ -274,12 +358,13 @@ fill_write_end(struct req *r, bool known)
 			cache_pin(s, it);
 			value_linked(r->value);
 		}
-		(void)cache_link(s, it, 0);
+		copy_link(ctx, s, it, r->space->conf);
 		r->item = NULL;
-	} else {
-		old = cache_find(s, hash, r->cmd.op.key);
-		if (old != NULL)
+	} else if ((old = cache_find(s, hash, r->cmd.op.key)) != NULL) {
+		if (fill_is_over(r, known))
 			cache_unlink(s, old);
+		else
+			fill_distrust(r, s, old);
 	}
 	if (!r->lingers)
 		route_fence_leave(ctx, hash);

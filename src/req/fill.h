@@ -24,11 +24,11 @@ struct item	*fill_reserve_write(struct ctx *, const struct conf_ns *, const stru
 void		 fill_copy_item(struct ctx *, struct item *, struct slice);
 void		 fill_copy_in(struct value *, struct slice);
 
-/* A read that found something: r->be.data or r->value enters the cache if it may. */
+/* A read that fills, and found something or nothing: r->be.data, r->value or that enters the cache if it may. */
 void		 fill_read(struct req *);
-/* A write starts: remembers the fence, and removes the local copy if there may be one. */
+/* A write starts: remembers the fence, and the local copy, if there may be one, is fresh no longer. */
 void		 fill_write_begin(struct req *);
-/* A write ended; known: the store said how. Sets or removes the local copy. */
+/* A write ended; known: the store said how. Sets, removes or leaves the local copy. */
 void		 fill_write_end(struct req *, bool known);
 
 #endif

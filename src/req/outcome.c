@@ -5,6 +5,7 @@
 
 #include "proto/reply.h"
 #include "req/answer.h"
+#include "req/copy.h"
 #include "req/observe.h"
 #include "req/outcome.h"
 #include "req/parts.h"
@@ -141,11 +142,11 @@ answer_read(struct req *r, const struct be_op *be, const struct op_result *res,
 
 /* How many more of the client's requests may follow depends on how large the answers are. */
 static void
-learn(const struct req *r, const struct op_result *res, bool known)
+learn(const struct req *r, const struct op_result *res)
 {
 	uint32_t n = r->q->answer;
 
-	if (known && r->cmd.op.verb == OP_GET)
+	if (res != NULL && r->cmd.op.verb == OP_GET)
 		n = reply_sends_value(&r->cmd, res) ? res->size : 0;
 	replyq_learn(r->q, n, r->ctx->conf->client_buffer_max);
 }
@@ -159,25 +160,17 @@ key_as_stored(struct req *r, const struct op_result *res)
 		r->cmd.op.opts &= (uint16_t)~OPF_BINKEY;
 }
 
-void
-outcome_tell(struct req *r, const struct be_op *be,
-    const struct op_result *res, struct value *value)
+static void
+tell_known(struct req *r, const struct be_op *be, const struct op_result *res,
+    struct value *value)
 {
 	struct ctx *ctx = r->ctx;
 	struct ns_stats *ns = r->space->stats;
-	bool known = be->err == ERR_NONE && res->status != OP_ERROR;
 
-	if (known)
-		key_as_stored(r, res);
-	if (UNLIKELY(observed(ctx) != 0) && known)
+	key_as_stored(r, res);
+	if (UNLIKELY(observed(ctx) != 0))
 		observe_done(r, res);
-	if (be->err != ERR_NONE) {
-		NS_ADD(ns, errors);
-		outcome_fail(r, "SERVER_ERROR ", be->why, strlen(be->why));
-	} else if (res->status == OP_ERROR) {
-		NS_ADD(ns, errors);
-		outcome_fail(r, "", res->error.p, res->error.len);
-	} else if (r->cmd.op.verb == OP_GET && r->cmd.shape != SHAPE_KEY) {
+	if (r->cmd.op.verb == OP_GET && r->cmd.shape != SHAPE_KEY) {
 		count_get(ctx, ns, r, res->status == OP_OK);
 		if (!answer_read(r, be, res, value))
 			req_broken(r);
@@ -192,5 +185,53 @@ outcome_tell(struct req *r, const struct be_op *be,
 			req_broken(r);
 	}
 	if (r->q != NULL)
-		learn(r, res, known);
+		learn(r, res);
+}
+
+/* Whether it is the store's failure, and not that it cannot or will not do this. */
+static bool
+is_failure(const struct be_op *be, const struct op_result *res)
+{
+	return (be->err != ERR_NONE ||
+	    slice_has_prefix(res->error, SLICE_LIT("SERVER_ERROR ")));
+}
+
+/* A read that failed, and which its namespace would rather have missed. */
+static bool
+forgives(const struct req *r, const struct be_op *be)
+{
+	const struct space *sp = r->space;
+
+	return (!r->write && (sp->conf->on_error == ON_ERROR_MISS ||
+	    (be->err == ERR_DOWN && sp->pool->conf->on_down == ON_DOWN_MISS)));
+}
+
+static void __attribute__((noinline))
+tell_failure(struct req *r, const struct be_op *be, const struct op_result *res)
+{
+	static const struct op_result miss = { .status = OP_MISS };
+
+	if (r->q != NULL)
+		learn(r, NULL);
+	if (is_failure(be, res) && copy_answer_stale(r))
+		return;
+	NS_ADD(r->space->stats, errors);
+	if (forgives(r, be))
+		tell_known(r, be, &miss, NULL);
+	else if (be->err != ERR_NONE)
+		outcome_fail(r, "SERVER_ERROR ", be->why, strlen(be->why));
+	else
+		outcome_fail(r, "", res->error.p, res->error.len);
+}
+
+void
+outcome_tell(struct req *r, const struct be_op *be,
+    const struct op_result *res, struct value *value)
+{
+	if (UNLIKELY(r->renews))
+		return;
+	if (LIKELY(be->err == ERR_NONE && res->status != OP_ERROR))
+		tell_known(r, be, res, value);
+	else
+		tell_failure(r, be, res);
 }

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "req/answer.h"
 #include "req/batch.h"
+#include "req/copy.h"
 #include "req/local.h"
 #include "req/parts.h"
 #include "req/route.h"
@@ -112,7 +113,7 @@ part_get(struct req *p, struct command *cmd, struct batch_plan *plan)
 		out = replyq_out(ctx, &p->parts);
 		return (out != NULL && local_run(ctx, sp->stats, out, cmd));
 	}
-	if (!through_local(ctx, sp, &p->parts, cmd, &out))
+	if (!copy_answer(ctx, sp, &p->parts, cmd, &out))
 		return (false);
 	return (out != NULL || through_run(ctx, sp, &p->parts, cmd, p));
 }

@@ -67,6 +67,7 @@ struct req {
 	bool		 done;
 	bool		 filler;	/* only bytes of answers that were ready at once */
 	bool		 write;		/* changes the key: its end is fenced */
+	bool		 renews;	/* a read that nobody waits for but the local copy */
 	bool		 kept;		/* a write: there may be a local copy of the key */
 	bool		 lingers;	/* a write that is not over at all replicas: its fence is not left yet */
 	bool		 fills;		/* what is read or written may enter the local cache */

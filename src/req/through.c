@@ -7,8 +7,9 @@
  *    server said, because clocks of whole seconds do not change at one moment;
  *  - a write moves the fence when it starts and when it ends. At its start it removes the local copy, and none can
  *    come while it is under way, so that a read pipelined behind it follows it to the server. At its end it sets
- *    the local copy if it was alone and the outcome is known. Where it is acknowledged before all replicas have it,
- *    it counts as under way until they do: what is read from the others meanwhile does not stay here;
+ *    the local copy if it was alone and the outcome is known. With on_error = stale a copy is not removed but
+ *    becomes stale (copy.h), until a write is known to have succeeded. Where it is acknowledged before all replicas
+ *    have it, it counts as under way until they do: what is read from the others meanwhile does not stay here;
  *  - copies are the namespace's that the key itself names. Where L names another they are not looked at, but a
  *    write removes them: both may have one store.
  */
@@ -20,8 +21,8 @@
 #include "cache/verb.h"
 #include "req/answer.h"
 #include "req/coalesce.h"
+#include "req/copy.h"
 #include "req/fill.h"
-#include "req/observe.h"
 #include "req/outcome.h"
 #include "req/parts.h"
 #include "req/route.h"
@@ -29,10 +30,7 @@
 #include "req/through.h"
 #include "req/through_internal.h"
 
-/* What a local copy cannot tell makes a read go to the server; so does anything that changes the item. */
-#define LOCAL_WANTS	(OPW_VALUE | OPW_FLAGS | OPW_SIZE)
-#define LOCAL_OPTS	(OPF_BINKEY | OPF_NO_BUMP | OPF_CLASSIC)
-#define READ_OPTS	(LOCAL_OPTS | OPF_CAS | OPF_ELSEWHERE)
+#define READ_OPTS	(COPY_OPTS | OPF_CAS | OPF_ELSEWHERE)
 /* Values that may be too large for a server: there add, replace ... behave unlike any ms. */
 #define OVERSIZE_MIN	(256 * 1024)
 
@@ -63,49 +61,6 @@ bool
 through_any(const struct ctx *ctx)
 {
 	return (ctx->conf->nstores > 0);
-}
-
-bool
-through_local(struct ctx *ctx, const struct space *sp, struct replyq *q,
-    struct command *cmd, struct outq **out)
-{
-	struct op_result res = { .status = OP_OK };
-	struct cache_shard *s;
-	struct item *it;
-
-	*out = NULL;
-	if (!sp->conf->local || cmd->op.verb != OP_GET ||
-	    (cmd->op.opts & ~LOCAL_OPTS) != 0 ||
-	    (cmd->op.want & ~LOCAL_WANTS) != 0)
-		return (true);
-	s = cache_lock(ctx->cache, cmd->op.hash);
-	it = cache_find(s, cmd->op.hash, cmd->op.key);
-	if (it == NULL) {
-		cache_unlock(s);
-		METRIC_ADD(&ctx->metrics, local_misses, 1);
-		return (true);
-	}
-	*out = replyq_out(ctx, q);
-	if (UNLIKELY(*out == NULL)) {
-		cache_unlock(s);
-		return (false);
-	}
-	res.client_flags = item_client_flags(it);
-	res.size = item_vlen(it);
-	if ((cmd->op.opts & OPF_NO_BUMP) == 0)
-		cache_hit(s, it);
-	METRIC_ADD(&ctx->metrics, local_hits, 1);
-	METRIC_ADD(&ctx->metrics, cmd_get, 1);
-	METRIC_ADD(&ctx->metrics, get_hits, 1);
-	NS_ADD(sp->stats, gets);
-	NS_ADD(sp->stats, hits);
-	NS_ADD(sp->stats, local_hits);
-	if (UNLIKELY(observed(ctx) != 0))
-		observe_get(ctx, ctx->cfd, cmd, true, &res);
-	/* Of what came with a base64 key there is no copy; see fill.c. */
-	if (sp->conf->format == FORMAT_ITEM)
-		cmd->op.opts &= (uint16_t)~OPF_BINKEY;
-	return (answer_item(ctx, *out, cmd, &res, s, it));
 }
 
 /* The body counts until the store has answered: so much may a client have out, and all together. */
@@ -205,38 +160,18 @@ give_back(struct req *r)
 	through_submit(r);
 }
 
-/* A read that failed, and which its namespace would rather have missed. */
-static bool
-through_forgives(const struct req *r)
-{
-	const struct space *sp = r->space;
-
-	if (!is_read(&r->cmd.op))
-		return (false);
-	return (sp->conf->on_error == ON_ERROR_MISS || (r->be.err == ERR_DOWN &&
-	    sp->pool->conf->on_down == ON_DOWN_MISS));
-}
-
 /* be.done of everything that goes to a store. */
 static void
 through_done(struct be_op *be)
 {
 	struct req *r = CONTAINER_OF(be, struct req, be);
 	const struct req *winner = NULL;
-	struct ctx *ctx = r->ctx;
-	struct ns_stats *ns = r->space->stats;
 	struct op_result *res = &be->res;
 	bool known = be->err == ERR_NONE && res->status != OP_ERROR;
 
 	CHECK_OBJ(r, REQ_MAGIC);
 	if (r->leads)
 		coalesce_end(r);
-	if (UNLIKELY(!known) && through_forgives(r)) {
-		NS_ADD(ns, errors);
-		METRIC_ADD(&ctx->metrics, store_errors, 1);
-		be->err = ERR_NONE;
-		*res = (struct op_result){ .status = OP_MISS };
-	}
 	if (UNLIKELY(known && r->cmd.op.verb == OP_GET &&
 	    (res->bits & OPR_WON) != 0)) {
 		winner = coalesce_winner(r);
@@ -244,10 +179,10 @@ through_done(struct be_op *be)
 	}
 	if (r->write)
 		fill_write_end(r, known);
-	else if (known && r->fills && res->status == OP_OK)
+	else if (known && r->fills)
 		fill_read(r);
 	if (be->err != ERR_NONE)
-		METRIC_ADD(&ctx->metrics, store_errors, 1);
+		METRIC_ADD(&r->ctx->metrics, store_errors, 1);
 	if (LIKELY(!coalesce_followed(r)))
 		outcome_tell(r, be, res, r->value);
 	else
@@ -311,31 +246,60 @@ through_begin(struct ctx *ctx, const struct space *sp, struct replyq *q,
 	return (r);
 }
 
-bool
-through_run(struct ctx *ctx, const struct space *sp, struct replyq *q,
-    struct command *cmd, struct req *parent)
+/* Any op without a body: sent, or left to another that is under way. */
+static void
+through_ask(struct req *r)
 {
-	struct req *r = through_begin(ctx, sp, q, cmd);
-	struct op *op;
+	const struct space *sp = r->space;
+	struct op *op = &r->be.op;
 
-	if (r == NULL)
-		return (false);
-	r->parent = parent;
 	if (sp->conf->coalesce && coalesce_join(r))
-		return (true);
-	op = &r->be.op;
+		return;
 	if (op->verb == OP_GET && (op->opts & OPF_CAS) != 0) {
 		/* Servers before 1.6.40 do not know mg C: compare here. */
 		op->opts &= (uint16_t)~OPF_CAS;
 		op->want |= OPW_CAS;
 	}
-	r->fills = keeps(sp, &cmd->op) && op->verb == OP_GET &&
-	    is_read(&cmd->op) && (op->want & OPW_VALUE) != 0 &&
+	r->fills = keeps(sp, &r->cmd.op) && op->verb == OP_GET &&
+	    is_read(&r->cmd.op) && (op->want & OPW_VALUE) != 0 &&
 	    route_fence_writes(r->fence) == 0;
 	if (r->fills)
 		op->want |= OPW_TTL | OPW_FLAGS;
 	through_submit(r);
+}
+
+bool
+through_run(struct ctx *ctx, const struct space *sp, struct replyq *q,
+    struct command *cmd, struct req *parent)
+{
+	struct req *r = through_begin(ctx, sp, q, cmd);
+
+	if (r == NULL)
+		return (false);
+	r->parent = parent;
+	through_ask(r);
 	return (true);
+}
+
+void
+through_renew(struct ctx *ctx, const struct space *sp,
+    const struct command *cmd)
+{
+	/* A classic read, so that no win is taken that nobody would know of. */
+	struct command ask = { .id = CMD_GET, .shape = SHAPE_KEYS,
+	    .op = { .verb = OP_GET, .opts = OPF_CLASSIC, .want = OPW_VALUE | OPW_FLAGS } };
+	struct req *r;
+
+	ask.op.opts |= cmd->op.opts & OPF_BINKEY;
+	ask.op.key = cmd->op.key;
+	ask.op.hash = cmd->op.hash;
+	r = through_begin(ctx, sp, NULL, &ask);
+	if (r == NULL)
+		return;
+	METRIC_ADD(&ctx->metrics, refreshes, 1);
+	NS_ADD(sp->stats, refreshes);
+	r->renews = true;
+	through_ask(r);
 }
 
 struct value *

@@ -1,5 +1,5 @@
 /*
- * through.h - namespaces with a store behind them: local copy, else route, ask, fill, answer.
+ * through.h - namespaces with a store behind them: route, ask, fill, answer.
  *
  * Loop thread only. All return false when the client's stream is lost (no memory).
  */
@@ -8,13 +8,10 @@
 
 #include "req/req.h"
 
-/*
- * Answers a read from the local copy if everything it asks for is known there. *out is where the answer went, NULL:
- * it is not known here.
- */
-bool	through_local(struct ctx *, const struct space *, struct replyq *, struct command *, struct outq **out);
 /* Any op without a body. parent: the multi-key read whose part this is, else NULL. */
 bool	through_run(struct ctx *, const struct space *, struct replyq *, struct command *, struct req *parent);
+/* Reads the key of this read again for its local copy alone; nobody waits. */
+void	through_renew(struct ctx *, const struct space *, const struct command *);
 /* OP_STORE; body is copied before this returns. */
 bool	through_store(struct ctx *, const struct space *, struct replyq *, struct command *, struct slice body);
 /* OP_STORE whose large body was read into v; takes the caller's reference. */

@@ -259,6 +259,55 @@ refuses(void)
 	cache_free(&c);
 }
 
+/* Whether a hurried reader takes what a has. */
+static bool
+plain(struct cache *c)
+{
+	struct slice k = SLICE_LIT("a");
+	struct cache_shard *s;
+
+	if (cache_hit_plain(c, cache_hash(k), 0, k, 100, &s) == NULL)
+		return (false);
+	cache_unlock(s);
+	return (true);
+}
+
+static void
+notes(void)
+{
+	struct cache *c = kit_new(64, 1);
+	struct slice k = SLICE_LIT("a");
+	struct cache_shard *s;
+	struct item *it;
+
+	cache_tick(c, 100);
+	kit_set(c, "a", "x", 50, 0);
+	s = cache_lock(c, cache_hash(k));
+	it = cache_find(s, cache_hash(k), k);
+	ok(!item_noted(it), "an item has no note");
+	item_set_note(it, 110, 77);
+	ok(item_noted(it) && item_due(it) == 110 && item_note(it) == 77 && item_exptime(it) == 150, "until it gets one");
+	cache_unlock(s);
+	ok(plain(c), "not due: a hit like any other");
+	cache_tick(c, 109);
+	ok(plain(c), "nor a second before");
+	cache_tick(c, 110);
+	ok(!plain(c), "due: not for who is in a hurry");
+	ok(kit_is(c, "a", "x"), "but still there");
+	s = cache_lock(c, cache_hash(k));
+	it = cache_find(s, cache_hash(k), k);
+	item_set_stale(it, true);
+	item_set_note(it, 1000, 0);
+	cache_unlock(s);
+	ok(!plain(c), "stale, if not due");
+	kit_set(c, "a", "y", 0, 0);
+	s = cache_lock(c, cache_hash(k));
+	ok(!item_noted(cache_find(s, cache_hash(k), k)), "a note is not its successor's");
+	cache_unlock(s);
+	ok(plain(c), "which is plain");
+	cache_free(&c);
+}
+
 int
 main(void)
 {
@@ -268,6 +317,7 @@ main(void)
 	keeps_what_is_hit();
 	expired_before_alive();
 	pins();
+	notes();
 	refuses();
 	holds_memory(8, 10, 300000);
 	holds_memory(8, 1000, 30000);
