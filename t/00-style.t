@@ -10,6 +10,7 @@ from kvt import *
 LINE_MAX, FUNCTION_MAX, FILE_MAX = 120, 60, 600
 # file -> why it is longer than FILE_MAX
 LONG_FILES = {
+	"src/backend/redis_lua.h": "made from redis.lua",
 }
 # "file:function" -> why it is longer than FUNCTION_MAX
 LONG_FUNCTIONS = {

@@ -1,9 +1,10 @@
 -- redis.lua - memcached's verbs, each one call and atomic in the server.
 --
--- The build cuts this file at its lines "--@ NAME": what is before the first is put in front of each of the others, and
--- together they are the script RS_NAME (redis.h). Comments and indents are left out of it. redis_put.c packs ARGV[1],
--- redis_reply.c reads what is returned; the item's head is proto/envelope.h's. What each verb does is told by
--- cache/verb*.c: the local cache and these must not differ.
+-- The build cuts this file at its lines "--@ NAME": each part is the script RS_NAME (redis.h). In front of it stands what is
+-- before the first such line: of the functions just those that it needs, because making a function takes as long as
+-- calling Redis. A part may begin with what is done most often, up to a line "--@@": that comes before the functions.
+-- redis_put.c packs ARGV[1], redis_outcome.c reads what is returned; the item's head is proto/envelope.h's. What each verb
+-- does is told by cache/verb*.c: the local cache and these must not differ.
 --
 -- Lua counts in doubles, which hold 53 bits. So versions and uniques are strings of 8 bytes, highest first; they are
 -- compared by their halves, never by < on strings, which would ask the locale. Times are milliseconds since 1970 and fit.
@@ -11,7 +12,7 @@
 local call, pack, unpack, band = redis.call, struct.pack, struct.unpack, bit.band
 local sub, byte, floor = string.sub, string.byte, math.floor
 local KEY = KEYS[1]
-local ZERO = '\0\0\0\0\0\0\0\0'
+local ZERO, MAGIC = '\0\0\0\0\0\0\0\0', '\241kv\1'
 
 -- op.opts, op.want, the marks of an item, enum op_status, OPR_* bits
 local CAS, NEWCAS, TTL, VIVIFY, INVALIDATE = 1, 2, 4, 8, 32
@@ -72,14 +73,18 @@ local function stamp(opts, newcas, version, old)
 	return version
 end
 
--- The head of what is there: marks, version, expiry, client flags, where the value begins, and those 28 bytes; nil:
--- nothing; false: something that is none of ours.
+-- Of an item: marks, version, expiry, client flags, where the value begins; false: it is none of ours.
+local function parts(item)
+	if #item < 28 or sub(item, 1, 4) ~= MAGIC or byte(item, 6) ~= 0 then return false end
+	local marks, _, len, version, exp, flags = unpack('>BBI2c8I8I4', item, 5)
+	return marks, version, exp, flags, len
+end
+
+-- The same of what is there; nil: nothing.
 local function head()
-	local h = call('GETRANGE', KEY, 0, 27)
-	if h == '' then return nil end
-	if #h < 28 or sub(h, 1, 4) ~= '\241kv\1' or byte(h, 6) ~= 0 then return false end
-	local marks, _, len, version, exp, flags = unpack('>BBI2c8I8I4', h, 5)
-	return marks, version, exp, flags, len, h
+	local item = call('GETRANGE', KEY, 0, 27)
+	if item == '' then return nil end
+	return parts(item)
 end
 
 local function size(len)
@@ -93,21 +98,21 @@ end
 -- Writes an item; one that is over by now goes.
 local function save(marks, version, exp, flags, text)
 	if exp == 0 then
-		call('SET', KEY, pack('>c4BBI2c8I8I4', '\241kv\1', marks, 0, 28, version, exp, flags) .. text)
+		call('SET', KEY, pack('>c4BBI2c8I8I4', MAGIC, marks, 0, 28, version, exp, flags) .. text)
 	elseif exp > msec() then
-		call('SET', KEY, pack('>c4BBI2c8I8I4', '\241kv\1', marks, 0, 28, version, exp, flags) .. text, 'PXAT', exp)
+		call('SET', KEY, pack('>c4BBI2c8I8I4', MAGIC, marks, 0, 28, version, exp, flags) .. text, 'PXAT', exp)
 	else
 		call('DEL', KEY)
 	end
 end
 
--- Changes parts of an item's head in place: marks, version, expiry.
+-- Changes an item's head in place: marks; marks and version; expiry.
 local function mark(marks)
 	call('SETRANGE', KEY, 4, pack('B', marks))
 end
 
-local function revise(version)
-	call('SETRANGE', KEY, 8, version)
+local function revise(marks, len, version)
+	call('SETRANGE', KEY, 4, pack('>BBI2c8', marks, 0, len, version))
 end
 
 local function expire(exp)
@@ -251,6 +256,24 @@ return answer(OK, bits, flags, shown, old, ZERO, n, la, text)
 -- set, add, replace, append, prepend, cas, ms. ARGV[2]: the value.
 local mode, opts, ttl, vttl, mine, cas, newcas, version, max = unpack('>BI2i4i4I4c8c8c8I4', ARGV[1])
 local text = ARGV[2]
+if mode == 0 and band(opts, CAS + NEWCAS) == 0 and ttl <= 2592000 and ttl >= 0 and version ~= ZERO then
+	-- A plain set, unless what is there is not older.
+	local ah, al = unpack('>I4I4', version)
+	local item, bh, bl = call('GETRANGE', KEY, 4, 15), 0, 0
+	if #item == 12 then bh, bl = unpack('>I4I4', item, 5) end
+	if ah > bh or ah == bh and al > bl then
+		local binary = band(opts, BINKEY) / BINKEY
+		if ttl == 0 then
+			call('SET', KEY, pack('>c4BBI2c8I8I4', MAGIC, binary * BINARY, 0, 28, version, 0, mine) .. text)
+		else
+			local t = call('TIME')
+			local exp = t[1] * 1000 + floor(t[2] / 1000) + ttl * 1000
+			call('SET', KEY, pack('>c4BBI2c8I8I4', MAGIC, binary * BINARY, 0, 28, version, exp, mine) .. text, 'PXAT', exp)
+		end
+		return pack('>BBI4i4c8c8I4I4', OK, binary * R_BINKEY, 0, -1, version, ZERO, #text, 0)
+	end
+end
+--@@
 local marks, old, exp, flags, len = head()
 local joins = mode == 3 or mode == 4
 if marks == false then
@@ -289,7 +312,12 @@ if joins then
 	if max > 0 and n > max then return just(NOT_STORED, #text) end
 	local v = stamp(opts, newcas, version, old)
 	binary = binary ~= 0 and BINARY or band(marks, BINARY)
-	save(binary, v, exp, flags, mode == 3 and value(len) .. text or text .. value(len))
+	if mode == 3 then
+		call('APPEND', KEY, text)
+		revise(binary, len, v)
+	else
+		save(binary, v, exp, flags, text .. value(len))
+	end
 	return answer(OK, binary ~= 0 and R_BINKEY or 0, 0, -1, v, ZERO, n, 0, '')
 end
 if band(opts, CAS) ~= 0 and not same and not older then return just(EXISTS, #text) end
@@ -326,8 +354,7 @@ if band(opts, REMOVE_VAL) ~= 0 then
 	return answer(OK, band(marks, BINARY) ~= 0 and R_BINKEY or 0, mine, left(to), v, ZERO, 0, 0, '')
 end
 if band(opts, INVALIDATE) ~= 0 then
-	revise(v)
-	mark(band(marks, BINARY + FETCHED) + STALE)
+	revise(band(marks, BINARY + FETCHED) + STALE, len, v)
 	if to ~= exp then expire(to) end
 	return answer(OK, band(marks, BINARY) ~= 0 and R_BINKEY or 0, flags, left(to), v, ZERO, size(len), 0, '')
 end
@@ -341,7 +368,9 @@ return just(OK)
 --@ ARITH
 -- incr, decr, ma.
 local mode, opts, order, ttl, vttl, cas, newcas, version, delta, initial = unpack('>BI2I2i4i4c8c8c8c8c8', ARGV[1])
-local marks, old, exp, flags, len = head()
+local item = call('GET', KEY)
+local marks, old, exp, flags, len
+if item then marks, old, exp, flags, len = parts(item) end
 if marks == false then return just(BADVALUE) end
 local there = marks and band(marks, DEAD) == 0
 if not there then
@@ -352,16 +381,17 @@ if not there then
 	save(binary and BINARY or 0, v, to, 0, text_of(unpack('>I4I4', initial)))
 	return answer(OK, binary and R_BINKEY or 0, 0, shown, v, initial, 0, 0, '')
 end
-if size(len) == 0 then return answer(ERROR, 0, 0, -1, ZERO, ZERO, 0, 0, NONNUMERIC) end
+local text = sub(item, len + 1)
+if text == '' then return answer(ERROR, 0, 0, -1, ZERO, ZERO, 0, 0, NONNUMERIC) end
 if band(opts, CAS) ~= 0 and cas ~= ZERO and cas ~= old then return just(EXISTS) end
-local text = value(len)
 local h, l = read_number(text)
 if not h then return answer(ERROR, 0, 0, -1, ZERO, ZERO, 0, 0, NONNUMERIC) end
 h, l = reckon(mode, h, l, delta)
 -- As wide as it ever was: spaces behind a shorter number.
 local digits = text_of(h, l)
 local v = stamp(opts, newcas, version, old)
-local to, shown = walk(order, ttl, vttl, 0, true, false, exp)
+local to, shown = exp, -1
+if order ~= 0 then to, shown = walk(order, ttl, vttl, 0, true, false, exp) end
 save(marks, v, to, flags, digits .. string.rep(' ', #text - #digits))
 return answer(OK, band(marks, BINARY) ~= 0 and R_BINKEY or 0, flags, shown, v, pack('>I4I4', h, l),
 	math.max(#text, #digits), 0, '')

@@ -1,21 +1,66 @@
-# redis_lua.awk - redis.lua into strings of C: what stands before the first "--@ NAME", and each part behind one. Strings
-# there have single quotes.
+# redis_lua.awk - redis.lua into strings of C, one a script; see the beginning of redis.lua. Strings there have single quotes,
+# and the functions before the first script are apart by empty lines.
 BEGIN {
 	print "/* redis_lua.h - made from redis.lua by redis_lua.awk. */"
-	print "static const char redis_lua_head[] ="
+	n = 1
+}
+
+# What cannot be told from a script's own text: constants have no name here.
+function head(body,	i, j, text, wanted) {
+	for (i = n; i >= 1; i--) {
+		wanted[i] = name[i] == "" || body ~ ("(^|[^a-z_])" name[i] "[^a-z_]")
+		if (wanted[i])
+			body = body chunk[i]
+	}
+	for (j = 1; j <= n; j++)
+		if (wanted[j] && name[j] != "")
+			text = text chunk[j]
+	return text
+}
+
+function constants(	i, text) {
+	for (i = 1; i <= n; i++)
+		if (name[i] == "")
+			text = text chunk[i]
+	return text
+}
+
+function script(	lines, count, i) {
+	if (part == "")
+		return
+	printf("static const char redis_lua_%s[] =\n", part)
+	count = split(constants() first head(first rest) rest, lines, "\n")
+	for (i = 1; i < count; i++)
+		print "\t\"" lines[i] "\\n\""
+	print "\t\"\";"
+}
+
+/^--@@/ {
+	first = rest
+	rest = ""
+	next
 }
 /^--@ / {
-	printf("\t\"\";\nstatic const char redis_lua_%s[] =\n", $2)
+	script()
+	part = $2
+	first = rest = ""
 	next
 }
 /^[ \t]*(--.*)?$/ {
+	if (part == "" && $0 == "" && chunk[n] != "")
+		n++
 	next
 }
 {
+	if (part == "" && match($0, /^local function [a-z_]+/))
+		name[n] = substr($0, 16, RLENGTH - 15)
 	sub(/^[ \t]+/, "")
 	gsub(/\\/, "&&")
-	print "\t\"" $0 "\\n\""
+	if (part == "")
+		chunk[n] = chunk[n] $0 "\n"
+	else
+		rest = rest $0 "\n"
 }
 END {
-	print "\t\"\";"
+	script()
 }

@@ -27,24 +27,11 @@ _Static_assert(NITEMS(bodies) == RS_COUNT, "each script has a text");
 struct redis_script_row *
 redis_scripts_new(void)
 {
-	size_t head = sizeof redis_lua_head - 1, size = RS_COUNT * sizeof(struct redis_script_row);
-	struct redis_script_row *rows;
-	char *p;
+	struct redis_script_row *rows = malloc(RS_COUNT * sizeof *rows);
 
-	for (unsigned i = 0; i < RS_COUNT; i++)
-		size += head + strlen(bodies[i]);
-	rows = malloc(size);
-	if (rows == NULL)
-		return (NULL);
-	p = (char *)(rows + RS_COUNT);
-	for (unsigned i = 0; i < RS_COUNT; i++) {
-		size_t body = strlen(bodies[i]);
-
-		memcpy(p, redis_lua_head, head);
-		memcpy(p + head, bodies[i], body);
-		rows[i].text = slice_of(p, head + body);
+	for (unsigned i = 0; rows != NULL && i < RS_COUNT; i++) {
+		rows[i].text = slice_str(bodies[i]);
 		sha1_hex(rows[i].text, rows[i].sha);
-		p += head + body;
 	}
 	return (rows);
 }

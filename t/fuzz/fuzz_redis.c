@@ -100,6 +100,7 @@ redis_conn_put(struct redis_conn *c, struct be_op *op, const struct redis_cmd *c
 		return (false);
 	s.cmd.key_at = 0;
 	s.cmd.key_len = 3;
+	s.cmd.len = 3;
 	if (op != NULL && op->keys != NULL)
 		s.nkeys = op->nkeys;
 	*redis_slot(c, c->head + c->n++) = s;
