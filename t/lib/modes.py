@@ -10,7 +10,7 @@ modes - kvgate as the tests of its memcached endpoint want it: with each kind of
 	cluster         in front of a six-node Redis Cluster, the same  kv.servers: its nodes, kv.cluster: it
 
 Each is stopped when the loop goes on. The cluster of a program is started at most once, and emptied when it is used again.
-KVT_MODES names the modes that are wanted, separated by spaces; without it the first three are.
+KVT_MODES names the modes that are wanted, separated by spaces; without it all are.
 """
 
 import contextlib
@@ -79,7 +79,7 @@ def _of_cluster(args, ttl):
 
 
 _BY_NAME = {"local": _local, "fleet": _fleet, "redis": _redis, "cluster": _of_cluster}
-MODES = [m for m in _BY_NAME if m in (os.environ.get("KVT_MODES") or "local fleet redis").split()]
+MODES = [m for m in _BY_NAME if m in (os.environ.get("KVT_MODES") or "local fleet redis cluster").split()]
 
 
 def mode_named(mode, args=(), local="5s"):
