@@ -18,7 +18,7 @@
 #define THREADS_MAX	64
 #define PREFILL_DEPTH	32
 #define ERROR_TEXTS	16
-#define ERROR_TEXT_LEN	48
+#define ERROR_TEXT_LEN	96
 
 enum op { OP_GET, OP_MG, OP_SET, OP_MS };
 
