@@ -193,16 +193,26 @@ through_done(struct be_op *be)
 		through_end(r);
 }
 
+/* Milliseconds that the mark of a delete stays: delete_ttl, more or less. */
+static uint32_t
+through_keep_dead(struct ctx *ctx, const struct conf_ns *ns)
+{
+	uint64_t keep = (ns->delete_ttl - ns->delete_jitter) / 1000, span = 2 * ns->delete_jitter / 1000;
+
+	if (span > UINT32_MAX - keep - 1)
+		span = UINT32_MAX - keep - 1;
+	return ((uint32_t)keep + ctx_random(ctx, (uint32_t)span + 1));
+}
+
 /* A write's version, and how long what it deletes is remembered. */
 static void
 through_version(struct req *r)
 {
-	const struct conf_ns *ns = r->space->conf;
-	uint64_t keep = ns->delete_ttl - ns->delete_jitter, span = 2 * ns->delete_jitter / 1000;
-
-	r->be.version = is_read(&r->cmd.op) ? 0 : shared_version(r->ctx->shared);
-	r->be.keep_dead = r->cmd.op.verb != OP_DELETE ? 0 : (uint32_t)(keep / 1000) +
-	    (span == 0 ? 0 : ctx_random(r->ctx, (uint32_t)span));
+	if (is_read(&r->cmd.op))
+		return;
+	r->be.version = shared_version(r->ctx->shared);
+	if (r->cmd.op.verb == OP_DELETE)
+		r->be.keep_dead = through_keep_dead(r->ctx, r->space->conf);
 }
 
 struct req *
