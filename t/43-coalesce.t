@@ -341,6 +341,6 @@ def load(kv, *args):
 REQUESTS = os.environ.get("KVT_REQUESTS", "300000")
 for ttl in ("0", "1s"):
 	with Memcached() as one, Memcached() as two, Kvgate(["-t", "2"], conf=conf([one, two], ttl, store="connections = 2")) as kv:
-		ok(load(kv, "-c", "40", "-K", "12", "-z", "0.9", "-r", "90:10", "--check-stale", "-s", "100:80,6000:15,100000:5", "-n", REQUESTS) > (1000 if ttl == "0" else 0),
+		ok(load(kv, "-c", "40", "-K", "12", "-z", "0.9", "-r", "90:10", "--check-stale", "-s", "100:80,6000:15,100000:5", "-n", REQUESTS) >= (100 if ttl == "0" else 0),
 		    "few keys, read and written by many (local ttl %s)" % ttl)
 done_testing()
