@@ -293,7 +293,14 @@ redis_nil(const redisReadTask *t)
 
 	if (!redis_begins(c, t, 5, SLICE_NULL))
 		return (NULL);
-	return (c->tree ? redis_trees(c)->createNil(t) : redis_object(c, t, &o));
+	if (c->tree)
+		return (redis_trees(c)->createNil(t));
+	/* An array that is none, or RESP3's. */
+	if (t->type != REDIS_REPLY_STRING) {
+		(void)redis_misfit(c, SLICE_NULL);
+		return (NULL);
+	}
+	return (redis_object(c, t, &o));
 }
 
 static void
