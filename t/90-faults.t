@@ -16,7 +16,7 @@ FAULTS = ("silent", "stall 50", "reset 50", "close 50", "middle 50", "rubbish 50
 # One key in a hundred lives on the server that misbehaves: it is a slow one, and every batch waits for its own.
 CONF = """store "fleet" { type = memcached  servers = { %s, "127.0.0.1:%d 1" }
 	timeout = 200ms  connect_timeout = 200ms  retry_min = 20ms  retry_max = 200ms }
-namespace "default" { prefix = ""  primary { store = "fleet" }  local { ttl = %s } }
+namespace "default" { prefix = ""  primary { store = "fleet" }  local { ttl = %s } %s }
 """
 
 
@@ -54,14 +54,14 @@ def disturb(kv, load, servers, faulty, rnd):
 	some_time(kv, load, REQUESTS // 100)
 
 
-def run(local):
-	title = "local ttl %s" % local
-	rnd = random.Random(local)
+def run(local, space=""):
+	title = ("local ttl %s %s" % (local, space)).strip()
+	rnd = random.Random(title)
 	with Memcached() as a, Memcached() as b, Memcached() as c, Faulty() as faulty:
 		servers = [a, b, c]
 		names = ", ".join('"127.0.0.1:%d 33"' % s.port for s in servers)
-		with Kvgate(["-t", "2"], conf=CONF % (names, faulty.port, local)) as kv:
-			log = open(os.path.join(tmpdir(), "kvload." + local), "w+")
+		with Kvgate(["-t", "2"], conf=CONF % (names, faulty.port, local, space)) as kv:
+			log = open(os.path.join(tmpdir(), "kvload.%d" % kv.port), "w+")
 			load = subprocess.Popen([KVLOAD, "--json", "--prefill", "--values-fixed", "-c", "20", "-P", "16",
 			    "-K", "20000", "-s", "100:90,3000:9,60000:1", "-r", "90:10", "-n", str(REQUESTS),
 			    "--reconnect", "--expect-errors", "--timeout", "30000", "127.0.0.1:%d" % kv.port],
@@ -89,6 +89,7 @@ def run(local):
 			is_(got["lost"], 0, "%s: no client's connection was lost" % title)
 
 
-for local in ("0", "1s"):
-	run(local)
+run("0")
+run("1s")
+run("3s  ttl_jitter = 30%  refresh_ahead = 1s  negative_ttl = 1s", "on_error = stale  stale_for = 20s")
 done_testing()
