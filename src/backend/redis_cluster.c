@@ -68,6 +68,8 @@ cluster_over(struct be_op *op)
 	}
 	if ((op->hops & CLUSTER_TIMED) != 0)
 		op->timeout = 0;
+	if ((op->hops & CLUSTER_RESTED) != 0)
+		op->rest = false;
 }
 
 /* ---- flushes ---- */

@@ -19,7 +19,11 @@
 #include "backend/slots.h"
 
 #define CLUSTER_HOPS_MAX	5	/* times that one op is sent elsewhere or again */
-#define CLUSTER_TIMED		0x80	/* in be_op.hops: its timeout is ours, the caller had none */
+/* In be_op.hops beside their number: its timeout is ours, the caller had none; so is that it is the rest of one. */
+#define CLUSTER_TIMED		0x80
+#define CLUSTER_RESTED		0x40
+#define CLUSTER_HOPS		0x3f
+#define CLUSTER_NODES_MAX	8192	/* that are remembered: a cluster that names more is none */
 
 struct cluster;
 struct cluster_node;
@@ -113,6 +117,7 @@ struct cluster {
 	bool		 closing;
 	_Atomic(struct cluster_node *) nodes;
 	struct cluster_node *last;
+	unsigned	 nnodes;
 
 	struct redis_later later;	/* flush_all with a delay */
 
@@ -188,7 +193,7 @@ bool	 cluster_refused(struct redis_node *, struct be_op *, const struct redis_cm
 void	 cluster_lanes_free(struct cluster *);
 
 /* redis_cluster_node.c */
-/* Found or made. NULL: no memory. */
+/* Found or made. NULL: no memory, or too many. */
 struct cluster_node *cluster_node_at(struct cluster *, const struct slots_addr *);
 bool	 cluster_seeds_open(struct cluster *);
 /* Its connections, which are made if there are none. NULL with *why set: they cannot be. */

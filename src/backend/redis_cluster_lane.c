@@ -247,10 +247,14 @@ lane_out(struct cluster *cl, struct cluster_lane *lane, struct be_op *op, struct
 static void
 op_bound(struct cluster *cl, struct be_op *op)
 {
-	if (op->timeout != 0)
-		return;
-	op->timeout = cl->store->timeout;
-	op->hops |= CLUSTER_TIMED;
+	if (op->timeout == 0) {
+		op->timeout = cl->store->timeout;
+		op->hops |= CLUSTER_TIMED;
+	}
+	if (!op->rest) {
+		op->rest = true;
+		op->hops |= CLUSTER_RESTED;
+	}
 }
 
 /* To this node, whose way it is. */
@@ -387,10 +391,10 @@ cluster_lane_over(struct cluster *cl, struct be_op *op)
 	struct cluster_lane *lane = cl->lanes[op->slot];
 
 	lane->out--;
-	if (op->err == ERR_NONE) {
-		lane->tries = 0;
+	if (op->err == ERR_NONE || !err_retryable(op->err))
+		lane->tries = 0;	/* it was answered */
+	if (op->err == ERR_NONE)
 		held_passed(cl, lane, op);
-	}
 	if (UNLIKELY(lane->blocked) && !cl->closing)
 		lane_kick(cl, lane);
 	else
@@ -444,7 +448,7 @@ refused_elsewhere(struct cluster *cl, struct be_op *op, struct cluster_link *fro
 		(void)slots_addr_set(addr, slice_of(from->node->addr.host, from->node->addr.len), addr->port);
 	to = cluster_node_at(cl, addr);
 	op->hops++;
-	if (to == NULL || (op->hops & ~CLUSTER_TIMED) > CLUSTER_HOPS_MAX) {
+	if (to == NULL || (op->hops & CLUSTER_HOPS) > CLUSTER_HOPS_MAX) {
 		op->state = REDIS_OP_ENDING;
 		if (to == NULL)
 			be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
@@ -502,26 +506,40 @@ refused_now(struct cluster *cl, struct be_op *op, struct cluster_link *from, con
 	hold_again(cl, lane, op, cmd, bytes, refusal_err(what), slice_str(why));
 }
 
-/* The connection is gone. What never left, and reads, have another try; of writes nobody knows what they did. */
-static bool
+/* The connection is gone. */
+static void
 refused_lost(struct cluster *cl, struct be_op *op, const struct redis_cmd *cmd, const char *bytes, enum err err,
     struct slice text)
 {
-	bool kept = err == ERR_DOWN || err == ERR_CONNECT || (cmd->read && (err == ERR_CLOSED || err == ERR_RESET));
-
-	if (!kept || (op->hops & ~CLUSTER_TIMED) >= CLUSTER_HOPS_MAX)
-		return (false);
 	op->hops++;
 	cluster_map_want(cl, URGE_NOW);
 	op->state = REDIS_OP_ENDING;
 	hold_again(cl, cl->lanes[op->slot], op, cmd, bytes, err, text);
-	return (true);
 }
 
-/*
- * The op leaves the node here, in one of three ways: it is given to another one, it is held, or it ends with what this
- * one has said.
- */
+/* With its connection gone, what never left has another try, and reads; of writes nobody knows what they did. */
+static bool
+may_go_again(const struct be_op *op, const struct redis_cmd *cmd, enum err err)
+{
+	if (!op_has_lane(op) || (op->hops & CLUSTER_HOPS) >= CLUSTER_HOPS_MAX)
+		return (false);
+	return (err == ERR_DOWN || err == ERR_CONNECT || (cmd->read && (err == ERR_CLOSED || err == ERR_RESET)));
+}
+
+/* Whether the op goes on, here or elsewhere. False: it ends with what was said. */
+static bool
+goes_on(const struct be_op *op, const struct redis_cmd *cmd, enum err err, enum slots_refusal what)
+{
+	if (op->slot == CLUSTER_ANY)
+		return (false);
+	if (err != ERR_NONE)
+		return (may_go_again(op, cmd, err));
+	if (what == REFUSED_MOVED || what == REFUSED_ASK)
+		return (true);
+	return (what != REFUSED_NOT && op_has_lane(op));
+}
+
+/* The op leaves the node here: it is given to another one, or held. */
 bool
 cluster_refused(struct redis_node *conn, struct be_op *op, const struct redis_cmd *cmd, const char *bytes, enum err err,
     struct slice text)
@@ -529,8 +547,7 @@ cluster_refused(struct redis_node *conn, struct be_op *op, const struct redis_cm
 	struct cluster_link *from = conn->owner;
 	struct cluster *cl = from->node->cluster;
 	enum slots_refusal what = REFUSED_NOT;
-	bool laned = op_has_lane(op), taken = true;
-	struct cluster_node *to;
+	const struct cluster_node *master;
 	struct slots_addr addr;
 	unsigned slot = 0;
 
@@ -538,33 +555,26 @@ cluster_refused(struct redis_node *conn, struct be_op *op, const struct redis_cm
 		return (false);
 	if (err == ERR_NONE)
 		what = slots_refusal(text, &slot, &addr);
-	if (what == REFUSED_CLUSTERDOWN || what == REFUSED_MASTERDOWN || what == REFUSED_READONLY ||
-	    what == REFUSED_LOADING)
+	if (what >= REFUSED_CLUSTERDOWN)
 		cluster_map_want(cl, URGE_NOW);
-	if (what == REFUSED_READONLY && from->readonly && (to = cluster_master(cl, op->slot)) != NULL) {
+	if (what == REFUSED_READONLY && from->readonly && (master = cluster_master(cl, op->slot)) != NULL) {
 		/* A read that finds a win to take: replicas give none away. */
 		what = REFUSED_MOVED;
 		slot = op->slot;
-		addr = to->addr;
+		addr = master->addr;
 	}
-	if (op->slot == CLUSTER_ANY || (err == ERR_NONE && what == REFUSED_NOT) ||
-	    (!laned && what != REFUSED_MOVED && what != REFUSED_ASK))
+	if (!goes_on(op, cmd, err, what))
 		return (false);
 	(void)cluster_left(op);
-	if (laned)
+	if (op_has_lane(op))
 		cl->lanes[op->slot]->out--;
 	if (what == REFUSED_MOVED || what == REFUSED_ASK)
 		refused_elsewhere(cl, op, from, cmd, bytes, what == REFUSED_ASK, slot, &addr);
 	else if (err == ERR_NONE)
 		refused_now(cl, op, from, cmd, bytes, what, text);
 	else
-		taken = refused_lost(cl, op, cmd, bytes, err, text);
-	if (!taken)
-		cluster_at(cl, op, from);
-	if (laned) {
-		cl->lanes[op->slot]->out += !taken;
-		if (taken)
-			lane_kick(cl, cl->lanes[op->slot]);
-	}
-	return (taken);
+		refused_lost(cl, op, cmd, bytes, err, text);
+	if (op_has_lane(op))
+		lane_kick(cl, cl->lanes[op->slot]);
+	return (true);
 }

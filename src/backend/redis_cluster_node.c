@@ -26,10 +26,11 @@ static const struct redis_node_ops node_ops = {
 static struct cluster_node *
 node_new(struct cluster *cl, const struct slots_addr *a, const struct conf_server *seed)
 {
-	struct cluster_node *n = calloc(1, sizeof *n);
+	struct cluster_node *n = cl->nnodes == CLUSTER_NODES_MAX ? NULL : calloc(1, sizeof *n);
 
 	if (n == NULL)
 		return (NULL);
+	cl->nnodes++;
 	n->cluster = cl;
 	n->addr = *a;
 	n->seed = seed;

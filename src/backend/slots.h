@@ -64,6 +64,7 @@ enum slots_refusal {
 	REFUSED_MOVED,		/* the slot is another server's */
 	REFUSED_ASK,		/* the slot is on its way, and this key already there */
 	REFUSED_TRYAGAIN,	/* the keys are half here, half there */
+	/* From here on the map may have changed. */
 	REFUSED_CLUSTERDOWN,	/* some slots have no server, or this one has lost sight of the others */
 	REFUSED_MASTERDOWN,	/* a replica that has lost its master */
 	REFUSED_LOADING,	/* it has just been started */
