@@ -61,9 +61,10 @@ redis_close(struct backend **bep)
 	TAKE_OBJ_NOTNULL(be, bep, REDIS_MAGIC);
 	r = (struct redis *)be;
 	redis_later_fini(&r->later);
-	redis_node_free(&r->node);
+	redis_node_close(r->node);
 	while (atomic_load_explicit(&be->stats.inflight, memory_order_relaxed) > 0)
 		be_loop_drain(be);
+	redis_node_free(&r->node);
 	be_loop_unpin(&be->bl);
 	free(be->stats.was);
 	be->magic = 0;

@@ -254,7 +254,9 @@ struct redis_addr {
  */
 struct redis_node *redis_node_new(struct be_loop *, const struct conf_store *, const struct redis_addr *, bool readonly,
 		    uint16_t number, struct be_stats *, const struct redis_node_ops *, void *owner, const char **why);
-/* Ends what is in flight with ERR_CANCELLED, then frees. Not from within done(). */
+/* Ends what is in flight with ERR_CANCELLED, some of it later. Not from within done(). */
+void	 redis_node_close(struct redis_node *);
+/* The same, then frees; ops still to end lose the server's name. */
 void	 redis_node_free(struct redis_node **);
 /* be_ops.submit once the op is prepared by redis_op_begin(); it goes out, waits for a connection or ends later. */
 void	 redis_node_submit(struct redis_node *, struct be_op *);

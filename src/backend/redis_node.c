@@ -348,9 +348,22 @@ redis_find_addrs(struct redis_node *node, const char **why)
 	return (true);
 }
 
+/* Ops that are still to end may have been told why by texts of this node's. */
+static void
+redis_node_unsay(const struct redis_node *node)
+{
+	const char *from = (const char *)node, *to = (const char *)&node->conns[0];
+	struct be_op *op;
+
+	STAILQ_FOREACH(op, &node->bl->over, next)
+		if (op->why >= from && op->why < to)
+			op->why = err_text(op->err);
+}
+
 static void
 redis_node_destroy(struct redis_node *node)
 {
+	redis_node_unsay(node);
 	resolve_drop(&node->job);
 	free(node->name);
 	free(node->host);
@@ -418,11 +431,11 @@ fail:
 }
 
 void
-redis_node_free(struct redis_node **nodep)
+redis_node_close(struct redis_node *node)
 {
-	struct redis_node *node;
-
-	TAKE_OBJ_NOTNULL(node, nodep, REDIS_NODE_MAGIC);
+	CHECK_OBJ_NOTNULL(node, REDIS_NODE_MAGIC);
+	if (node->closing)
+		return;
 	node->closing = true;
 	(void)health_gone(&node->health);
 	snprintf(node->why, sizeof node->why, "%s is being closed", node->name);
@@ -430,5 +443,14 @@ redis_node_free(struct redis_node **nodep)
 	timer_clear(&node->wait_timer);
 	for (unsigned i = 0; i < node->nconns; i++)
 		redis_conn_fini(&node->conns[i]);
+}
+
+void
+redis_node_free(struct redis_node **nodep)
+{
+	struct redis_node *node;
+
+	TAKE_OBJ_NOTNULL(node, nodep, REDIS_NODE_MAGIC);
+	redis_node_close(node);
 	redis_node_destroy(node);
 }

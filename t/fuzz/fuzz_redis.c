@@ -107,6 +107,12 @@ redis_conn_put(struct redis_conn *c, struct be_op *op, const struct redis_cmd *c
 	return (true);
 }
 
+bool
+redis_put_asking(struct redis_conn *c, struct be_op *op, const struct redis_cmd *cmd, const char *bytes)
+{
+	return (redis_conn_put(c, op, cmd, bytes, NULL));
+}
+
 void
 be_op_end(struct be_op *op)
 {
