@@ -58,34 +58,43 @@ def requests(bad):
 	return sum(bad.seen(text) for text in COUNTED)
 
 
-def dies(title, kv, bad, spared):
-	"""spared: whether the other replicas answer for it, so that clients see no error."""
+def share(title, conf, bad):
+	"""What it gets of these requests when it is well and nothing is asked twice."""
+	with Kvgate(["-t", "1"], conf=conf) as kv:
+		with kv.client() as c:
+			for n in range(KEYS):
+				c.call(b"set %s 0 0 %d\r\n%s\r\n" % (key(n), len(key(n)), key(n)))
+		start = requests(bad)
+		well = Asking(kv)
+		is_((well.errors, well.strange), (0, []), "%s: all is well before" % title)
+		normal = requests(bad) - start
+	ok(normal > CLIENTS * ROUNDS * BATCH / 10, "%s: the server has its share, %d requests" % (title, normal))
+	return normal
+
+
+def dies(title, conf, namespace, bad, spared):
+	"""conf is a function of what the namespace says; spared: whether others answer for it, so that clients see no error."""
 	for text in COUNTED:
 		bad.watch(text)
-	with kv.client() as c:
-		for n in range(KEYS):
-			c.call(b"set %s 0 0 %d\r\n%s\r\n" % (key(n), len(key(n)), key(n)))
-	start = requests(bad)
-	well = Asking(kv)
-	normal = requests(bad) - start
-	is_((well.errors, well.strange), (0, []), "%s: all is well before" % title)
-	ok(normal > CLIENTS * ROUNDS * BATCH / 10, "%s: the server has its share, %d requests" % (title, normal))
-	bad.fault("slower 2")
-	start = requests(bad)
-	ill = Asking(kv)
-	dying = requests(bad) - start
-	is_(ill.strange[:5], [], "%s: no wrong answer meanwhile" % title)
-	ok(dying <= 1.1 * normal, "%s: %d requests while it dies, %d before" % (title, dying, normal))
-	ok(dying > 0, "%s: it was asked at all" % title)
-	if spared:
-		is_(ill.errors, 0, "%s: no error, others have its keys" % title)
-	bad.fault("none")
+	normal = share(title, conf(""), bad)
+	with Kvgate(["-t", "1"], conf=conf(namespace)) as kv:
+		wait_for(lambda: Asking(kv).errors == 0, 20, "all servers")
+		bad.fault("slower 2")
+		start = requests(bad)
+		ill = Asking(kv)
+		dying = requests(bad) - start
+		is_(ill.strange[:5], [], "%s: no wrong answer meanwhile" % title)
+		ok(dying <= 1.1 * normal, "%s: %d requests while it dies, %d before" % (title, dying, normal))
+		ok(dying > 0, "%s: it was asked at all" % title)
+		if spared:
+			is_(ill.errors, 0, "%s: no error, others have its keys" % title)
+		bad.fault("none")
 
-	def again():
-		before = requests(bad)
-		return Asking(kv).errors == 0 and requests(bad) - before > normal / 2
-	wait_for(again, 60, "the server to have its share again")
-	ok(True, "%s: it has its share again when it is well" % title)
+		def again():
+			before = requests(bad)
+			return Asking(kv).errors == 0 and requests(bad) - before > normal / 2
+		wait_for(again, 60, "the server to have its share again")
+		ok(True, "%s: it has its share again when it is well" % title)
 
 
 HEDGED = "slo_read { target = 20ms }  hedge = 20ms"
@@ -96,8 +105,7 @@ def pool(kind, program, format, store, namespace, spared):
 	title = "%s, %s" % (kind, store or "one of each key")
 	with program() as a, program() as b, program() as c, Between(a) as bad:
 		names = ", ".join('"127.0.0.1:%d 1"' % s.port for s in (bad, b, c))
-		with Kvgate(["-t", "1"], conf=CONF % (kind, names, store, format, namespace)) as kv:
-			dies(title, kv, bad, spared)
+		dies(title, lambda more: CONF % (kind, names, store, format, more), namespace, bad, spared)
 
 
 # The only thing to hedge to is the dying server itself, over its other connection; reads that end before its timeout.
@@ -111,6 +119,6 @@ for kind, program, format in ("memcached", Memcached, ""), ("redis", Redis, "for
 	pool(kind, program, format, TWO + "  read_from = any", HEDGED, True)
 
 with RedisCluster(between=True) as cluster:
-	with Kvgate(["-t", "1"], conf=CONF % ("redis-cluster", cluster.server, "", "format = item", HEDGED)) as kv:
-		dies("redis-cluster", kv, cluster.nodes[0].between, False)
+	dies("redis-cluster", lambda more: CONF % ("redis-cluster", cluster.server, "", "format = item", more), HEDGED,
+	    cluster.nodes[0].between, False)
 done_testing()
