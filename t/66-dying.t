@@ -72,14 +72,14 @@ def share(title, conf, bad):
 	return normal
 
 
-def dies(title, conf, namespace, bad, spared):
+def dies(title, conf, namespace, bad, spared, slower=10):
 	"""conf is a function of what the namespace says; spared: whether others answer for it, so that clients see no error."""
 	for text in COUNTED:
 		bad.watch(text)
 	normal = share(title, conf(""), bad)
 	with Kvgate(["-t", "1"], conf=conf(namespace)) as kv:
 		wait_for(lambda: Asking(kv).errors == 0, 20, "all servers")
-		bad.fault("slower 2")
+		bad.fault("slower %d" % slower)
 		start = requests(bad)
 		ill = Asking(kv)
 		dying = requests(bad) - start
@@ -101,16 +101,16 @@ HEDGED = "slo_read { target = 20ms }  hedge = 20ms"
 BOUNDED = "slo_read { target = 20ms  max = 200ms }  hedge = 20ms"
 
 
-def pool(kind, program, format, store, namespace, spared):
+def pool(kind, program, format, store, namespace, spared, slower=10):
 	title = "%s, %s" % (kind, store or "one of each key")
 	with program() as a, program() as b, program() as c, Between(a) as bad:
 		names = ", ".join('"127.0.0.1:%d 1"' % s.port for s in (bad, b, c))
-		dies(title, lambda more: CONF % (kind, names, store, format, more), namespace, bad, spared)
+		dies(title, lambda more: CONF % (kind, names, store, format, more), namespace, bad, spared, slower)
 
 
 # The only thing to hedge to is the dying server itself, over its other connection; reads that end before its timeout.
-pool("memcached", Memcached, "", "connections = 2", HEDGED, False)
-pool("memcached", Memcached, "", "connections = 2  failures = 1000", BOUNDED, False)
+pool("memcached", Memcached, "", "connections = 2", HEDGED, False, 2)
+pool("memcached", Memcached, "", "connections = 2  failures = 1000", BOUNDED, False, 2)
 
 TWO = "replicas = 2  write_quorum = 1"
 for kind, program, format in ("memcached", Memcached, ""), ("redis", Redis, "format = item"):
