@@ -17,6 +17,8 @@
 #define HEDGE_COST	1000		/* the budget counts thousandths */
 #define BURST_MAX	64		/* hedges that a quiet time may have saved up */
 #define BURST_START	4
+#define OWN_MAX		2		/* the same, of one server to itself */
+#define OWN_BITS	8
 /*
  * Kept for those that were denied once. At a percentile most reads that are late are only a little late, and would
  * leave nothing for the few that are stuck.
@@ -32,8 +34,30 @@ struct hedger {
 	struct alarm	 alarm;
 	struct flight_list reads, writes;	/* those of each wait equally long */
 	uint64_t	 budget;
+	/*
+	 * What servers may be asked twice by themselves, over another connection, by hash of the server: of many
+	 * servers one that is slow must not get what all their reads have saved up.
+	 */
+	uint64_t	 own[1 << OWN_BITS];
 	uint64_t	 p95;		/* microseconds * 256 */
 };
+
+/* NULL: the second way leads to another server. */
+static uint64_t *
+own_budget(struct hedger *h, const struct flight *f)
+{
+	const struct target *t = &f->targets[f->ntargets - 1];
+
+	if (f->ntargets < 2 || t->be != f->targets[0].be || (t->ops->caps & BE_CAP_WHOLE) != 0)
+		return (NULL);
+	return (&h->own[(uint64_t)(uintptr_t)t->be * 0x9e3779b97f4a7c15u >> (64 - OWN_BITS)]);
+}
+
+static void
+save_up(uint64_t *budget, uint64_t more, uint64_t max)
+{
+	*budget = *budget + more < max ? *budget + more : max;
+}
 
 uint64_t
 hedger_delay(const struct hedger *h)
@@ -117,9 +141,11 @@ hedger_free(struct hedger **hp)
 void
 hedger_wait(struct hedger *h, struct flight *f, uint64_t now)
 {
-	h->budget += h->conf->hedge_budget;
-	if (h->budget > BURST_MAX * HEDGE_COST)
-		h->budget = BURST_MAX * HEDGE_COST;
+	uint64_t *own = own_budget(h, f);
+
+	save_up(&h->budget, h->conf->hedge_budget, BURST_MAX * HEDGE_COST);
+	if (own != NULL)
+		save_up(own, h->conf->hedge_budget, OWN_MAX * HEDGE_COST);
 	hedger_queue(h, f, now);
 }
 
@@ -150,10 +176,14 @@ hedger_learn(struct hedger *h, uint64_t usec)
 }
 
 bool
-hedger_spend(struct hedger *h, bool again)
+hedger_spend(struct hedger *h, const struct flight *f, bool again)
 {
-	if (h->budget < (again ? 1 : 1 + RESERVE) * HEDGE_COST)
+	uint64_t *own = own_budget(h, f);
+
+	if (h->budget < (again ? 1 : 1 + RESERVE) * HEDGE_COST || (own != NULL && *own < HEDGE_COST))
 		return (false);
 	h->budget -= HEDGE_COST;
+	if (own != NULL)
+		*own -= HEDGE_COST;
 	return (true);
 }

@@ -33,7 +33,10 @@ void		 hedger_wait(struct hedger *, struct flight *, uint64_t now);
 void		 hedger_leave(struct hedger *, struct flight *);
 /* A read took so long, or longer, at the server that it was sent to first. */
 void		 hedger_learn(struct hedger *, uint64_t usec);
-/* Takes one hedge's worth from the budget; again: for a flight that was denied one. */
-bool		 hedger_spend(struct hedger *, bool again);
+/*
+ * Takes one hedge's worth from the budget, and from that of the server if it would be asked twice; again: for a flight
+ * that was denied one.
+ */
+bool		 hedger_spend(struct hedger *, const struct flight *, bool again);
 
 #endif

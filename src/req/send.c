@@ -60,7 +60,7 @@ flight_late(struct flight *f)
 
 	if (!f->write && f->tried == f->ntargets)
 		return (true);		/* there is nobody else */
-	if (!hedger_spend(f->space->hedger, f->denied)) {
+	if (!hedger_spend(f->space->hedger, f, f->denied)) {
 		if (!f->denied) {
 			METRIC_ADD(&ctx->metrics, hedges_denied, 1);
 			NS_ADD(f->space->stats, hedges_denied);
