@@ -18,6 +18,7 @@
 
 static struct redis_conn conn;
 static struct redis_node node = { .name = (char *)(uintptr_t)"redis:6379", .clock = 1700000000000000 };
+static const struct redis_node_ops together = { .apart = false }, apart = { .apart = true };
 static struct redis_script_row rows[RS_COUNT];
 static struct be_op ops[OPS];
 static unsigned ended, noffered;
@@ -283,6 +284,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	conn.cap = NITEMS(ring);
 	conn.sent = (struct redis_sent){ .buf = sent, .cap = sizeof sent };
 	node.scripts = rows;
+	node.ops = data[0] & 0x80 ? &apart : &together;
 	ac.c.reader = redisReaderCreate();
 	PROMISE(ac.c.reader != NULL);
 	redis_reply_attach(&conn);
