@@ -253,9 +253,8 @@ cluster_flushes_kick(struct cluster *cl)
 
 /* ---- be_ops ---- */
 
-/* Changes nothing, so that a replica can answer it too. */
-static bool
-is_read(const struct op *op)
+bool
+cluster_is_read(const struct op *op)
 {
 	return (op->verb == OP_GET && (op->opts & (OPF_NEWCAS | OPF_TTL | OPF_VIVIFY | OPF_RECACHE)) == 0);
 }
@@ -266,7 +265,7 @@ link_of(const struct cluster *cl, const struct be_op *op, unsigned slot)
 {
 	struct cluster_node *n = NULL;
 
-	if (op->way > 0 && is_read(&op->op))
+	if (op->way > 0 && cluster_is_read(&op->op))
 		n = cluster_replica(cl, slot, op->op.hash, op->way - 1u);
 	if (n != NULL)
 		return (&n->reads);
@@ -331,7 +330,7 @@ static unsigned
 cluster_ways(const struct backend *be, const struct be_op *op)
 {
 	const struct cluster *cl = (const struct cluster *)be;
-	unsigned n = is_read(&op->op) ? cluster_replicas(cl, slots_of(op->op.key)) : 0;
+	unsigned n = cluster_is_read(&op->op) ? cluster_replicas(cl, slots_of(op->op.key)) : 0;
 
 	if (n > 0)
 		return (1 + n);

@@ -166,6 +166,8 @@ struct cluster {
 
 /* redis_cluster.c */
 uint32_t cluster_random(struct cluster *);
+/* Changes nothing, so that a replica can answer it too. */
+bool	 cluster_is_read(const struct op *);
 /* When the op ends, come what may. */
 uint64_t cluster_limit(const struct cluster *, const struct be_op *);
 /* The op goes to this link: counts it there. */

@@ -369,9 +369,27 @@ cluster_lane_submit(struct cluster *cl, struct be_op *op)
 	lane_settle(cl, lane);
 }
 
+/* Whether the op was, or may have been, carried out in a way that those before it could notice. */
+static bool
+has_passed(const struct be_op *op)
+{
+	switch (op->err) {
+	case ERR_NONE:
+		return (true);
+	case ERR_TIMEOUT:
+	case ERR_CLOSED:
+	case ERR_RESET:
+	case ERR_PROTOCOL:
+	case ERR_CANCELLED:
+		return (!cluster_is_read(&op->op));
+	default:
+		return (false);
+	}
+}
+
 /*
- * A node refused an op for the moment, and then carried out the one behind it. To send the first one again would turn
- * their order around; that it has failed is the truth.
+ * A node refused an op for the moment, or its answer was lost, and the one behind it was carried out, or a write that may
+ * have been. To send the first one again would turn their order around; that it has failed is the truth.
  */
 static void
 held_passed(struct cluster *cl, struct cluster_lane *lane, const struct be_op *by)
@@ -393,7 +411,7 @@ cluster_lane_over(struct cluster *cl, struct be_op *op)
 	lane->out--;
 	if (op->err == ERR_NONE || !err_retryable(op->err))
 		lane->tries = 0;	/* it was answered */
-	if (op->err == ERR_NONE)
+	if (has_passed(op))
 		held_passed(cl, lane, op);
 	if (UNLIKELY(lane->blocked) && !cl->closing)
 		lane_kick(cl, lane);
