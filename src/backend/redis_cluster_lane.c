@@ -388,7 +388,7 @@ has_passed(const struct be_op *op)
 }
 
 /*
- * A node refused an op for the moment, or its answer was lost, and the one behind it was carried out, or a write that may
+ * A node refused an op for the moment, or its answer was lost; the one behind it was carried out, or a write that may
  * have been. To send the first one again would turn their order around; that it has failed is the truth.
  */
 static void
