@@ -292,6 +292,8 @@ void	 redis_node_say(struct redis_node *, const char *what, const char *p, size_
 /* redis_health.c */
 /* Whether it may go out; if not it ends later. */
 bool	 redis_admit(struct redis_node *, struct be_op *);
+/* It was admitted, but never went out: ends later. The next one is the trial's request, if there is a trial. */
+void	 redis_unsent(struct redis_node *, struct be_op *, enum err, const char *why);
 /* Whether so many requests may go out once more. */
 bool	 redis_replay_granted(struct redis_node *, unsigned n);
 bool	 redis_any_ready(const struct redis_node *);

@@ -34,6 +34,14 @@ redis_admit(struct redis_node *node, struct be_op *op)
 	return (false);
 }
 
+void
+redis_unsent(struct redis_node *node, struct be_op *op, enum err err, const char *why)
+{
+	if (UNLIKELY(node->health.state == HEALTH_TRIAL))
+		health_no_verdict(&node->health);
+	be_op_end_later(op, err, why);
+}
+
 bool
 redis_node_healthy(const struct redis_node *node)
 {

@@ -169,9 +169,9 @@ redis_put_or_end(struct redis_node *node, struct redis_conn *c, struct be_op *op
     const char *bytes, bool asking)
 {
 	if (c->n >= node->max_inflight)
-		be_op_end_later(op, ERR_BUSY, node->why_busy);
+		redis_unsent(node, op, ERR_BUSY, node->why_busy);
 	else if (!(asking ? redis_put_asking(c, op, cmd, bytes) : redis_conn_put(c, op, cmd, bytes, NULL)))
-		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
+		redis_unsent(node, op, ERR_NOMEM, err_text(ERR_NOMEM));
 }
 
 bool
@@ -223,7 +223,7 @@ redis_submit_put(struct redis_node *node, struct redis_conn *c, struct be_op *op
 
 	if (LIKELY(!redis_is_behind(node, c, op, cmd))) {
 		if (UNLIKELY(!redis_conn_put(c, op, cmd, room, NULL)))
-			be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
+			redis_unsent(node, op, ERR_NOMEM, err_text(ERR_NOMEM));
 		return;
 	}
 	if (!redis_may_wait(node, op, &w, cmd->len))
@@ -256,7 +256,7 @@ redis_node_submit(struct redis_node *node, struct be_op *op)
 		room = redis_conn_room(c, redis_put_max(op));
 	}
 	if (UNLIKELY(room == NULL)) {
-		be_op_end_later(op, ERR_BUSY, node->why_busy);
+		redis_unsent(node, op, ERR_BUSY, node->why_busy);
 		return;
 	}
 	why = redis_put(room, op, node->scripts, &cmd);

@@ -18,12 +18,12 @@ redis_may_wait(struct redis_node *node, struct be_op *op, struct redis_wait **wp
 {
 	*wp = NULL;
 	if (node->nwaiting >= node->max_inflight) {
-		be_op_end_later(op, ERR_BUSY, node->why_busy);
+		redis_unsent(node, op, ERR_BUSY, node->why_busy);
 		return (false);
 	}
 	*wp = malloc(sizeof **wp + len);
 	if (*wp == NULL) {
-		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
+		redis_unsent(node, op, ERR_NOMEM, err_text(ERR_NOMEM));
 		return (false);
 	}
 	(*wp)->op = op;
@@ -197,7 +197,7 @@ redis_waiting_time(void *arg)
 		after = TAILQ_NEXT(w, next);
 		if (w->op->deadline <= now) {
 			late += !w->op->rest;
-			be_op_end_later(redis_waiting_take(node, w), ERR_TIMEOUT, node->why_slow);
+			redis_unsent(node, redis_waiting_take(node, w), ERR_TIMEOUT, node->why_slow);
 		} else if (w->op->deadline < next)
 			next = w->op->deadline;
 	}
