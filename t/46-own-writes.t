@@ -98,7 +98,8 @@ with RedisCluster(masters=1, between=True) as cluster:
 		c.ask(b"set %s 0 0 3\r\nold\r\n" % k, b"STORED\r\n")
 		wait_for(lambda: replica.call("DBSIZE") == 1, 10, "the replica to have it")
 
-		# Before it has anything, nobody is told of it.
+		# Until the master has heard that it has something, nobody is told of it.
+		wait_for(lambda: len(master.call("CLUSTER", "SLOTS")[0]) > 3, 20, "the master to know its replica")
 		def maps():
 			return int(stats(kv, "servers")["s:cluster:maps"])
 		seen = maps()

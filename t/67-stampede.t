@@ -77,7 +77,8 @@ def stampede(title, kv, bad, put):
 		with kv.client() as c:
 			wait_for(lambda: c.call(b"get cold-bad\r\n", b"\r\n") == b"END\r\n", 20, "the server to be well")
 	said = stats(kv, "kvgate")
-	ok(int(said.get("coalesced", 0)) >= 4 * (CLIENTS - WORKERS), "%s: they are counted" % title) or diag(said)
+	# Of a server that is known to be down the error comes at once: there is nothing to join.
+	ok(int(said.get("coalesced", 0)) >= 3 * (CLIENTS - WORKERS), "%s: they are counted" % title) or diag(said)
 
 
 def store(kind, program, format, local):
