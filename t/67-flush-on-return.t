@@ -86,8 +86,9 @@ class Case:
 			for c in self.clients:
 				if not put(c, self.here[-1], b"new"):
 					return False
+			# Until it is flushed it has what it had, and what is put goes to who stands in for it.
 			with self.server.client() as c:
-				return c.call(b"mg %s\r\n" % self.here[-1]) == b"HD\r\n"
+				return get(c, self.here[-1]) == b"new"
 		wait_for(used, 30, "the server to be used again")
 		is_([get(c, self.here[-1]) for c in self.clients], [b"new"] * WORKERS, "%s: used again, by all" % self.title)
 		is_([get(c, k) for c in self.clients for k in self.here[:-1]], [b"END\r\n"] * (WORKERS * (len(self.here) - 1)),
