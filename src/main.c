@@ -45,6 +45,7 @@ struct program {
 	bool		 stopping;
 	struct reload	*reload;	/* under way; NULL: none */
 	bool		 reload_again;	/* was asked for meanwhile */
+	bool		 uneven;	/* not all workers have the latest */
 };
 
 /* ctx_ops.shutdown comes without an argument of its own, and there is one program. */
@@ -114,6 +115,7 @@ program_reloaded(void *arg, bool good)
 	struct program *p = arg;
 
 	p->reload = NULL;
+	p->uneven = !good;
 	if (good)
 		log_warn("%s: read again, in effect", p->snap->conf->file);
 	if (p->reload_again && !p->stopping)
@@ -174,7 +176,7 @@ program_reload(struct program *p)
 	if (snap == NULL)
 		return;
 	program_apply(p, snap->conf, p->snap->conf);
-	p->reload = reload_start(&p->shared, p->snap, snap, program_reloaded, p);
+	p->reload = reload_start(&p->shared, p->snap, snap, p->uneven, program_reloaded, p);
 	if (p->reload == NULL) {
 		log_error("nothing has changed: out of memory");
 		snapshot_unpin(&snap);

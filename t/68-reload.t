@@ -3,9 +3,10 @@
 SIGHUP: the file is read again, checked first; what did not change keeps its connections, counters and copies; what did is
 another from then on; a bad file changes nothing; what cannot change is said.
 """
-import os, sys, re, signal
+import os, resource, sys, re, signal
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
 from kvt import *
+from between import Between
 
 
 def store(name, servers, more=""):
@@ -24,6 +25,11 @@ def reload(kv, conf, said="read again, in effect"):
 	before = len(kv.stderr())
 	kv.send_signal(signal.SIGHUP)
 	return wait_for(lambda: said in kv.stderr()[before:] and kv.stderr()[before:], 20, said)
+
+
+def dump(c):
+	c.send(b"lru_crawler metadump all\r\n")
+	return c.recv_until(b"END\r\n").splitlines()
 
 
 def connections(server):
@@ -95,6 +101,122 @@ with Memcached() as a, Memcached() as b:
 		for _ in range(20):
 			kv.send_signal(signal.SIGHUP)
 		c.ask(b"get n1\r\n", b"VALUE n1 0 1\r\nx\r\nEND\r\n", "a burst of signals")
+
+# ---- requests under way: their order is kept, nothing of them stays that the new configuration does not have
+
+with Memcached() as a, Memcached() as b, Between(a) as ab:
+	was = store("one", [ab]) + space("default", "", "one", "0")
+	now = store("one", [ab], "max_inflight = 99") + space("default", "", "one", "0")
+	with Kvgate(["-t", "1"], conf=was) as kv, kv.client() as c, kv.client() as c2:
+		c.ask(b"set k 0 0 3\r\nold\r\n", b"STORED\r\n")
+		ab.fault("hold new")
+		c.send(b"set k 0 0 3 noreply\r\nnew\r\n")
+		c2.send(b"set n 0 0 5\r\nnew 1\r\n")
+		wait_for(lambda: int(stats(kv, "kvgate")["requests_inflight"]) == 2, 10, "writes under way")
+		reload(kv, now)
+		with kv.client() as c3:
+			c3.ask(b"get k\r\n", b"VALUE k 0 3\r\nold\r\nEND\r\n", "in order: others use the new connection")
+		c.send(b"get k\r\n")
+		c2.send(b"set n 0 0 1\r\n2\r\nget n\r\n")
+		with kv.client() as c3:
+			c3.ask(b"get k\r\n", b"VALUE k 0 3\r\nold\r\nEND\r\n", "in order: and those two have to wait")
+		ab.fault("none")
+		c.ask(b"", b"VALUE k 0 3\r\nnew\r\nEND\r\n", "in order: a read does not overtake a write on an old connection")
+		c2.ask(b"", b"STORED\r\nSTORED\r\nVALUE n 0 1\r\n2\r\nEND\r\n", "in order: nor does a write")
+
+		# A read of many keys goes on where it began.
+		ab.fault("hold new")
+		keys = [b"k"] + [b"m%d" % i for i in range(1000)] + [b"n"]
+		c.ask(b"set n 0 0 1\r\n3\r\n", b"STORED\r\n")
+		c.send(b"set n 0 0 5 noreply\r\nnew 4\r\nget %s\r\n" % b" ".join(keys))
+		wait_for(lambda: int(stats(kv, "kvgate")["requests_inflight"]) > 1, 10, "the reads to be under way")
+		reload(kv, was)
+		ab.fault("none")
+		c.ask(b"", b"VALUE k 0 3\r\nnew\r\nVALUE n 0 5\r\nnew 4\r\nEND\r\n", "in order: many keys, in parts")
+
+	# flush_all is waited for.
+	with Kvgate(["-t", "1"], conf=store("one", [ab]) + store("two", [b]) + space("default", "", "one", "0")) as kv, \
+	    kv.client() as c:
+		ab.fault("hold flush_all")
+		c.send(b"flush_all\r\n")
+		wait_for(lambda: int(stats(kv, "servers")["one:127.0.0.1:%d:inflight" % ab.port]), 10, "flush_all under way")
+		reload(kv, store("two", [b]) + space("default", "", "two", "0"))
+		with kv.client() as c2:
+			c2.ask(b"set k 0 0 1\r\nx\r\n", b"STORED\r\n")
+		ab.fault("none")
+		c.ask(b"", b"OK\r\n", "flush_all of a store that goes")
+
+with Memcached() as a, Memcached() as b:
+	# A body that comes slowly is stored where the key then lives.
+	here = store("one", [a]) + store("two", [b]) + space("here", "s:")
+	one, two = here.replace(space("here", "s:"), space("here", "s:", "one")), here.replace(space("here", "s:"), space("here", "s:", "two"))
+	size = 300000
+	for was, now, title in ((here, one, "from here to a store"), (one, here, "from a store to here"), (one, two, "to another store"),
+	    (here, here.replace("# ", "#"), "here"), (one, one + "# the same", "the same store")):
+		with Kvgate(["-t", "1"], conf=was) as kv, kv.client() as c, kv.client() as c2:
+			body = os.urandom(size // 2).hex().encode()
+			c.send(b"set s:k 0 0 %d\r\n%s" % (size, body[:1000]))
+			wait_for(lambda: int(stats(kv, "kvgate")["bytes_read"]) > 1000, 10, "the body to have begun")
+			reload(kv, now)
+			c.send(body[1000:] + b"\r\n")
+			c.ask(b"", b"STORED\r\n", "slow body, %s: stored" % title)
+			c.send(b"get s:k\r\n")
+			is_(c.recv(len(b"VALUE s:k 0 300000\r\n") + size + 7), b"VALUE s:k 0 300000\r\n" + body + b"\r\nEND\r\n",
+			    "slow body, %s: it is there" % title)
+			for server, there in ((a, now[:len(one)] == one), (b, now == two)):
+				with server.client() as direct:
+					is_(direct.call(b"mg s:k s\r\n"), b"HD s300000\r\n" if there else b"EN\r\n", "slow body, %s: where" % title)
+					direct.call(b"flush_all\r\n")
+					if there:
+						ok(not [l for l in dump(c) if b"key=s%3Ak exp=-1" in l], "slow body, %s: no copy stays for ever" % title)
+
+	# Copies live no longer than the new file says.
+	long, short = (store("one", [a]) + space("default", "", "one", ttl) for ttl in ("1h", "2s"))
+	with Kvgate(["-t", "1"], conf=long) as kv, kv.client() as c:
+		c.ask(b"set k 0 0 3\r\nold\r\n", b"STORED\r\n")
+		c.ask(b"get k\r\n", b"VALUE k 0 3\r\nold\r\nEND\r\n")
+		with a.client() as direct:
+			direct.ask(b"set k 0 0 3\r\nnew\r\n", b"STORED\r\n")
+		c.ask(b"get k\r\n", b"VALUE k 0 3\r\nold\r\nEND\r\n", "a copy for an hour")
+		reload(kv, short)
+		wait_for(lambda: c.call(b"mg k v\r\n") and c.line() == b"new\r\n", 10, "a copy to be over")
+		ok(True, "a shorter ttl holds for copies that are there")
+
+	# A long read of what lived here does not make copies live for ever.
+	many = space("default", "")
+	with Kvgate(["-t", "1", "-m", "64"], conf=many) as kv, kv.client(seconds=30) as c, kv.client() as c2:
+		keys = [b"g%d" % i for i in range(60)]
+		for k in keys:
+			c2.send(b"set %s 0 100 100000\r\n%s\r\n" % (k, b"x" * 100000))
+			is_(c2.line(), b"STORED\r\n")
+		c.send(b"gat 0 %s\r\n" % b" ".join(keys))
+		wait_for(lambda: int(stats(kv, "kvgate")["bytes_written"]) > 100000, 10, "the answer to begin")
+		reload(kv, long)
+		c2.ask(b"set %s 0 0 1\r\ny\r\n" % keys[-1], b"STORED\r\n")
+		c2.ask(b"get %s\r\n" % keys[-1], b"VALUE %s 0 1\r\ny\r\nEND\r\n" % keys[-1])
+		c.recv_until(b"END\r\n")
+		line = next(l for l in dump(c2) if b"key=" + keys[-1] + b" " in l)
+		ok(b" exp=-1 " not in line, "a long gat does not touch copies") or diag(line)
+
+	# A worker that could not adopt one configuration has made copies of the one before.
+	both = store("one", [a]) + store("two", [b], "connections = 2")
+	first = both + space("default", "", "one", "1h")
+	second = both + space("default", "", "two", "1h") + "".join('namespace "%s" { prefix = "%s:"  primary { store = "two" }  '
+	    'hedge = 1s }\n' % (name, name) for name in ("g", "h"))
+	with Kvgate(["-t", "1"], conf=first) as kv, kv.client() as c:
+		with a.client() as direct:
+			direct.ask(b"set k 0 0 3\r\none\r\n", b"STORED\r\n")
+		with b.client() as direct:
+			direct.ask(b"set k 0 0 3\r\ntwo\r\n", b"STORED\r\n")
+		# One descriptor: enough for reading the file, one less than the namespaces need for their alarms.
+		limits = resource.prlimit(kv.pid, resource.RLIMIT_NOFILE)
+		free = next(n for n in range(1000) if not os.path.lexists("/proc/%d/fd/%d" % (kv.pid, n)))
+		resource.prlimit(kv.pid, resource.RLIMIT_NOFILE, (free + 1, limits[1]))
+		reload(kv, second, "goes on with the old configuration")
+		c.ask(b"get k\r\n", b"VALUE k 0 3\r\none\r\nEND\r\n", "not adopted: the old configuration goes on")
+		resource.prlimit(kv.pid, resource.RLIMIT_NOFILE, limits)
+		reload(kv, second)
+		c.ask(b"get k\r\n", b"VALUE k 0 3\r\ntwo\r\nEND\r\n", "adopted later: no copy is left of the old one")
 
 	with Kvgate([]) as kv, kv.client() as c:
 		kv.send_signal(signal.SIGHUP)

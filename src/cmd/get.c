@@ -71,6 +71,9 @@ get_some(struct ctx *ctx, struct command *cmd, struct slice *keys,
 			    hash[i], hint[i])))
 				continue;
 			sp = view_find(ctx->view, ahead[i]);
+			/* Since the command began: the key is in a store now, and what is here are copies. */
+			if (UNLIKELY(sp->pool != NULL))
+				continue;
 			cmd->op.key = ahead[i];
 			cmd->op.hash = hash[i];
 			if (!local_run(ctx, sp->stats, out, cmd))

@@ -194,11 +194,33 @@ cmd_run(struct client *cl, struct job *job)
 	run_parsed(cl, job);
 }
 
-struct req *
-cmd_body_begin(struct client *cl, struct command *cmd)
+/* Memory for the body, by its namespace. False: there is none, which has been said. */
+static bool
+body_reserve(struct client *cl, struct req *r)
 {
 	struct ctx *ctx = cl->ctx;
 	enum cache_err why = CACHE_NO_MEMORY;
+	bool good;
+
+	if (r->space->pool != NULL) {
+		r->value = through_body(ctx, r->space, &r->cmd);
+		if (r->value != NULL)
+			return (true);
+		METRIC_ADD(&ctx->metrics, store_no_memory, 1);
+		good = cmd_say(cl, &r->cmd, "SERVER_ERROR out of memory storing object");
+	} else {
+		r->item = local_reserve(ctx, &r->cmd, &why);
+		if (r->item != NULL)
+			return (true);
+		good = local_store_refused(ctx, replyq_out(ctx, &cl->q), &r->cmd, why);
+	}
+	cl->q.broken |= !good;
+	return (false);
+}
+
+struct req *
+cmd_body_begin(struct client *cl, struct command *cmd)
+{
 	const struct space *sp;
 	struct req *r;
 	bool good;
@@ -207,41 +229,110 @@ cmd_body_begin(struct client *cl, struct command *cmd)
 		cl->q.broken |= !good;
 		return (NULL);
 	}
-	if (sp->pool != NULL && through_too_large(ctx, sp, cmd)) {
-		cl->q.broken |= !through_refuse(ctx, sp, &cl->q, cmd);
+	if (sp->pool != NULL && through_too_large(cl->ctx, sp, cmd)) {
+		cl->q.broken |= !through_refuse(cl->ctx, sp, &cl->q, cmd);
 		return (NULL);
 	}
-	r = req_new(ctx, NULL, cmd);
+	r = req_new(cl->ctx, NULL, cmd);
 	if (r == NULL) {
 		cl->q.broken = true;
 		return (NULL);
 	}
 	req_set_space(r, sp);
-	if (sp->pool != NULL) {
-		r->value = through_body(ctx, sp, cmd);
-		if (r->value != NULL)
-			return (r);
-		METRIC_ADD(&ctx->metrics, store_no_memory, 1);
-		good = cmd_say(cl, cmd,
-		    "SERVER_ERROR out of memory storing object");
-	} else {
-		r->item = local_reserve(ctx, cmd, &why);
-		if (r->item != NULL)
-			return (r);
-		good = local_store_refused(ctx, replyq_out(ctx, &cl->q), cmd,
-		    why);
-	}
+	if (body_reserve(cl, r))
+		return (r);
 	req_done(r);
-	cl->q.broken |= !good;
 	return (NULL);
+}
+
+static int
+body_iov(const struct ctx *ctx, const struct value *v, const struct item *it, uint32_t off, struct iovec *iov, int max)
+{
+	if (v != NULL)
+		return (value_iov(v, off, iov, max));
+	return (cache_value_iov(ctx->cache, it, off, iov, max));
 }
 
 int
 cmd_body_iov(const struct req *r, uint32_t off, struct iovec *iov, int max)
 {
-	if (r->value != NULL)
-		return (value_iov(r->value, off, iov, max));
-	return (cache_value_iov(r->ctx->cache, r->item, off, iov, max));
+	return (body_iov(r->ctx, r->value, r->item, off, iov, max));
+}
+
+static void
+body_drop(struct ctx *ctx, struct value *v, struct item *it)
+{
+	if (v != NULL)
+		value_unref(v);
+	if (it != NULL)
+		cache_abandon(ctx->cache, it);
+}
+
+/* Into the memory of r, from that of either of these. */
+static void
+body_copy(const struct req *r, const struct value *v, const struct item *it)
+{
+	uint32_t off = 0, len = r->cmd.op.vlen;
+
+	while (off < len) {
+		struct iovec from, to;
+		size_t n;
+
+		MUST(body_iov(r->ctx, v, it, off, &from, 1) == 1 && cmd_body_iov(r, off, &to, 1) == 1);
+		n = from.iov_len < to.iov_len ? from.iov_len : to.iov_len;
+		memcpy(to.iov_base, from.iov_base, n);
+		off += (uint32_t)n;
+	}
+}
+
+/* The namespace of that name, or the key's. False: as cmd_space(). */
+static bool
+body_space(struct client *cl, struct req *r, const struct space **sp)
+{
+	struct command cmd;
+	bool good, found;
+
+	memcpy(&cmd, &r->cmd, offsetof(struct command, nonce));
+	cmd.space = SLICE_NULL;
+	if ((cmd.op.opts & OPF_ELSEWHERE) != 0)
+		cmd.space = slice_str(r->space->conf->name);
+	cmd.op.opts &= (uint16_t)~OPF_ELSEWHERE;
+	found = cmd_space(cl, &cmd, sp, &good);
+	r->cmd.op.opts = cmd.op.opts;
+	cl->q.broken |= !good;
+	return (found);
+}
+
+/*
+ * The configuration has changed since the body began to come: it is stored where the key is now. False: it cannot be,
+ * which has been said.
+ */
+static bool
+body_move(struct client *cl, struct req *r)
+{
+	struct value *v = r->value;
+	struct item *it = r->item;
+	const struct space *sp;
+	bool good;
+
+	if (!body_space(cl, r, &sp))
+		return (false);
+	view_unpin(r->space->view);
+	req_set_space(r, sp);
+	if (sp->pool != NULL && through_too_large(cl->ctx, sp, &r->cmd)) {
+		cl->q.broken |= !through_refuse(cl->ctx, sp, &cl->q, &r->cmd);
+		return (false);
+	}
+	/* What is not of the cache is good for any store. */
+	if (sp->pool != NULL ? v != NULL && value_item(v) == NULL : it != NULL)
+		return (true);
+	r->value = NULL;
+	r->item = NULL;
+	good = body_reserve(cl, r);
+	if (good)
+		body_copy(r, v, it);
+	body_drop(r->ctx, v, it);
+	return (good);
 }
 
 void
@@ -249,8 +340,8 @@ cmd_body_end(struct client *cl, struct req *r, bool crlf)
 {
 	struct ctx *ctx = cl->ctx;
 	struct outq *out;
-	struct value *v = r->value;
-	struct item *it = r->item;
+	struct value *v;
+	struct item *it;
 	bool good;
 
 	if (!crlf) {
@@ -259,6 +350,12 @@ cmd_body_end(struct client *cl, struct req *r, bool crlf)
 		cmd_body_drop(r);
 		return;
 	}
+	if (UNLIKELY(r->space->view != ctx->view) && !body_move(cl, r)) {
+		cmd_body_drop(r);
+		return;
+	}
+	v = r->value;
+	it = r->item;
 	r->value = NULL;
 	r->item = NULL;
 	if (it != NULL) {
@@ -276,10 +373,7 @@ cmd_body_end(struct client *cl, struct req *r, bool crlf)
 void
 cmd_body_drop(struct req *r)
 {
-	if (r->item != NULL)
-		cache_abandon(r->ctx->cache, r->item);
-	if (r->value != NULL)
-		value_unref(r->value);
+	body_drop(r->ctx, r->value, r->item);
 	r->item = NULL;
 	r->value = NULL;
 	req_done(r);

@@ -64,6 +64,7 @@ conn_new(struct worker *w, int fd, bool is_unix)
 	c->worker = w;
 	c->last_active = w->now;
 	c->cl.ctx = ctx;
+	c->cl.view = ctx->view;
 	c->cl.id = ++w->next_id;
 	outq_init(&c->cl.out, ctx->outpool, false);
 	replyq_init(&c->cl.q, &c->cl.out, conn_advanced);
@@ -128,11 +129,28 @@ conn_is_full(const struct conn *c)
 	    ctx->conf->buffer_max / ctx->shared->nworkers));
 }
 
+/*
+ * Whether requests are under way that began with an older configuration. Those that follow may go over other
+ * connections, where they could overtake them; so they wait, which no client can tell: answers are in order anyway.
+ */
+static bool
+conn_is_between(struct conn *c)
+{
+	const struct view *now = c->cl.ctx->view;
+
+	if (LIKELY(c->cl.view == now))
+		return (false);
+	if (!TAILQ_EMPTY(&c->cl.q.waiting))
+		return (true);
+	c->cl.view = now;
+	return (false);
+}
+
 /* Notes whether that is so. */
 void
 conn_mind_full(struct conn *c)
 {
-	bool full = conn_is_full(c);
+	bool full = conn_is_between(c) || conn_is_full(c);
 
 	if (full && !c->stalled)
 		METRIC_ADD(&c->cl.ctx->metrics, clients_stalled, 1);
@@ -291,6 +309,13 @@ conn_readable(int fd, void *arg)
 
 	CHECK_OBJ_NOTNULL(c, CONN_MAGIC);
 	(void)fd;
+	if (UNLIKELY(c->cl.view != w->ctx->view)) {
+		conn_mind_full(c);
+		if (c->stalled) {
+			conn_settle(c);
+			return;
+		}
+	}
 	if (c->body != NULL && c->rlen == 0)
 		n = conn_read_body(c, &extra);
 	else {

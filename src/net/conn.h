@@ -33,7 +33,7 @@ struct conn {
 	bool		 refused;	/* closed for what it sent */
 	bool		 eof;		/* the client will send no more */
 	bool		 draining;	/* closes as soon as all it sent is answered */
-	bool		 stalled;	/* its answers pile up: not read from */
+	bool		 stalled;	/* its answers pile up, or are of an old configuration: not read from */
 	bool		 held;		/* rbuf has commands that could be taken if it were their turn */
 	bool		 yielded;	/* because others come first */
 	char		*rbuf;		/* input not yet parsed */

@@ -177,11 +177,15 @@ fill_iov(struct be_op *be, const struct op_result *res, uint32_t off,
 
 const struct be_sink fill_sink = { fill_iov };
 
-/* Lock held: whether others may find the item. writes: those under way when it was asked for, itself included. */
+/*
+ * Lock held: whether others may find the item, with the configuration as it is now. writes: those under way when it was
+ * asked for, itself included.
+ */
 static bool
 fill_may_link(const struct req *r, const struct item *it, unsigned writes)
 {
-	return (route_fence_writes(r->fence) == writes &&
+	return (r->space->view == r->ctx->view &&
+	    route_fence_writes(r->fence) == writes &&
 	    route_fence(r->ctx, r->cmd.op.hash) == r->fence &&
 	    !route_flush_crossed(r->ctx, r->asked_at, item_exptime(it)));
 }

@@ -2,7 +2,8 @@
  * parts.c - multi-key reads and flush_all as a parent with parts.
  *
  * At most PARTS_MAX parts of one command are out at a time; the keys beyond wait in a copy of the line, so a
- * line of a hundred thousand keys costs its own length and no more.
+ * line of a hundred thousand keys costs its own length and no more. All of it is done with the view with which it
+ * began, which the parent pins.
  */
 #include "config.h"
 
@@ -71,6 +72,7 @@ parts_begin(struct ctx *ctx, struct replyq *q, struct command *cmd)
 
 	if (p == NULL)
 		return (NULL);
+	req_set_space(p, &ctx->view->spaces[0]);
 	replyq_init(&p->parts, &p->out, parts_advanced);
 	p->out.small = false;
 	p->asking = true;
@@ -94,11 +96,18 @@ parts_fail(struct req *p, const char *text, size_t len)
 	p->buf[len] = '\0';
 }
 
+/* Whether what the local cache has of the key is now a copy of what a store has: such are neither shown nor touched. */
+static bool
+became_copies(const struct ctx *ctx, const struct space *sp, struct slice key)
+{
+	return (UNLIKELY(sp->view != ctx->view) && view_find(ctx->view, key)->pool != NULL);
+}
+
 static bool
 part_get(struct req *p, struct command *cmd, struct batch_plan *plan)
 {
 	struct ctx *ctx = p->ctx;
-	const struct space *sp = view_find(ctx->view, cmd->op.key);
+	const struct space *sp = view_find(p->space->view, cmd->op.key);
 	struct outq *out;
 
 	if (batch_takes(plan, sp, cmd)) {
@@ -110,6 +119,8 @@ part_get(struct req *p, struct command *cmd, struct batch_plan *plan)
 	if (!batch_ask(p, plan))
 		return (false);
 	if (sp->pool == NULL) {
+		if (became_copies(ctx, sp, cmd->op.key))
+			return (true);
 		out = replyq_out(ctx, &p->parts);
 		return (out != NULL && local_run(ctx, sp->stats, out, cmd));
 	}
@@ -123,7 +134,7 @@ static bool
 parts_ask(struct req *p, struct command *cmd, struct slice *keys)
 {
 	struct cache *c = p->ctx->cache;
-	bool looks_up = p->ctx->view->looks_up;
+	bool looks_up = p->space->view->looks_up;
 	struct slice ahead[PARTS_AHEAD];
 	uint64_t hash[PARTS_AHEAD];
 	cache_hint hint[PARTS_AHEAD];
@@ -216,7 +227,7 @@ flush_takes(const struct be_op *be, struct slice key)
 {
 	const struct req *r = CONTAINER_OF(be, const struct req, be);
 
-	return (view_find(r->ctx->view, key)->conf->flush);
+	return (view_find(r->parent->space->view, key)->conf->flush);
 }
 
 static void

@@ -3,7 +3,7 @@
  *
  * The local cache knows keys, not namespaces. What it holds of a key is right as long as the key's namespace keeps its
  * values in the same place in the same form. So the walk looks every key up in both snapshots. Reads that were sent
- * under the old one are kept from filling the cache by moving all fences first.
+ * under the old one do not fill the cache after it (fill.c).
  */
 #include "config.h"
 
@@ -18,12 +18,16 @@
 
 #define PURGE_ITEMS	512	/* of a walk at one time */
 #define PURGE_KEYS	64	/* to be removed then */
+/* An item may be moved meanwhile, from where the walk has yet to come to where it has been; hardly twice. */
+#define PURGE_WALKS	2
 
 struct reload {
 	unsigned	 magic;
 #define RELOAD_MAGIC	0x72656c64u
 	struct shared	*sh;
 	struct snapshot	*was, *now;
+	bool		 uneven;	/* was is not what all workers had */
+	unsigned	 walks;
 	_Atomic unsigned left;		/* workers that have not adopted it */
 	_Atomic bool	 failed;
 	void		(*done)(void *arg, bool good);
@@ -70,13 +74,14 @@ space_in(const struct snapshot *s, struct slice key)
 	return (&s->conf->spaces[keymap_find(s->keymap, key)]);
 }
 
-/* Whether what is held of this namespace's keys is true in the other one. */
+/* Whether what is held of a key of namespace a is true in b as well, and gone as soon as it has to be there. */
 static bool
-holds_on(const struct conf_ns *a, const struct conf_ns *b)
+holds_on(const struct reload *r, const struct conf_ns *a, const struct conf_ns *b)
 {
 	if (a->primary == NULL || b->primary == NULL)
 		return (a->primary == b->primary);
-	return (a->local == b->local && a->format == b->format &&
+	return (!r->uneven && a->local == b->local && a->format == b->format &&
+	    a->local_ttl <= b->local_ttl && a->negative_ttl <= b->negative_ttl &&
 	    a->stale_for == b->stale_for && conf_store_same(a->primary, b->primary));
 }
 
@@ -90,7 +95,7 @@ needs_purge(const struct reload *r)
 		return (true);
 	for (unsigned i = 0; i < a->nspaces; i++)
 		if (strcmp(a->spaces[i].prefix, b->spaces[i].prefix) != 0 ||
-		    !holds_on(&a->spaces[i], &b->spaces[i]))
+		    !holds_on(r, &a->spaces[i], &b->spaces[i]))
 			return (true);
 	return (false);
 }
@@ -102,7 +107,7 @@ purge_visit(void *arg, const struct item *it)
 	struct reload *r = arg;
 	struct slice key = item_key(it);
 
-	if (holds_on(space_in(r->was, key), space_in(r->now, key)))
+	if (holds_on(r, space_in(r->was, key), space_in(r->now, key)))
 		return (true);
 	if (r->nkeys == PURGE_KEYS)
 		return (false);
@@ -144,6 +149,10 @@ reload_purge(void *arg)
 	for (unsigned i = 0; i < r->nkeys; i++)
 		purge_key(r->sh->cache, slice_of(r->key[i], r->len[i]));
 	r->nkeys = 0;
+	if (!more && ++r->walks < PURGE_WALKS) {
+		r->cursor = 0;
+		more = true;
+	}
 	if (more && loop_post(r->sh->main_loop, reload_purge, r))
 		return;
 	if (more)
@@ -161,7 +170,6 @@ reload_adopted(void *arg)
 		reload_end(r);
 		return;
 	}
-	atomic_fetch_add_explicit(&r->sh->flushes, 1, memory_order_acq_rel);
 	reload_purge(r);
 }
 
@@ -212,7 +220,8 @@ reload_post(struct reload *r, struct ctx *ctx)
 }
 
 struct reload *
-reload_start(struct shared *sh, struct snapshot *was, struct snapshot *now, void (*done)(void *, bool), void *arg)
+reload_start(struct shared *sh, struct snapshot *was, struct snapshot *now, bool uneven, void (*done)(void *, bool),
+    void *arg)
 {
 	struct reload *r = calloc(1, sizeof *r);
 
@@ -222,6 +231,7 @@ reload_start(struct shared *sh, struct snapshot *was, struct snapshot *now, void
 	r->sh = sh;
 	r->was = snapshot_pin(was);
 	r->now = snapshot_pin(now);
+	r->uneven = uneven;
 	atomic_init(&r->left, sh->nworkers);
 	r->done = done;
 	r->arg = arg;

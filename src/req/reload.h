@@ -22,10 +22,10 @@ struct reload;
  */
 bool		 reload_check(const struct snapshot *, const char **store, const char **why);
 /*
- * Starts; one at a time. done(arg) comes once, on the main thread, good telling whether all workers have adopted it;
+ * Starts; one at a time. uneven: some worker may have an older configuration than was; then no copy is taken to be good. done(arg) comes once, on the main thread, good telling whether all workers have adopted it;
  * those that have not go on with the old one. NULL: out of memory.
  */
-struct reload	*reload_start(struct shared *, struct snapshot *was, struct snapshot *now,
+struct reload	*reload_start(struct shared *, struct snapshot *was, struct snapshot *now, bool uneven,
 		    void (*done)(void *arg, bool good), void *arg);
 /* Ends what is still under way when the program does: workers have ended. NULL is fine. */
 void		 reload_free(struct reload **);

@@ -44,6 +44,7 @@ struct client {
 	struct replyq	 q;
 	struct outq	 out;
 	struct ctx	*ctx;
+	const struct view *view;	/* what is under way began with it; to be compared only */
 	uint64_t	 id;		/* for logs and watchers */
 	bool		 close;		/* after what is queued has been sent */
 	bool		 watching;	/* takes no more commands: what it sends is thrown away */
