@@ -22,8 +22,9 @@ struct reload;
  */
 bool		 reload_check(const struct snapshot *, const char **store, const char **why);
 /*
- * Starts; one at a time. uneven: some worker may have an older configuration than was; then no copy is taken to be good. done(arg) comes once, on the main thread, good telling whether all workers have adopted it;
- * those that have not go on with the old one. NULL: out of memory.
+ * Starts; one at a time. uneven: some worker may have an older configuration than was, so no copy is taken to be good.
+ * done(arg) comes once, on the main thread, good telling whether all workers have adopted it; those that have not go on
+ * with the old one. NULL: out of memory.
  */
 struct reload	*reload_start(struct shared *, struct snapshot *was, struct snapshot *now, bool uneven,
 		    void (*done)(void *arg, bool good), void *arg);
