@@ -206,6 +206,22 @@ with Memcached() as a, Memcached() as b, Between(a) as slow_a, Between(b) as slo
 				s.fault("none")
 				c.ask(b"cas %s 0 0 3 %s\r\nend\r\n" % (key, unique), b"STORED\r\n", "cas with what gets told")
 
+# ---- a classic read of a stale item gives its win back, and all its memory
+
+with Memcached() as a, Memcached() as b:
+	with fleet([a, b], "replicas = 2", "client_buffer_max = 1MB  buffer_max = 4MB") as kv, kv.client() as c:
+		large = b"x" * 200000
+		c.ask(b"set k 0 0 %d\r\n%s\r\n" % (len(large), large), b"STORED\r\n")
+		c.ask(b"md k I T100\r\n", b"HD\r\n")
+		want = b"VALUE k 0 %d\r\n%s\r\nEND\r\n" % (len(large), large)
+		got = []
+		for _ in range(40):
+			c.send(b"get k\r\n")
+			got.append(c.recv(len(want)) == want)
+			if not got[-1]:
+				break
+		is_(got, [True] * 40, "large stale values are read again and again")
+
 # ---- zones
 
 with Memcached() as a, Memcached() as b, Memcached() as d, Memcached() as e:

@@ -261,8 +261,12 @@ flight_decide(struct flight *f, struct leg *leg)
 	r->be.text = leg->be.text;
 	r->be.why = leg->be.why;
 	if (!f->write) {
-		r->value = leg->value;
-		leg->value = NULL;
+		/* One that was read before stays until the client has been told. */
+		if (leg->value != NULL) {
+			MUST(r->value == NULL);
+			r->value = leg->value;
+			leg->value = NULL;
+		}
 		/* A replica of a cluster may be behind its master. */
 		if (leg->target->way > 0 && (leg->target->ops->caps & BE_CAP_WHOLE) != 0)
 			r->fills = false;
@@ -297,6 +301,9 @@ flight_drop(struct flight *f)
 	const struct target t = f->targets[0];
 	struct req *r = flight_leave(f);
 
+	/* r->be.body is still this. */
+	r->body = f->pieces;
+	f->pieces = NULL;
 	flight_free(f);
 	t.ops->submit(t.be, &r->be);
 }
