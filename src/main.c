@@ -28,6 +28,7 @@
 #include "req/reload.h"
 
 #define EXIT_USAGE	2
+#define CLUSTER_NODES	32		/* what a cluster may have, of which some seeds are known */
 #define TICK_USEC	(100 * 1000)	/* how late the cache's second may be */
 
 struct program {
@@ -254,15 +255,23 @@ program_start_workers(struct program *p)
 	return (true);
 }
 
-/* Descriptors beside the clients': upstream connections, loops. */
+/* Descriptors beside the clients': upstream connections, loops, alarms of hedging. */
 static size_t
 program_fds(const struct conf *conf)
 {
 	size_t n = 64 + 4 * (size_t)conf->threads;
 
-	for (unsigned i = 0; i < conf->nstores; i++)
-		n += (size_t)conf->stores[i].nservers *
-		    conf->stores[i].connections * conf->threads;
+	for (unsigned i = 0; i < conf->nstores; i++) {
+		const struct conf_store *st = &conf->stores[i];
+		unsigned nodes = st->nservers;
+
+		if (st->kind == STORE_REDIS_CLUSTER && nodes < CLUSTER_NODES)
+			nodes = CLUSTER_NODES;
+		n += (size_t)nodes * st->connections * conf->threads;
+	}
+	for (unsigned i = 0; i < conf->nspaces; i++)
+		if (conf->spaces[i].hedge != HEDGE_OFF)
+			n += conf->threads;
 	return (n);
 }
 
