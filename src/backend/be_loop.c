@@ -7,7 +7,10 @@
 
 #include "backend/be_loop.h"
 #include "base/check.h"
+#include "obs/log.h"
 
+#define LOG_EVERY	1000000		/* microseconds between lines about rubbish */
+#define LOG_BYTES	64
 #define POOL_KEEP	(256 * 1024)
 
 /* Work that comes up while hooks run would otherwise wait for the next event. */
@@ -159,4 +162,32 @@ be_loop_drain(struct backend *be)
 		STAILQ_REMOVE_HEAD(&mine, next);
 		be_op_end(op);
 	}
+}
+
+void
+be_log_rubbish(struct loop *loop, uint64_t *next, const char *server,
+    const char *what, const char *p, size_t len)
+{
+	static const char hex[] = "0123456789abcdef";
+	uint64_t now = loop_now(loop);
+	char text[LOG_BYTES * 4 + 1];
+	size_t n = 0;
+
+	if (now < *next)
+		return;
+	*next = now + LOG_EVERY;
+	for (size_t i = 0; i < len && i < LOG_BYTES; i++) {
+		unsigned char b = (unsigned char)p[i];
+
+		if (b >= ' ' && b < 0x7f && b != '\\') {
+			text[n++] = (char)b;
+			continue;
+		}
+		text[n++] = '\\';
+		text[n++] = 'x';
+		text[n++] = hex[b >> 4];
+		text[n++] = hex[b & 15];
+	}
+	text[n] = '\0';
+	log_warn("%s: %s: \"%s\"", server, what, text);
 }

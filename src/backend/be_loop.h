@@ -59,6 +59,21 @@ void		 be_op_end_later(struct be_op *, enum err, const char *why);
 /* Ends the queued ops of this backend now. */
 void		 be_loop_drain(struct backend *);
 
+/*
+ * A line about bytes that make no sense, the first of them in it; a line a second: *next is when the next one may come.
+ */
+void		 be_log_rubbish(struct loop *, uint64_t *next, const char *server, const char *what, const char *p,
+		    size_t len);
+
+/* Which of n connections the ops on a key share. */
+static inline unsigned
+be_group(uint64_t hash, unsigned n)
+{
+	if (n == 1)
+		return (0);
+	return ((unsigned)(((hash * 0x9e3779b97f4a7c15u >> 32) * n) >> 32));
+}
+
 /* One writer, any reader. */
 static inline void
 be_stat_add(_Atomic uint64_t *p, uint64_t n)

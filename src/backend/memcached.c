@@ -210,9 +210,7 @@ mc_group(const struct backend *be, uint64_t hash)
 {
 	const struct mc *mc = (const struct mc *)be;
 
-	if (LIKELY(mc->nconns == 1))
-		return (0);
-	return ((unsigned)(((hash * 0x9e3779b97f4a7c15u >> 32) * mc->nconns) >> 32));
+	return (be_group(hash, mc->nconns));
 }
 
 static struct mc_conn *

@@ -22,35 +22,13 @@
 
 #define SINK_IOVS	16
 #define READS_MAX	4		/* per wake; others want their turn */
-#define LOG_EVERY	1000000		/* microseconds between lines about rubbish */
-#define LOG_BYTES	64
 
 static void
 mc_rubbish(struct mc_conn *c, const char *what, const char *p, size_t len)
 {
-	static const char hex[] = "0123456789abcdef";
 	struct mc *mc = c->mc;
-	uint64_t now = loop_now(mc->loop);
-	char text[LOG_BYTES * 4 + 1];
-	size_t n = 0;
 
-	if (now >= mc->log_next) {
-		mc->log_next = now + LOG_EVERY;
-		for (size_t i = 0; i < len && i < LOG_BYTES; i++) {
-			unsigned char b = (unsigned char)p[i];
-
-			if (b >= ' ' && b < 0x7f && b != '\\') {
-				text[n++] = (char)b;
-				continue;
-			}
-			text[n++] = '\\';
-			text[n++] = 'x';
-			text[n++] = hex[b >> 4];
-			text[n++] = hex[b & 15];
-		}
-		text[n] = '\0';
-		log_warn("%s: %s: \"%s\"", mc->server->name, what, text);
-	}
+	be_log_rubbish(mc->loop, &mc->log_next, mc->server->name, what, p, len);
 	mc_conn_lost(c, ERR_PROTOCOL, NULL);
 }
 

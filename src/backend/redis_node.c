@@ -14,35 +14,12 @@
 #include "base/check.h"
 #include "obs/log.h"
 
-#define LOG_EVERY	1000000		/* microseconds between lines about rubbish */
-#define LOG_BYTES	64
 
 /* A line about bytes that make no sense, now and then. */
 void
 redis_node_say(struct redis_node *node, const char *what, const char *p, size_t len)
 {
-	static const char hex[] = "0123456789abcdef";
-	uint64_t now = loop_now(node->loop);
-	char text[LOG_BYTES * 4 + 1];
-	size_t n = 0;
-
-	if (now < node->log_next)
-		return;
-	node->log_next = now + LOG_EVERY;
-	for (size_t i = 0; i < len && i < LOG_BYTES; i++) {
-		unsigned char b = (unsigned char)p[i];
-
-		if (b >= ' ' && b < 0x7f && b != '\\') {
-			text[n++] = (char)b;
-			continue;
-		}
-		text[n++] = '\\';
-		text[n++] = 'x';
-		text[n++] = hex[b >> 4];
-		text[n++] = hex[b & 15];
-	}
-	text[n] = '\0';
-	log_warn("%s: %s: \"%s\"", node->name, what, text);
+	be_log_rubbish(node->loop, &node->log_next, node->name, what, p, len);
 }
 
 /* ---- which connection ---- */
@@ -50,9 +27,7 @@ redis_node_say(struct redis_node *node, const char *what, const char *p, size_t 
 unsigned
 redis_node_group(const struct redis_node *node, uint64_t hash)
 {
-	if (LIKELY(node->nconns == 1))
-		return (0);
-	return ((unsigned)(((hash * 0x9e3779b97f4a7c15u >> 32) * node->nconns) >> 32));
+	return (be_group(hash, node->nconns));
 }
 
 static bool
