@@ -59,12 +59,16 @@ class Case:
 
 	def away(self, clients):
 		"""Deletes all its keys until each has an answer that is not from a try to reach it."""
+		def given_up(c, k):
+			answer = delete(c, k)
+			return None if re.match(rb"SERVER_ERROR (?!.* is down)", answer) else answer
+
 		for c in clients:
-			wait_for(lambda: not re.match(rb"SERVER_ERROR (?!.* is down)", delete(c, self.here[0])), 30,
-			    "the server to be given up")
+			wait_for(lambda: given_up(c, self.here[0]), 30, "the server to be given up")
 		answers = set()
 		for i, k in enumerate(self.here):
-			answers.add(delete(clients[i % len(clients)], k))
+			c = clients[i % len(clients)]
+			answers.add(wait_for(lambda: given_up(c, k), 30, "an answer that is not the server's"))
 		return answers
 
 	def reader(self):
