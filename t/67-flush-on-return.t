@@ -104,6 +104,15 @@ class Case:
 		return int(stats(self.server)["cmd_flush"])
 
 
+def is_stopped(pid):
+	"""Whether none of its threads goes on: a signal takes its time."""
+	for task in os.listdir("/proc/%d/task" % pid):
+		with open("/proc/%d/task/%s/stat" % (pid, task)) as f:
+			if f.read().rpartition(") ")[2][0] != "T":
+				return False
+	return True
+
+
 ERROR = b"SERVER_ERROR "
 
 
@@ -115,6 +124,7 @@ def frozen(on_down, connections):
 		case = Case(title, a, a, kv, clients)
 		is_(int(stats(a)["cmd_flush"]), 0, "%s: the first connections flush nothing" % title)
 		a.send_signal(signal.SIGSTOP)
+		wait_for(lambda: is_stopped(a.pid), 20, "all its threads to stop")
 		answers = case.away(clients[:1])
 		if on_down == "error":
 			is_([x for x in answers if not x.startswith(ERROR)], [], "%s: it cannot be told of deletes" % title)
