@@ -56,7 +56,8 @@ def lost(cluster, kv, victim, title, end, back):
 	diag("%s: %d errors: %s" % (title, len(load.errors), sorted({e[2] for e in load.errors})[:8]))
 	strange = [e for e in load.errors if victim.server.encode() not in e[2]]
 	is_(strange[:5], [], "%s: every error names it" % title)
-	is_(victim in cluster.replicas(), True, "%s: it is a replica now" % title)
+	# Those who noticed that it was away need a moment to see it again.
+	ok(wait_for(lambda: victim in cluster.replicas(), 40, "the others to see it"), "%s: it is a replica now" % title)
 
 
 def handed_over(cluster, kv, master):
