@@ -59,11 +59,14 @@ class Held:
 			self.patterns = [p for p in self.patterns if pattern is not None and p[0].pattern != pattern]
 			self.changed.notify_all()
 
-	def drop(self, conn):
-		"""Closes the connection that conn_of() named."""
+	def drop(self, conn=None):
+		"""Closes the connection that conn_of() named, or all."""
 		for sock in list(self.sockets):
-			if sock.fileno() == conn:
-				sock.shutdown(socket.SHUT_RDWR)
+			if conn in (None, sock.fileno()):
+				try:
+					sock.shutdown(socket.SHUT_RDWR)
+				except OSError:
+					pass    # the peer was first
 
 	def wait_held(self, n=1):
 		wait_for(lambda: self.held >= n, 20, "%d requests held" % n)
