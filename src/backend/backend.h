@@ -15,12 +15,15 @@
 #include "base/err.h"
 #include "ev/loop.h"
 #include "obs/hist.h"
+#include "proto/envelope.h"
 #include "proto/op.h"
 
 struct backend;
 struct be_op;
+struct conf_ns;
 struct conf_server;
 struct conf_store;
+struct rec_op;
 
 /*
  * Where a value goes while it arrives. One that fits in the receive buffer comes whole as be_value.data; for a
@@ -48,8 +51,21 @@ struct be_op {
 	 * (and idempotent writes) only: nothing holds it in order with the key's other ops.
 	 */
 	uint8_t		 way;
+	/* FORMAT_ITEM: what keeps namespaces apart. It outlives the op. */
+	const struct conf_ns *ns;
+	/* FORMAT_ITEM: the two parts of op.key, valid as long as it; in a flat namespace item is empty. */
+	struct slice	 id, item;
 	/* FORMAT_ITEM, what writes: microseconds, unlike any other's; the new CAS unique where op does not name one. */
 	uint64_t	 version;
+	uint8_t		 nonce[NONCE_LEN];	/* OPF_TOKEN: the rest of the client's token */
+	struct rec_op	*rec;		/* OP_ITEMS_*, OP_SCAN; see backend/record.h */
+	/*
+	 * FORMAT_ITEM, OP_STORE: what the envelope says of the body (codec, size, dictionary, chunks); NULL: plain.
+	 * OP_GET, OP_STORE, OP_DELETE of one chunk of a value: its number from 1 on, of the value that `version` and
+	 * nonce name; 0: the item itself.
+	 */
+	const struct envelope *head;
+	uint32_t	 chunk;
 	uint32_t	 keep_dead;	/* FORMAT_ITEM, OP_DELETE: milliseconds that its mark stays; 0: none is left */
 	uint32_t	 value_max;	/* OP_STORE: largest value that append and prepend may make; 0: any */
 	/* OP_FLUSH: whether this key goes; NULL: all do. */
@@ -71,6 +87,7 @@ struct be_op {
 	/* The outcome; res, data and why are valid only during done(). */
 	enum err	 err;		/* ERR_NONE: res holds */
 	struct op_result res;
+	struct envelope	 found_head;	/* FORMAT_ITEM, OP_GET that hits with OPR_ENCODED: the value is not plain */
 	uint32_t	 at;		/* found(), sink: which of the keys */
 	struct slice	 data;		/* the value when it came whole; p NULL when it went to the sink */
 	struct slice	 text;		/* found(): line, value and ends, as classic servers have it; p NULL: unknown */
@@ -108,6 +125,7 @@ struct be_op {
 #define BE_CAP_ITEM	(1u << 8)	/* FORMAT_ITEM */
 #define BE_CAP_CAS	(1u << 9)	/* FORMAT_RAW has CAS uniques, client flags, stale marks */
 #define BE_CAP_CLASSIC	(1u << 11)	/* knows what OPF_CLASSIC means: such a read takes no win */
+#define BE_CAP_RECORDS	(1u << 12)	/* OP_ITEMS_*, OP_SCAN; tokens; chunks */
 #define BE_CAP_WHOLE	(1u << 10)	/* one backend for the whole store: it finds its servers itself */
 
 enum be_state { BE_CONNECTING, BE_UP, BE_DOWN, BE_TRIAL /* answers, and has one request to show that it works */ };

@@ -29,7 +29,13 @@ enum conf_dist { DIST_KETAMA, DIST_JUMP, DIST_MODULA, DIST_RANDOM, DIST_TWEMPROX
 #define CONF_WEIGHTS_KETAMA	16384u
 #define CONF_WEIGHTS_BUCKETS	(1u << 20)	/* jump, modula, random */
 
-enum conf_type { STORE_MEMCACHED, STORE_REDIS, STORE_REDIS_CLUSTER };
+enum conf_type { STORE_MEMCACHED, STORE_REDIS, STORE_REDIS_CLUSTER, STORE_ROCKSDB };
+
+/* rocksdb: when a write is on disk: before it is acknowledged, within a time, when the system likes. */
+enum conf_durability { DURABLE_ALWAYS, DURABLE_INTERVAL, DURABLE_NONE };
+
+/* How values of an item namespace are encoded: numbered as enum codec of proto/envelope.h. */
+enum conf_codec { CONF_CODEC_NONE, CONF_CODEC_ZSTD };
 
 /* How a namespace's values lie in its store: as any client would put them, or in an envelope (proto/envelope.h). */
 enum conf_format { FORMAT_RAW, FORMAT_ITEM };
@@ -89,6 +95,11 @@ struct conf_store {
 	uint64_t	 failover_ttl;	/* most that a key written to a stand-in lives; 0: as long as it says */
 	const struct conf_store *failover_store;	/* the stand-ins; NULL: the next servers of the ring */
 	bool		 flush_on_return;	/* memcached: flush_all before a server that was down is used again */
+	char		*path;		/* rocksdb: its directory */
+	size_t		 block_cache;	/* rocksdb */
+	unsigned	 io_threads;	/* rocksdb: threads that read what is not in memory */
+	enum conf_durability durability;
+	uint64_t	 sync_interval;	/* DURABLE_INTERVAL */
 	const char	*file;
 	int		 line;
 };
@@ -113,6 +124,19 @@ struct conf_ns {
 	uint64_t	 negative_ttl;	/* how long it is remembered that a key is not there; 0: not */
 	unsigned	 ttl_jitter;	/* percent by which a copy's life is cut at random, at most */
 	uint64_t	 delete_ttl, delete_jitter;	/* FORMAT_ITEM: how long the mark of a delete stays, +- */
+	/* FORMAT_ITEM, all of these. */
+	char		*separator;	/* between id and item key; NULL: flat, all of a key is its id */
+	size_t		 separator_len;
+	const struct conf_store *cache;	/* the tier before the primary; NULL: none */
+	uint64_t	 cache_ttl;	/* most that an item stays there */
+	enum conf_codec	 codec;
+	size_t		 codec_min;	/* smaller values are not encoded */
+	int		 codec_level;
+	char		*dictionary;	/* file; NULL: none */
+	size_t		 chunk_size;	/* larger values are stored in pieces of this size */
+	size_t		 item_size_max;
+	size_t		 page_bytes, page_bytes_max;	/* of one answer to kg, ks: usual, most */
+	uint64_t	 drift_ahead, drift_behind;	/* how far a token may be from our clock */
 	const char	*file;
 	int		 line;
 };

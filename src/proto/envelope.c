@@ -45,12 +45,29 @@ put_u32(char *dst, uint32_t v)
 char *
 envelope_put(char *dst, const struct envelope *e)
 {
+	static const uint8_t zero[NONCE_LEN];
+	unsigned len = ENVELOPE_LEN;
+
+	if (e->codec != CODEC_NONE || e->chunks != 0)
+		len = ENVELOPE_LEN_MAX;
+	else if (memcmp(e->nonce, zero, NONCE_LEN) != 0)
+		len = ENVELOPE_NONCE_LEN;
 	memcpy(dst, ENVELOPE_MAGIC, 3);
 	dst[3] = ENVELOPE_FORMAT;
-	dst = put_u32(dst + 4, (uint32_t)e->marks << 24 | ENVELOPE_LEN);
+	dst = put_u32(dst + 4, (uint32_t)e->marks << 24 | (uint32_t)e->codec << 16 | len);
 	dst = put_u64(dst, e->version);
 	dst = put_u64(dst, e->expiry);
-	return (put_u32(dst, e->client_flags));
+	dst = put_u32(dst, e->client_flags);
+	if (len >= ENVELOPE_NONCE_LEN) {
+		memcpy(dst, e->nonce, NONCE_LEN);
+		dst += NONCE_LEN;
+	}
+	if (len < ENVELOPE_LEN_MAX)
+		return (dst);
+	dst = put_u64(dst, e->size);
+	dst = put_u32(dst, e->dictionary);
+	dst = put_u32(dst, e->chunk);
+	return (put_u32(dst, e->chunks));
 }
 
 bool
@@ -59,15 +76,28 @@ envelope_get(struct slice item, struct envelope *e, struct slice *value)
 	const char *p = item.p;
 	size_t head;
 
-	if (item.len < ENVELOPE_LEN || memcmp(p, ENVELOPE_MAGIC, 3) != 0 || p[3] != ENVELOPE_FORMAT || p[5] != 0)
+	if (item.len < ENVELOPE_LEN || memcmp(p, ENVELOPE_MAGIC, 3) != 0 || p[3] != ENVELOPE_FORMAT ||
+	    (uint8_t)p[5] >= CODEC_COUNT)
 		return (false);
 	head = get_u32(p + 4) & 0xffff;
 	if (head < ENVELOPE_LEN || head > item.len)
 		return (false);
+	memset(e, 0, sizeof *e);
 	e->marks = (uint8_t)p[4];
+	e->codec = (uint8_t)p[5];
 	e->version = get_u64(p + 8);
 	e->expiry = get_u64(p + 16);
 	e->client_flags = get_u32(p + 24);
+	if (head >= ENVELOPE_NONCE_LEN)
+		memcpy(e->nonce, p + 28, NONCE_LEN);
 	*value = slice_of(p + head, item.len - head);
-	return (true);
+	e->size = value->len;
+	if (head >= ENVELOPE_LEN_MAX) {
+		e->size = e->codec != CODEC_NONE || get_u32(p + 60) != 0 ? get_u64(p + 44) : value->len;
+		e->dictionary = get_u32(p + 52);
+		e->chunk = get_u32(p + 56);
+		e->chunks = get_u32(p + 60);
+	}
+	/* What is encoded or elsewhere has all of the head. */
+	return (e->codec == CODEC_NONE || head >= ENVELOPE_LEN_MAX);
 }

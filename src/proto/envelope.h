@@ -6,9 +6,13 @@
  *	8  version 8: the CAS unique
  *	16 expiry 8: milliseconds since 1970, 0: never
  *	24 client flags 4
- *	28 what later formats add, up to the length of the head: nonce, chunks
+ *	28 nonce 16: of the token that wrote it
+ *	44 size 8: of the value that clients see | dictionary 4: its codec's, 0: none
+ *	56 chunk 4: bytes of each but the last | chunks 4: so many; there is no value behind the head then
  *
- * All numbers have their highest byte first, so that versions compare as bytes. redis.lua reads and writes the same.
+ * All numbers have their highest byte first, so that versions compare as bytes, and with the nonces behind them. A head
+ * ends where the rest would be zeros: it has 28, 44 or 64 bytes; what later formats add comes behind. redis.lua reads
+ * and writes the same.
  */
 #ifndef PROTO_ENVELOPE_H
 #define PROTO_ENVELOPE_H
@@ -20,7 +24,10 @@
 
 #define ENVELOPE_MAGIC	"\xf1kv"
 #define ENVELOPE_FORMAT	1
-#define ENVELOPE_LEN	28	/* of the head that is written */
+#define ENVELOPE_LEN	28	/* of the shortest head */
+#define ENVELOPE_NONCE_LEN 44	/* of one with a nonce */
+#define ENVELOPE_LEN_MAX 64	/* of any that is written */
+#define NONCE_LEN	16
 
 #define ENVELOPE_STALE	(1u << 0)	/* somebody is to bring a newer value */
 #define ENVELOPE_WON	(1u << 1)	/* somebody was told to */
@@ -28,14 +35,23 @@
 #define ENVELOPE_BINKEY	(1u << 3)	/* its key came as base64 */
 #define ENVELOPE_FETCHED (1u << 4)	/* a read that asked for this has been here before */
 
+/* How a value is encoded. */
+enum codec { CODEC_NONE, CODEC_ZSTD, CODEC_COUNT };
+
 struct envelope {
 	uint8_t		 marks;
+	uint8_t		 codec;		/* enum codec */
 	uint32_t	 client_flags;
 	uint64_t	 version;
 	uint64_t	 expiry;
+	uint8_t		 nonce[NONCE_LEN];	/* a number, highest byte first */
+	uint64_t	 size;		/* of the value, decoded; put: of what is neither encoded nor in chunks 0 */
+	uint32_t	 dictionary;
+	uint32_t	 chunk;
+	uint32_t	 chunks;	/* 0: the value is behind the head */
 };
 
-/* Writes ENVELOPE_LEN bytes; returns the end. */
+/* Writes at most ENVELOPE_LEN_MAX bytes; returns the end. */
 char	*envelope_put(char *dst, const struct envelope *);
 /* Sets *e and *value, which borrows from item. False: this is no envelope, or one of another format. */
 bool	 envelope_get(struct slice item, struct envelope *e, struct slice *value);

@@ -53,6 +53,7 @@ enum op_mode {			/* OP_STORE; OP_ARITH */
 #define OPF_CLASSIC	(1u << 10)	/* of a classic command: win and stale marks are neither shown nor changed */
 #define OPF_ELSEWHERE	(1u << 11)	/* L named another namespace than the key does: no local copy is its */
 #define OPF_LWW		(1u << 12)	/* of our own, in item format: changes nothing that has a higher version */
+#define OPF_TOKEN	(1u << 13)	/* of our own, in item format: the version and nonce are the client's token */
 
 /* What is asked for. */
 #define OPW_VALUE	(1u << 0)	/* v */
@@ -107,6 +108,7 @@ enum op_status {
 #define OPR_FETCHED	(1u << 3)	/* h1 */
 #define OPR_BINKEY	(1u << 4)	/* the item was stored under a base64 key */
 #define OPR_EXPIRED	(1u << 5)	/* OP_MISS: it was there, but had expired */
+#define OPR_ENCODED	(1u << 6)	/* item format: the value is encoded or in chunks; its envelope says how */
 
 struct op_result {
 	uint8_t		 status;	/* enum op_status */
