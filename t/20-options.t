@@ -48,7 +48,8 @@ def help_is_in_the_manual():
 		page = f.read()
 	known = set()
 	for text in ("x = 1", 'store "a" { x = 1 }', 'namespace "a" { x = 1 }', "local_cache { x = 1 }", 'listen "*:1" { x = 1 }',
-	    'namespace "a" { local { x = 1 } }', 'namespace "a" { primary { x = 1 } }', 'namespace "a" { slo_read { x = 1 } }'):
+	    'namespace "a" { local { x = 1 } }', 'namespace "a" { primary { x = 1 } }', 'namespace "a" { slo_read { x = 1 } }',
+	    'namespace "a" { cache { x = 1 } }', 'namespace "a" { compression { x = 1 } }'):
 		said = run("--check", write_file("x.conf", text))[2]
 		known |= set(said.split("known: ")[1].strip().split(", "))
 	is_(len(known) > 30, True, "the messages list the keys")

@@ -53,7 +53,7 @@ warn_unused(struct conf_ctx *x)
 		bool used = false;
 
 		for (unsigned j = 0; j < c->nspaces; j++)
-			used |= c->spaces[j].primary == &c->stores[i];
+			used |= c->spaces[j].primary == &c->stores[i] || c->spaces[j].cache == &c->stores[i];
 		for (unsigned j = 0; j < c->nstores; j++)
 			used |= c->stores[j].failover_store == &c->stores[i];
 		if (!used)

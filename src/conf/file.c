@@ -25,7 +25,7 @@ static _Thread_local struct conf_ctx *parsing;
 
 /* Words that later versions know. */
 static const char *const reserved[] = {
-	"admin", "cache", "item_separator", "codec", "chunk_size", "token_drift", "path", "tls",
+	"admin", "path", "tls",
 };
 
 static int
@@ -60,7 +60,7 @@ keep_value(cfg_t *cfg, cfg_opt_t *opt, const char *text, void *result)
 static void
 unknown_key(cfg_t *cfg, const char *key)
 {
-	char known[400] = "";
+	char known[800] = "";
 	bool root = strcmp(cfg->name, "root") == 0;
 
 	for (size_t i = 0; i < NITEMS(reserved); i++) {
@@ -305,11 +305,16 @@ make_grammar(void)
 	cfg_opt_t primary[] = { BEGIN, KEY("store"), KEY("format"), CFG_END() };
 	cfg_opt_t local[] = { BEGIN, KEY("ttl"), KEY("ttl_jitter"), KEY("negative_ttl"), KEY("refresh_ahead"),
 	    CFG_END() };
+	cfg_opt_t cache[] = { BEGIN, KEY("store"), KEY("ttl"), CFG_END() };
+	cfg_opt_t compression[] = { BEGIN, KEY("codec"), KEY("min_size"), KEY("level"), KEY("dictionary"), CFG_END() };
 	cfg_opt_t slo[] = { BEGIN, KEY("target"), KEY("max"), CFG_END() };
 	cfg_opt_t space[] = { BEGIN, KEY("prefix"), KEY("flush"), CFG_SEC("primary", primary, CFGF_MULTI),
 	    CFG_SEC("local", local, CFGF_MULTI), CFG_SEC("slo_read", slo, CFGF_MULTI),
 	    CFG_SEC("slo_write", slo, CFGF_MULTI), KEY("hedge"), KEY("hedge_budget"), KEY("on_error"), KEY("stale_for"),
-	    KEY("coalesce"), KEY("delete_ttl"), KEY("delete_jitter"), CFG_END() };
+	    KEY("coalesce"), KEY("delete_ttl"), KEY("delete_jitter"), KEY("item_separator"),
+	    CFG_SEC("cache", cache, CFGF_MULTI), CFG_SEC("compression", compression, CFGF_MULTI), KEY("chunk_size"),
+	    KEY("item_size_max"), KEY("page_bytes"), KEY("page_bytes_max"), KEY("token_drift_ahead"),
+	    KEY("token_drift_behind"), CFG_END() };
 	cfg_opt_t root[] = {
 		KEY("threads"), KEY("max_connections"), KEY("backlog"), KEY("requests_per_event"), KEY("user"),
 		KEY("pidfile"), KEY("verbose"), KEY("idle_timeout"), KEY("client_buffer_max"), KEY("buffer_max"),

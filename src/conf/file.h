@@ -46,6 +46,8 @@ bool	 file_read_space(struct conf_ctx *, cfg_t *);
 /* Their parts in other files: who answers for a store, for a namespace, and when. */
 bool	 file_read_store_policy(struct conf_ctx *, cfg_t *, struct conf_store *);
 bool	 file_read_space_policy(struct conf_ctx *, cfg_t *, struct conf_ns *);
+/* Before the policy, which looks at the drift of tokens. */
+bool	 file_read_space_records(struct conf_ctx *, cfg_t *, struct conf_ns *);
 /* What a store says of another one, when all of them are there. */
 bool	 file_link_store(struct conf_ctx *, cfg_t *);
 /* Where the keys are that count at a start only. */

@@ -49,6 +49,8 @@ conf_free(struct conf **cp)
 	for (unsigned i = 0; i < c->nspaces; i++) {
 		free(c->spaces[i].name);
 		free(c->spaces[i].prefix);
+		free(c->spaces[i].separator);
+		free(c->spaces[i].dictionary);
 	}
 	free(c->spaces);
 	free(c->sock_path);
@@ -65,14 +67,14 @@ conf_free(struct conf **cp)
  * A daemon changes to "/": its relative paths would mean something else afterwards, and so would those of the file when it
  * is read again.
  */
-static bool
-make_absolute(struct conf_ctx *x, char **path)
+bool
+conf_keep_path(struct conf_ctx *x, char **path)
 {
 	struct conf *c = x->conf;
 	char *full;
 	size_t size;
 
-	if (*path == NULL || **path == '/')
+	if (*path == NULL || **path == '/' || !c->daemonize)
 		return (true);
 	if (c->cwd == NULL)
 		c->cwd = getcwd(NULL, 0);
@@ -114,11 +116,11 @@ read_all(struct conf_ctx *x)
 		return (false);
 	if (x->action != 0)
 		return (true);
-	if (c->daemonize && x->check_file == NULL && !make_absolute(x, &c->file))
+	if (x->check_file == NULL && !conf_keep_path(x, &c->file))
 		return (false);
 	if (!read_file(x))
 		return (false);
-	if (c->daemonize && (!make_absolute(x, &c->pidfile) || !make_absolute(x, &c->sock_path)))
+	if (!conf_keep_path(x, &c->pidfile) || !conf_keep_path(x, &c->sock_path))
 		return (false);
 	return (conf_args_listens(x));
 }

@@ -82,6 +82,8 @@ void	 conf_drop_listens(struct conf *);
 /* -p, -l and -s into listens, unless the file's are to be used. */
 bool	 conf_args_listens(struct conf_ctx *);
 
+/* Makes a path absolute where a daemon would not find it any more, in place. False: reported. */
+bool	 conf_keep_path(struct conf_ctx *, char **path);
 /* Reads conf->file into memory: regular, readable, of bounded size. Caller frees. NULL: reported. */
 char	*conf_file_slurp(struct conf_ctx *, size_t *len);
 /*

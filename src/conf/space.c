@@ -1,7 +1,8 @@
 /*
  * space.c - the namespace sections: which keys, which store, which copies.
  *
- * How long a request may take and what becomes of one that fails is in space_policy.c.
+ * How long a request may take and what becomes of one that fails is in space_policy.c, what has to do with records in
+ * space_records.c.
  */
 #include "config.h"
 
@@ -58,7 +59,8 @@ read_format(struct conf_ctx *x, cfg_t *primary, struct conf_ns *ns)
 {
 	static const char *const formats[] = { [FORMAT_RAW] = "raw", [FORMAT_ITEM] = "item", NULL };
 	const struct conf_value *v = file_value(primary, "format");
-	int line = v != NULL ? v->line : file_line(primary), format = FORMAT_RAW;
+	int line = v != NULL ? v->line : file_line(primary);
+	int format = ns->primary->kind == STORE_ROCKSDB ? FORMAT_ITEM : FORMAT_RAW;
 
 	if (!file_get_word(x, primary, "format", formats, &format))
 		return (false);
@@ -66,6 +68,9 @@ read_format(struct conf_ctx *x, cfg_t *primary, struct conf_ns *ns)
 	if (ns->format == FORMAT_ITEM && ns->primary->kind == STORE_MEMCACHED)
 		return (conf_fail_at(x, line, "format = item needs a store that runs scripts, \"%s\" has type = memcached; "
 		    "format = raw, or type = redis", ns->primary->name));
+	if (ns->format == FORMAT_RAW && ns->primary->kind == STORE_ROCKSDB)
+		return (conf_fail_at(x, line, "format = raw is for stores that others use, too, \"%s\" has type = rocksdb; "
+		    "format = item, or leave it out", ns->primary->name));
 	for (const struct conf_ns *o = x->conf->spaces; o < ns; o++)
 		if (o->primary == ns->primary && o->format != ns->format)
 			return (conf_fail_at(x, line, "store \"%s\" has format = %s in namespace \"%s\"; format = %s here, too, "
@@ -161,5 +166,6 @@ file_read_space(struct conf_ctx *x, cfg_t *sec)
 	ns->file = x->conf->file;
 	ns->line = file_line(sec);
 	return (read_name(x, sec, ns) && read_prefix(x, sec, ns) && read_primary(x, sec, ns) &&
-	    read_local(x, sec, ns) && read_flush(x, sec, ns) && file_read_space_policy(x, sec, ns));
+	    read_local(x, sec, ns) && read_flush(x, sec, ns) && file_read_space_records(x, sec, ns) &&
+	    file_read_space_policy(x, sec, ns));
 }

@@ -17,11 +17,6 @@
 #define STALE_FOR	(60 * FILE_SECOND)
 #define DELETE_TTL	(7200 * FILE_SECOND)
 #define DELETE_JITTER	(1800 * FILE_SECOND)
-/*
- * How far behind a write may come and still count (RECORDS: token drift). The mark of a delete that is gone before
- * would let such a write bring the item back.
- */
-#define TOKEN_DRIFT	(3600 * FILE_SECOND)
 
 /* Of a namespace without a store. */
 static bool
@@ -145,6 +140,10 @@ read_errors(struct conf_ctx *x, cfg_t *sec, struct conf_ns *ns)
 	return (file_get_seconds(x, sec, "stale_for", FILE_SECOND, 30 * FILE_DAY, &ns->stale_for));
 }
 
+/*
+ * A write may come late by the drift of tokens and still count: the mark of a delete that is gone before would let it
+ * bring the item back.
+ */
 static bool
 read_deletes(struct conf_ctx *x, cfg_t *sec, struct conf_ns *ns)
 {
@@ -155,17 +154,20 @@ read_deletes(struct conf_ctx *x, cfg_t *sec, struct conf_ns *ns)
 		return (any == NULL || conf_fail_at(x, any->line, "%s without format = item: deletes leave no mark; leave it out",
 		    ttl != NULL ? "delete_ttl" : "delete_jitter"));
 	ns->delete_ttl = DELETE_TTL;
-	if (!file_get_time(x, sec, "delete_ttl", TOKEN_DRIFT, 30 * FILE_DAY, &ns->delete_ttl))
+	if (ttl == NULL && ns->drift_behind > ns->delete_ttl)
+		return (conf_fail_at(x, file_value(sec, "token_drift_behind")->line, "token_drift_behind = %.60s, but deletes are "
+		    "remembered for 2h; delete_ttl at least as long", file_value(sec, "token_drift_behind")->text));
+	if (!file_get_time(x, sec, "delete_ttl", ns->drift_behind, 30 * FILE_DAY, &ns->delete_ttl))
 		return (false);
 	/* A short delete_ttl leaves less room for chance than is usual. */
-	ns->delete_jitter = ns->delete_ttl - TOKEN_DRIFT;
+	ns->delete_jitter = ns->delete_ttl - ns->drift_behind;
 	if (ns->delete_jitter > DELETE_JITTER)
 		ns->delete_jitter = DELETE_JITTER;
 	if (!file_get_time(x, sec, "delete_jitter", 0, 30 * FILE_DAY, &ns->delete_jitter))
 		return (false);
-	if (ns->delete_jitter > ns->delete_ttl - TOKEN_DRIFT)
-		return (conf_fail_at(x, any->line, "delete_ttl - delete_jitter is below 1h, for which a late write may still "
-		    "come; a longer delete_ttl or less delete_jitter"));
+	if (ns->delete_jitter > ns->delete_ttl - ns->drift_behind)
+		return (conf_fail_at(x, any->line, "delete_ttl - delete_jitter is below token_drift_behind, for which a late write "
+		    "may still come; a longer delete_ttl or less delete_jitter"));
 	return (true);
 }
 

@@ -58,7 +58,10 @@ check_space(const struct conf_ns *n)
 	MUST(n->local == (n->primary == NULL || n->local_ttl > 0));
 	MUST(n->primary != NULL || (n->hedge == HEDGE_OFF && n->slo_read.max == 0 && n->slo_write.max == 0));
 	MUST(n->format != FORMAT_ITEM || (n->primary->kind != STORE_MEMCACHED &&
-	    n->delete_ttl >= n->delete_jitter + 3600000000));
+	    n->delete_ttl >= n->delete_jitter + n->drift_behind && n->chunk_size > 0 && n->page_bytes <= n->page_bytes_max &&
+	    n->item_size_max / n->chunk_size <= 16384));
+	MUST(n->format == FORMAT_ITEM || (n->separator == NULL && n->cache == NULL && n->codec == CONF_CODEC_NONE));
+	MUST((n->separator == NULL) == (n->separator_len == 0) && (n->cache == NULL || n->cache->kind == STORE_MEMCACHED));
 	MUST(n->hedge == HEDGE_OFF || n->primary->replicas > 1 || n->primary->connections > 1 ||
 	    n->primary->kind == STORE_REDIS_CLUSTER);
 	MUST((n->hedge == HEDGE_OFF) == (n->hedge_budget == 0) && n->hedge_budget <= 1000);

@@ -55,9 +55,7 @@ messages_have_lines(void)
 		{ "# a comment\n/* and\nanother */ local_cache {\n mem = 1 }", "f:4: unknown key \"mem\" in local_cache; "
 		    "known: memory, item_size_max, evict, large_pages" },
 		{ "\nadmin = \"127.0.0.1:80\"", "f:2: \"admin\" is not in this version; leave it out" },
-		{ "namespace \"a\" {\n codec = zstd }", "f:2: \"codec\" is not in this version; leave it out" },
-		{ "namespace \"a\" { prefix = \"\"\ncache { store = \"x\" } }",
-		    "f:2: \"cache\" is not in this version; leave it out" },
+		{ "listen \"*:1\" {\n tls = yes }", "f:2: \"tls\" is not in this version; leave it out" },
 		{ "store \"a\" { password = my secret }", "f:1: something is wrong beside the password; password = \"...\", in "
 		    "quotes, and \\\" for a quote in it" },
 		{ "store \"a\" {\n password = \"a\\777b\" }", "f:2: something is wrong beside the password; password = \"...\", "
@@ -65,8 +63,6 @@ messages_have_lines(void)
 		{ "store \"a\" { password = (secret", "f:1: this { is never closed; a } at its end" },
 		{ "store \"a\" { password = (secret }", "f:1: something is wrong beside the password; password = \"...\", in "
 		    "quotes, and \\\" for a quote in it" },
-		{ "namespace \"a\" { prefix = \"\"\n\nitem_separator = \"/\" }",
-		    "f:3: \"item_separator\" is not in this version; leave it out" },
 		{ "threads 3", "f:1: no = after \"threads\"; threads = VALUE" },
 		{ "threads = 3\n\nthreads = 4", "f:3: \"threads\" is here a second time; it is in line 1 already" },
 		{ "threads =\n", "f:2: the file ends in the middle; a value is missing" },

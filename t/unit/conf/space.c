@@ -68,7 +68,8 @@ refusals(void)
 		    "f:2: flush_all always empties the namespace without a prefix; -F refuses it altogether" },
 		{ "namespace \"a\" { prefix = \"p\"\n ttl = 5s }",
 		    "f:2: unknown key \"ttl\" in namespace; known: prefix, flush, primary, local, slo_read, slo_write, hedge, "
-		    "hedge_budget, on_error, stale_for, coalesce, delete_ttl, delete_jitter" },
+		    "hedge_budget, on_error, stale_for, coalesce, delete_ttl, delete_jitter, item_separator, cache, compression, "
+		    "chunk_size, item_size_max, page_bytes, page_bytes_max, token_drift_ahead, token_drift_behind" },
 	};
 	char text[500];
 

@@ -146,10 +146,13 @@ refused_rest(void)
 		{ NS("s", "delete_ttl = 5h"), "f:3: delete_ttl without format = item: deletes leave no mark; leave it out" },
 		{ NS("s", "delete_jitter = 5m"), "f:3: delete_jitter without format = item: deletes leave no mark; leave it out" },
 		{ ITEM("delete_ttl = 30m"), "f:3: delete_ttl = 30m is out of bounds; 1h to 30d" },
-		{ ITEM("delete_jitter = 61m"), "f:3: delete_ttl - delete_jitter is below 1h, for which a late write may still "
-		    "come; a longer delete_ttl or less delete_jitter" },
-		{ ITEM("delete_jitter = 2h\ndelete_ttl = 150m"), "f:4: delete_ttl - delete_jitter is below 1h, for which a late "
-		    "write may still come; a longer delete_ttl or less delete_jitter" },
+		{ ITEM("delete_jitter = 61m"), "f:3: delete_ttl - delete_jitter is below token_drift_behind, for which a "
+		    "late write may still come; a longer delete_ttl or less delete_jitter" },
+		{ ITEM("delete_jitter = 2h\ndelete_ttl = 150m"), "f:4: delete_ttl - delete_jitter is below token_drift_behind, "
+		    "for which a late write may still come; a longer delete_ttl or less delete_jitter" },
+		{ ITEM("token_drift_behind = 3h"), "f:3: token_drift_behind = 3h, but deletes are remembered for 2h; delete_ttl "
+		    "at least as long" },
+		{ ITEM("delete_ttl = 3h\ntoken_drift_behind = 4h"), "f:3: delete_ttl = 3h is out of bounds; 4h to 30d" },
 		{ NS("s", "local { ttl_jitter = 51 }"), "f:3: ttl_jitter = 51 is no good percentage; 0% to 50%" },
 		{ NS("s", "local { ttl_jitter = 0.5% }"), "f:3: ttl_jitter = 0.5% is no whole percentage; 0% to 50%" },
 		{ NS("s", "local { negative_ttl = 2h }"), "f:3: negative_ttl = 2h is out of bounds; 0 to 1h" },
@@ -172,6 +175,8 @@ refused_rest(void)
 	is_u(space(ITEM("delete_ttl = 75m"))->delete_jitter, 900000000, "a short delete_ttl leaves less to chance");
 	done();
 	is_u(space(ITEM("delete_ttl = 1h"))->delete_jitter, 0, "or nothing");
+	done();
+	is_u(space(ITEM("delete_ttl = 1m token_drift_behind = 50s"))->delete_jitter, 10000000, "less drift needs less time");
 	done();
 	ok(space(ITEM(""))->delete_ttl == 7200000000 && x.conf->spaces->delete_jitter == 1800000000, "2 h +- 30 min");
 	done();
