@@ -60,6 +60,12 @@ struct be_op {
 	uint8_t		 nonce[NONCE_LEN];	/* OPF_TOKEN: the rest of the client's token */
 	struct rec_op	*rec;		/* OP_ITEMS_*, OP_SCAN; see backend/record.h */
 	/*
+	 * BE_CAP_BATCH, OP_ITEMS_PUT and OP_ITEMS_DELETE: the next op of a chain that is carried out in its order, all
+	 * of it or nothing, whatever the records and namespaces. Only the first is submitted, and only it has an
+	 * outcome. NULL: alone.
+	 */
+	struct be_op	*also;
+	/*
 	 * FORMAT_ITEM, OP_STORE: what the envelope says of the body (codec, size, dictionary, chunks); NULL: plain.
 	 * OP_GET, OP_STORE, OP_DELETE of one chunk of a value: its number from 1 on, of the value that `version` and
 	 * nonce name; 0: the item itself.
