@@ -65,8 +65,8 @@ struct record_cmd {
 	uint8_t		 nonce[NONCE_LEN];	/* P, as a number with its highest byte first */
 	uint32_t	 codecs;	/* Z: 1 << enum codec of those that are known here */
 	uint32_t	 count;		/* kp, km: items, sub-commands that follow */
-	uint8_t		 nreturns;	/* letters of what to return, in the order asked, O too; 0: none was given */
-	char		 returns[RECORD_FLAGS_MAX];	/* i k v s t c f O */
+	uint8_t		 nreturns;	/* kg, ks: what to return, in the order asked, O too; what is usual if nothing was */
+	char		 returns[RECORD_FLAGS_MAX + 3];	/* i k v s t c f O */
 	struct slice	 opaque;	/* O with its letter */
 	/* An error: the answer without its end. Nothing else is valid but has_count and count. */
 	const char	*error;
@@ -80,6 +80,17 @@ struct record_cmd {
  */
 void		 record_parse(struct slice line, uint8_t id, struct record_cmd *cmd);
 void		 record_cmd_end(struct record_cmd *);
+
+/* Whether a letter is among cmd.returns. */
+static inline bool
+record_returns(const struct record_cmd *cmd, char letter)
+{
+	return (memchr(cmd->returns, letter, cmd->nreturns) != NULL);
+}
+
+/* A codec's name on lines and in the configuration; what the word means, false: it is not known here. */
+const char	*record_codec_word(enum codec);
+bool		 record_codec_find(struct slice word, uint8_t *codec);
 
 /* An item of a kp. */
 struct record_item {
