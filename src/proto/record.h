@@ -65,7 +65,7 @@ struct record_cmd {
 	uint8_t		 nonce[NONCE_LEN];	/* P, as a number with its highest byte first */
 	uint32_t	 codecs;	/* Z: 1 << enum codec of those that are known here */
 	uint32_t	 count;		/* kp, km: items, sub-commands that follow */
-	uint8_t		 nreturns;	/* kg, ks: what to return, in the order asked, O too; what is usual if nothing was */
+	uint8_t		 nreturns;	/* kg, ks: what to return, in the order asked, O too; never nothing */
 	char		 returns[RECORD_FLAGS_MAX + 3];	/* i k v s t c f O */
 	struct slice	 opaque;	/* O with its letter */
 	/* An error: the answer without its end. Nothing else is valid but has_count and count. */

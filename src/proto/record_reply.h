@@ -38,7 +38,8 @@ uint64_t	 record_reply_cost(const struct record_cmd *, const struct record_answe
  * The end of a page. token: where it goes on, len 0: nowhere. reason: "size", "slo" ..., NULL: at the end. items: there
  * were some. dst itself where q hides it.
  */
-char		*record_reply_end(char *dst, const struct record_cmd *, struct slice token, const char *reason, bool items);
+char		*record_reply_end(char *dst, const struct record_cmd *, struct slice token, const char *reason,
+		    bool items);
 
 /* kp, kd, km that is done: "HD[ c<version>][ O<opaque>]\r\n"; dst itself where q hides it. */
 char		*record_reply_done(char *dst, const struct record_cmd *, uint64_t version);
