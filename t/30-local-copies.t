@@ -58,8 +58,9 @@ def outlived(server, kv, born, seconds):
 
 # ---- what is born expired
 with Memcached() as srv, Kvgate(["-t", "1"], conf=fleet_conf([srv], "5s")) as kv, kv.client() as c:
+	# memcached's clock is up to a second behind, more where it had to wait for its turn.
 	now = int(time.time())
-	for ttl in (-1, 60 * 60 * 24 * 30 + 1, now - 100, now - 1, now):
+	for ttl in (-1, 60 * 60 * 24 * 30 + 1, now - 100, now - 10):
 		is_(c.call(b"set born 0 %d 1\r\nx\r\n" % ttl), b"STORED\r\n", "a moment that is over: %d" % ttl)
 		is_(c.call(b"get born\r\nmn\r\n", b"MN\r\n"), b"END\r\nMN\r\n", "is not read")
 		is_(c.call(b"ms born 1 T%d\r\ny\r\n" % ttl), b"HD\r\n", "by ms")
