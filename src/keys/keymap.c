@@ -132,6 +132,27 @@ keymap_search(const struct keymap *m, struct slice key)
 	return (m->entries[at].space);
 }
 
+void
+keymap_split(const struct conf_ns *ns, struct slice key, struct slice *id, struct slice *item)
+{
+	struct slice prefix = { ns->prefix, ns->prefix_len };
+	size_t from = slice_has_prefix(key, prefix) ? prefix.len : 0;
+	const char *at = NULL;
+
+	/* memmem() is slow to set out for what mostly is one byte. */
+	if (ns->separator_len == 1)
+		at = memchr(key.p + from, ns->separator[0], key.len - from);
+	else if (ns->separator_len > 1)
+		at = memmem(key.p + from, key.len - from, ns->separator, ns->separator_len);
+	*id = key;
+	*item = slice_of(key.p + key.len, 0);
+	if (at == NULL)
+		return;
+	id->len = (size_t)(at - key.p);
+	item->p = at + ns->separator_len;
+	item->len = (size_t)(key.p + key.len - item->p);
+}
+
 int
 keymap_named(const struct keymap *m, struct slice name)
 {

@@ -56,7 +56,7 @@ struct deal {
 	struct pool	*pool;
 	struct backend	*server;
 	unsigned	 group;
-	enum conf_format format;
+	const struct conf_ns *ns;	/* FORMAT_ITEM: one of them; else any one's */
 	unsigned	 n;
 	size_t		 line;
 	uint64_t	 hash;		/* of any of its keys */
@@ -78,7 +78,7 @@ batch_takes(const struct batch_plan *plan, const struct space *sp,
 	return (plan->plain && sp->pool != NULL && !sp->conf->local && sp->plain &&
 	    sp->conf->on_error == ON_ERROR_ERROR && sp->pool->conf->on_down == ON_DOWN_ERROR &&
 	    cmd->op.verb == OP_GET && cmd->op.opts == OPF_CLASSIC &&
-	    (sp->pool->ops->caps & BE_CAP_KEYS) != 0);
+	    (sp->pool->ops->caps & BE_CAP_KEYS) != 0 && sp->conf->separator_len == 0);
 }
 
 void
@@ -271,18 +271,18 @@ deal_key(struct deal *deals, unsigned *ndeals,
 	struct pool *pool = plan->space[i]->pool;
 	struct backend *server = route_pick(pool, plan->keys[i], plan->hash[i]);
 	unsigned group = pool->ops->group(server, plan->hash[i]), d;
-	enum conf_format format = plan->space[i]->conf->format;
+	const struct conf_ns *ns = plan->space[i]->conf;
 	size_t len = plan->keys[i].len + 1;
-	uint64_t max = plan->space[i]->conf->slo_read.max;
+	uint64_t max = ns->slo_read.max;
 
 	for (d = 0; d < *ndeals; d++)
 		if (deals[d].server == server && deals[d].group == group &&
-		    deals[d].format == format &&
+		    deals[d].ns->format == ns->format && (ns->format == FORMAT_RAW || deals[d].ns == ns) &&
 		    deals[d].line + len <= BE_KEYS_LINE_MAX)
 			break;
 	if (d == *ndeals) {
 		deals[d] = (struct deal){ .pool = pool, .server = server,
-		    .group = group, .format = format,
+		    .group = group, .ns = ns,
 		    .hash = plan->hash[i] };
 		(*ndeals)++;
 	}
@@ -333,7 +333,9 @@ frag_init(struct frag *f, struct batch *b, const struct command *cmd,
 	f->be.nbody = 0;
 	f->be.sink = &frag_sink;
 	f->be.timeout = d->timeout;
-	f->be.format = (uint8_t)d->format;
+	f->be.format = (uint8_t)d->ns->format;
+	f->be.ns = d->ns;
+	f->be.id = f->be.item = SLICE_NULL;
 	f->be.rest = false;
 	f->be.way = 0;
 	f->be.keys = b->keys + first;

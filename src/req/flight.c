@@ -199,8 +199,15 @@ flight_leg(struct flight *f, const struct target *t, bool hedge)
 	leg->be.rest = loop_now(f->ctx->loop) != f->started;
 	leg->be.format = from->format;
 	leg->be.way = t->way;
+	leg->be.ns = from->ns;
+	leg->be.id = from->id;
+	leg->be.item = from->item;
 	leg->be.version = from->version;
+	memcpy(leg->be.nonce, from->nonce, NONCE_LEN);
+	leg->be.head = from->head;
+	leg->be.chunk = from->chunk;
 	leg->be.keep_dead = from->keep_dead;
+	leg->be.value_max = from->value_max;
 	leg->be.done = leg_done;
 	if (t->stand_in) {
 		METRIC_ADD(&f->ctx->metrics, failovers, 1);
@@ -239,7 +246,7 @@ flight_leave(struct flight *f)
 	/* Until all replicas have the write, what is read from them may be older than what the client has been told. */
 	if (r->write && f->nout > 0) {
 		f->lingers = r->lingers = true;
-		f->hash = r->be.op.hash;
+		f->hash = r->cmd.op.hash;
 	}
 	if (f->space->hedger != NULL)
 		hedger_leave(f->space->hedger, f);

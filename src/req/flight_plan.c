@@ -38,9 +38,9 @@ zone_is_new(const struct conf_store *st, const size_t *chosen, unsigned n, size_
 	return (true);
 }
 
-/* The servers that have the key: one of each zone in the ring's order, then the next whatever their zones. */
+/* The servers that have the record: one of each zone in the ring's order, then the next whatever their zones. */
 static unsigned
-replicas_of(const struct pool *p, struct slice key, uint64_t hash, size_t *chosen)
+replicas_of(const struct pool *p, struct slice id, uint64_t hash, size_t *chosen)
 {
 	const struct conf_store *st = p->conf;
 	unsigned want = st->replicas < 1 ? 1 : st->replicas, n = 0, nleft = 0;
@@ -53,7 +53,7 @@ replicas_of(const struct pool *p, struct slice key, uint64_t hash, size_t *chose
 		return (1);
 	}
 	for (size_t i = 0; i < WALK_MAX && n < want; i++) {
-		size_t server = ring_pick_nth(p->ring, key, hash, i);
+		size_t server = ring_pick_nth(p->ring, id, hash, i);
 
 		if (server >= p->nservers)
 			break;
@@ -99,13 +99,13 @@ static bool
 add_stand_in(struct flight *f)
 {
 	struct pool *p = stand_in_pool(f);
-	struct slice key = f->r->be.op.key;
+	struct slice id = f->r->be.id;
 
 	if (p == NULL || f->ntargets == FLIGHT_TARGETS_MAX)
 		return (false);
 	for (size_t i = 0; i < WALK_MAX; i++) {
 		size_t server = p->nservers == 1 ? i :
-		    ring_pick_nth(p->ring, key, f->r->be.op.hash, i);
+		    ring_pick_nth(p->ring, id, f->r->be.op.hash, i);
 		struct target t;
 
 		if (server >= p->nservers)
@@ -142,9 +142,11 @@ flight_stand_in(struct flight *f)
 static uint64_t
 late_of(const struct flight *f, const struct target *t)
 {
-	struct be_op op = { .op = { .hash = f->r->be.op.hash }, .way = t->way };
+	const struct be_op *be = &f->r->be;
+	struct be_op op = { .op = { .hash = be->op.hash }, .way = t->way, .format = be->format, .ns = be->ns,
+	    .id = be->id, .item = be->item };
 
-	op.op.key = f->r->be.op.key;
+	op.op.key = be->op.key;
 	return (t->ops->late == NULL ? 0 : t->ops->late(t->be, &op));
 }
 
@@ -225,7 +227,7 @@ plan_read(struct flight *f)
 	const struct be_op *be = &f->r->be;
 	struct target t[FLIGHT_REPLICAS_MAX];
 	size_t chosen[FLIGHT_REPLICAS_MAX];
-	unsigned n = replicas_of(p, be->op.key, be->op.hash, chosen), from = 0;
+	unsigned n = replicas_of(p, be->id, be->op.hash, chosen), from = 0;
 
 	f->behind = flight_is_behind(f) || has_own_unique(f);
 	if (!f->behind && p->conf->read_from == READ_ANY)
@@ -243,7 +245,7 @@ plan_write(struct flight *f)
 	const struct pool *p = f->space->pool;
 	const struct be_op *be = &f->r->be;
 	size_t chosen[FLIGHT_REPLICAS_MAX];
-	unsigned n = replicas_of(p, be->op.key, be->op.hash, chosen), kept = 0;
+	unsigned n = replicas_of(p, be->id, be->op.hash, chosen), kept = 0;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct target t = target_of(p, chosen[i]);

@@ -2,16 +2,30 @@
 #include "config.h"
 
 #include "backend/backend.h"
+#include "base/check.h"
 #include "cache/verb.h"
 #include "req/route.h"
 #include "route/ring.h"
 
 struct backend *
-route_pick(struct pool *p, struct slice key, uint64_t hash)
+route_pick(struct pool *p, struct slice id, uint64_t hash)
 {
 	if (p->nservers == 1)
 		return (p->servers[0]);
-	return (p->servers[ring_pick(p->ring, key, hash)]);
+	return (p->servers[ring_pick(p->ring, id, hash)]);
+}
+
+void
+route_split(struct be_op *op, const struct conf_ns *ns)
+{
+	op->ns = ns;
+	op->id = op->op.key;
+	op->item = SLICE_NULL;
+	if (LIKELY(ns->separator_len == 0))
+		return;
+	keymap_split(ns, op->op.key, &op->id, &op->item);
+	/* The order of a record's ops hangs on it, and they are about many keys. */
+	op->op.hash = cache_hash(op->id);
 }
 
 /* A fence: writes under way in the low bits, moves above. */

@@ -6,7 +6,13 @@
 
 #include "req/ctx.h"
 
-struct backend	*route_pick(struct pool *, struct slice key, uint64_t hash);
+/* The server of a record; hash is that of its id. */
+struct backend	*route_pick(struct pool *, struct slice id, uint64_t hash);
+/*
+ * Sets ns, id, item and op.hash of an op of which op.key is there: what places it is the id alone. The local cache goes
+ * by the hash of the whole key, which is the command's.
+ */
+void		 route_split(struct be_op *, const struct conf_ns *);
 
 /*
  * What keeps an old value read from a store out of the cache, and from those who ask after a write: coarse (by hash),

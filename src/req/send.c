@@ -98,8 +98,7 @@ send_op(struct req *r)
 
 	if (LIKELY(f == NULL)) {
 		METRIC_ADD(&r->ctx->metrics, store_requests, 1);
-		p->ops->submit(route_pick(r->space->pool, r->be.op.key,
-		    r->be.op.hash), &r->be);
+		p->ops->submit(route_pick(r->space->pool, r->be.id, r->be.op.hash), &r->be);
 		return;
 	}
 	flight_plan(f);

@@ -241,7 +241,12 @@ through_begin(struct ctx *ctx, const struct space *sp, struct replyq *q,
 	r->be.value_max = cache_value_max(ctx->cache, cmd->op.key.len, 0);
 	r->be.version = 0;
 	r->be.keep_dead = 0;
+	r->be.head = NULL;
+	r->be.chunk = 0;
+	r->be.rec = NULL;
+	r->be.also = NULL;
 	r->be.keys = NULL;
+	route_split(&r->be, sp->conf);
 	if (sp->conf->format == FORMAT_ITEM)
 		through_version(r);
 	r->be.done = through_done;

@@ -150,10 +150,52 @@ many_random_prefixes(void)
 	keymap_free(&m);
 }
 
+static void
+parts(const struct conf_ns *ns, struct slice key, const char *id, const char *item)
+{
+	struct slice got_id, got_item;
+
+	keymap_split(ns, key, &got_id, &got_item);
+	ok(slice_eq_str(got_id, id) && slice_eq_str(got_item, item) && got_item.p != NULL, "%.*s: %s and \"%s\"", (int)key.len,
+	    key.p, id, item);
+}
+
+#define PARTS(ns, key, id, item)	parts(ns, SLICE_LIT(key), id, item)
+
+static void
+splitting(void)
+{
+	struct conf_ns flat = SPACE("f", "f:"), one = SPACE("u", "user:"), odd = SPACE("o", "a/b/"), two = SPACE("t", "t:");
+	char slash[] = "/", colons[] = "::";
+	struct slice id, item;
+
+	one.separator = odd.separator = slash;
+	two.separator = colons;
+	one.separator_len = odd.separator_len = 1;
+	two.separator_len = 2;
+	PARTS(&flat, "f:x/y", "f:x/y", "");
+	PARTS(&one, "user:42", "user:42", "");
+	PARTS(&one, "user:42/", "user:42", "");
+	PARTS(&one, "user:42/name", "user:42", "name");
+	PARTS(&one, "user:42/a/b", "user:42", "a/b");
+	PARTS(&one, "user:/a", "user:", "a");
+	PARTS(&odd, "a/b/c", "a/b/c", "");
+	PARTS(&odd, "a/b/c/d", "a/b/c", "d");
+	PARTS(&odd, "a/x", "a", "x");
+	PARTS(&two, "t:a:b::c::d", "t:a:b", "c::d");
+	PARTS(&two, "t::a", "t::a", "");
+	PARTS(&two, "t:::a", "t:", "a");
+	PARTS(&two, "elsewhere::a", "elsewhere", "a");
+	PARTS(&two, "t:a:", "t:a:", "");
+	keymap_split(&one, slice_of("user:\0/\0", 8), &id, &item);
+	ok(id.len == 6 && item.len == 1 && item.p[0] == '\0', "bytes of any kind");
+}
+
 int
 main(void)
 {
 	one_namespace();
+	splitting();
 	overlapping_prefixes();
 	binary_prefixes();
 	many_random_prefixes();
