@@ -40,6 +40,7 @@ struct redis_node;
 #define REDIS_BUCKETS		4096
 #define REDIS_WHY_MAX		256
 #define REDIS_SHA		40	/* hexadecimal digits */
+#define REDIS_NAME_MAX		2048	/* longest key that is made */
 
 /* The scripts of redis.lua, in its order. */
 enum redis_script {
@@ -399,6 +400,14 @@ char	*redis_put_scan(char *dst, struct slice cursor);
 /* What takes the win of the stale item that a plain read has found. key: of that read. */
 void	 redis_put_win(char *dst, const struct be_op *, struct slice key, const struct redis_script_row *,
 	    struct redis_cmd *);
+
+/* redis_name.c */
+/* Where the first answer to a relative write of this key is kept: in its slot. */
+struct slice redis_name_answer(char name[REDIS_NAME_MAX], struct slice key, const struct be_op *);
+/* Where a piece of a value is: anywhere. */
+struct slice redis_name_chunk(char name[REDIS_NAME_MAX], const struct be_op *);
+/* The slot of what the op is about. */
+unsigned redis_slot_of(const struct be_op *);
 
 /* redis_reply.c */
 /* Makes hiredis' reader hand its objects to us; after each connect. */

@@ -306,7 +306,7 @@ cluster_submit(struct backend *be, struct be_op *op)
 	else if (UNLIKELY(op->op.verb == OP_FLUSH))
 		flush_submit(cl, op);
 	else {
-		op->slot = (uint16_t)slots_of(op->op.key);
+		op->slot = (uint16_t)redis_slot_of(op);
 		if (UNLIKELY(op->way > 0))
 			submit_way(cl, op);
 		else
@@ -330,7 +330,7 @@ static unsigned
 cluster_ways(const struct backend *be, const struct be_op *op)
 {
 	const struct cluster *cl = (const struct cluster *)be;
-	unsigned n = cluster_is_read(&op->op) ? cluster_replicas(cl, slots_of(op->op.key)) : 0;
+	unsigned n = cluster_is_read(&op->op) ? cluster_replicas(cl, redis_slot_of(op)) : 0;
 
 	if (n > 0)
 		return (1 + n);
@@ -341,7 +341,7 @@ static uint64_t
 cluster_late(const struct backend *be, const struct be_op *op)
 {
 	const struct cluster *cl = (const struct cluster *)be;
-	unsigned slot = slots_of(op->op.key);
+	unsigned slot = redis_slot_of(op);
 	const struct cluster_lane *lane = cl->lanes[slot];
 	const struct cluster_link *link = link_of(cl, op, slot);
 

@@ -15,6 +15,7 @@
 #define SINK_IOVS	16
 #define RESULT_LEN	34		/* what redis.lua's answer() puts before the text */
 #define RESULT_BADVALUE	5		/* behind enum op_status */
+#define RESULT_ENCODED	6
 #define LATE		1000		/* milliseconds that an item may be seen after its end: clocks differ */
 #define CLS		1		/* Redis has no classes of sizes */
 
@@ -159,19 +160,18 @@ enum item_rc { ITEM_HIT, ITEM_MISS, ITEM_BAD };
 
 /* An item's head into res. */
 static enum item_rc
-redis_item(const struct redis_conn *c, struct slice item, struct op_result *res, uint8_t *marks, struct slice *value)
+redis_item(const struct redis_conn *c, struct slice item, struct op_result *res, struct envelope *e, struct slice *value)
 {
-	struct envelope e;
 	int64_t ms;
 
-	if (!envelope_get(item, &e, value))
+	if (!envelope_get(item, e, value))
 		return (ITEM_BAD);
 	res->status = OP_MISS;
-	if (UNLIKELY((e.marks & ENVELOPE_DEAD) != 0))
+	if (UNLIKELY((e->marks & ENVELOPE_DEAD) != 0))
 		return (ITEM_MISS);
 	res->ttl = OP_TTL_NONE;
-	if (e.expiry != 0) {
-		ms = (int64_t)(e.expiry - redis_node_time(c->node) / 1000);
+	if (e->expiry != 0) {
+		ms = (int64_t)(e->expiry - redis_node_time(c->node) / 1000);
 		if (UNLIKELY(ms < -LATE)) {
 			res->bits = OPR_EXPIRED;
 			return (ITEM_MISS);
@@ -179,14 +179,14 @@ redis_item(const struct redis_conn *c, struct slice item, struct op_result *res,
 		res->ttl = redis_seconds(ms);
 	}
 	res->status = OP_OK;
-	res->bits = (uint8_t)(((e.marks & ENVELOPE_FETCHED) != 0 ? OPR_FETCHED : 0) |
-	    ((e.marks & ENVELOPE_BINKEY) != 0 ? OPR_BINKEY : 0) |
-	    ((e.marks & ENVELOPE_STALE) != 0 ? OPR_STALE : 0) |
-	    ((e.marks & ENVELOPE_WON) != 0 ? OPR_SENT : 0));
-	res->client_flags = e.client_flags;
-	res->cas = e.version;
+	res->bits = (uint8_t)(((e->marks & ENVELOPE_FETCHED) != 0 ? OPR_FETCHED : 0) |
+	    ((e->marks & ENVELOPE_BINKEY) != 0 ? OPR_BINKEY : 0) |
+	    ((e->marks & ENVELOPE_STALE) != 0 ? OPR_STALE : 0) |
+	    ((e->marks & ENVELOPE_WON) != 0 ? OPR_SENT : 0) |
+	    (e->codec != CODEC_NONE || e->chunks != 0 ? OPR_ENCODED : 0));
+	res->client_flags = e->client_flags;
+	res->cas = e->version;
 	res->size = (uint32_t)value->len;
-	*marks = e.marks;
 	return (ITEM_HIT);
 }
 
@@ -219,22 +219,24 @@ static bool
 redis_outcome_item(struct redis_conn *c, const struct redis_slot *s, const struct redis_obj *o)
 {
 	struct be_op *op = s->op;
+	struct envelope *e;
 	enum item_rc rc = ITEM_MISS;
 	struct slice value;
-	uint8_t marks = 0;
 
 	if (o->type != REDIS_REPLY_STRING && o->type != REDIS_REPLY_NIL)
 		return (false);
 	if (op == NULL)
 		return (true);
 	op->res.status = OP_MISS;
+	e = &op->found_head;
+	e->marks = 0;
 	if (o->type == REDIS_REPLY_STRING)
-		rc = redis_item(c, o->text, &op->res, &marks, &value);
+		rc = redis_item(c, o->text, &op->res, e, &value);
 	if (UNLIKELY(rc == ITEM_BAD)) {
 		redis_bad_value(c, op);
 		return (true);
 	}
-	if (UNLIKELY((marks & (ENVELOPE_STALE | ENVELOPE_WON)) == ENVELOPE_STALE) &&
+	if (UNLIKELY((e->marks & (ENVELOPE_STALE | ENVELOPE_WON)) == ENVELOPE_STALE) &&
 	    (op->op.opts & OPF_CLASSIC) == 0) {
 		redis_take_win(c, slice_of(redis_sent_at(c, s->at + s->cmd.key_at), s->cmd.key_len), op);
 		return (true);
@@ -265,7 +267,6 @@ void
 redis_outcome_key(struct redis_conn *c, struct be_op *op, uint32_t at, const struct redis_obj *o)
 {
 	struct slice value = o->text;
-	uint8_t marks;
 
 	op->at = at;
 	if (o->type == REDIS_REPLY_NIL || op->err != ERR_NONE)
@@ -273,7 +274,7 @@ redis_outcome_key(struct redis_conn *c, struct be_op *op, uint32_t at, const str
 	memset(&op->res, 0, sizeof op->res);
 	op->res.size = (uint32_t)value.len;
 	if (op->format == FORMAT_ITEM)
-		switch (redis_item(c, o->text, &op->res, &marks, &value)) {
+		switch (redis_item(c, o->text, &op->res, &op->found_head, &value)) {
 		case ITEM_BAD:
 			op->err = ERR_BADVALUE;
 			return;
@@ -317,7 +318,7 @@ redis_result(struct slice r, struct op_result *res, struct slice *text)
 {
 	const char *p = r.p;
 
-	if (r.len < RESULT_LEN || (unsigned char)p[0] > RESULT_BADVALUE)
+	if (r.len < RESULT_LEN || (unsigned char)p[0] > RESULT_ENCODED)
 		return (false);
 	memset(res, 0, sizeof *res);
 	res->status = (uint8_t)p[0];
@@ -358,13 +359,21 @@ redis_outcome_result(struct redis_conn *c, struct be_op *op, const struct redis_
 	case RESULT_BADVALUE:
 		redis_bad_value(c, op);
 		return (true);
+	case RESULT_ENCODED:
+		op->res.status = OP_NOT_STORED;
+		op->res.bits = OPR_ENCODED;
+		break;
 	case OP_ERROR:
 		op->res.error = text;
 		break;
 	case OP_OK:
 		if (op->op.verb == OP_DEBUG)
 			redis_debug(op, buf, sizeof buf);
-		if (op->op.verb != OP_GET || (op->op.want & OPW_VALUE) == 0)
+		if (op->op.verb != OP_GET)
+			break;
+		if ((op->res.bits & OPR_ENCODED) != 0 && !envelope_get(text, &op->found_head, &text))
+			return (false);
+		if ((op->op.want & OPW_VALUE) == 0)
 			break;
 		if (text.len != op->res.size)
 			return (false);

@@ -2,19 +2,22 @@
  * redis_put.c - ops into commands.
  *
  * FORMAT_RAW: what any client of Redis would say, where one command says what memcached means; else a script, so that
- * each op is one command and atomic. FORMAT_ITEM: reads are GET and MGET, all else is a script.
+ * each op is one command and atomic. FORMAT_ITEM: reads are GET and MGET, all else is a script; the pieces of large
+ * values are plain strings, which nobody changes.
  */
 #include "config.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <time.h>
 
 #include "backend/redis.h"
 #include "base/check.h"
 #include "base/num.h"
 
 #define WORD_MAX	(1 + NUM_U64_MAXLEN + 2 + 2)	/* "$n\r\n" and "\r\n" around a word */
-#define ARGS_MAX	64				/* ARGV[1] of any script */
-#define HEAD_MAX	(256 + ARGS_MAX)		/* what is not key, keys or body */
+#define ARGS_MAX	128				/* ARGV[1] of any script */
+#define HEAD_MAX	(256 + ARGS_MAX)		/* what is not keys or body */
 
 /* Reads that only look: one command, whatever is wanted of an item's head. */
 #define PLAIN_OPTS	(OPF_BINKEY | OPF_NO_BUMP | OPF_CLASSIC)
@@ -141,21 +144,61 @@ flags_of(const struct op *o)
 	return ((o->opts & OPF_FLAGS) != 0 ? o->client_flags : 0);
 }
 
+/* What the head of a new value has beyond what every head has. */
+static void
+add_tail(struct args *a, const struct be_op *op)
+{
+	struct envelope e = { .codec = CODEC_NONE };
+	char head[ENVELOPE_LEN_MAX], *end;
+
+	if (op->op.verb == OP_STORE && op->head != NULL)
+		e = *op->head;
+	if ((op->op.opts & OPF_TOKEN) != 0)
+		memcpy(e.nonce, op->nonce, sizeof e.nonce);
+	else
+		memset(e.nonce, 0, sizeof e.nonce);
+	end = envelope_put(head, &e);
+	for (const char *p = head + ENVELOPE_LEN; p < end; p++)
+		add(a, (uint8_t)*p, 1);
+}
+
+/* It depends on what is there, and is not to be done twice: its first answer is kept. */
+static bool
+keeps_answer(const struct be_op *op)
+{
+	const struct op *o = &op->op;
+
+	if ((o->opts & OPF_TOKEN) == 0 || op->ns == NULL || op->ns->drift_behind < 1000)
+		return (false);
+	return (o->verb == OP_ARITH || (o->opts & OPF_CAS) != 0 || (o->verb == OP_STORE && o->mode != OP_SET));
+}
+
+static void
+add_keep(struct args *a, const struct be_op *op)
+{
+	uint64_t ms = op->ns == NULL ? 0 : op->ns->drift_behind / 1000;
+
+	add(a, ms > UINT32_MAX ? UINT32_MAX : ms, 4);
+}
+
 static char *
 put_script(char *dst, const struct be_op *op, enum redis_script rs, struct slice key, const struct args *a,
     const struct redis_script_row *scripts, struct redis_cmd *cmd)
 {
-	char *p = put_word(put_head(dst, '*', needs_body(op) ? 6 : 5), SLICE_LIT("EVALSHA"));
+	bool keeps = op->format == FORMAT_ITEM && rs != RS_GET && keeps_answer(op);
+	char *p = put_word(put_head(dst, '*', 5 + needs_body(op) + keeps), SLICE_LIT("EVALSHA")), name[REDIS_NAME_MAX];
 
 	cmd->want = RW_RESULT;
 	cmd->script = (uint8_t)rs;
 	p = put_word(p, slice_of(scripts[rs].sha, REDIS_SHA));
-	p = put_bytes(p, "$1\r\n1\r\n", 7);
+	p = put_number_word(p, 1 + keeps);
 	p = put_head(p, '$', key.len);
 	cmd->key_at = (uint32_t)(p - dst);
 	cmd->key_len = (uint16_t)key.len;
 	p = put_bytes(p, key.p, key.len);
 	p = put_bytes(p, "\r\n", 2);
+	if (keeps)
+		p = put_word(p, redis_name_answer(name, key, op));
 	p = put_word(p, slice_of(a->bytes, a->len));
 	return (needs_body(op) ? put_body(p, op, cmd) : p);
 }
@@ -194,6 +237,9 @@ store_args(struct args *a, const struct be_op *op)
 	add(a, o->newcas, 8);
 	add(a, op->version, 8);
 	add(a, op->value_max, 4);
+	add(a, op->head != NULL ? op->head->codec : CODEC_NONE, 1);
+	add_keep(a, op);
+	add_tail(a, op);
 }
 
 static void
@@ -208,6 +254,8 @@ delete_args(struct args *a, const struct be_op *op)
 	add(a, o->newcas, 8);
 	add(a, op->version, 8);
 	add(a, op->keep_dead, 4);
+	add_keep(a, op);
+	add_tail(a, op);
 }
 
 static void
@@ -225,6 +273,43 @@ arith_args(struct args *a, const struct be_op *op)
 	add(a, op->version, 8);
 	add(a, o->delta, 8);
 	add(a, o->initial, 8);
+	add_keep(a, op);
+	add_tail(a, op);
+}
+
+/* Milliseconds from now on; a moment that is over is soon. */
+static uint64_t
+life_of(int32_t ttl)
+{
+	int64_t s = ttl > OP_REALTIME_MAX ? ttl - (int64_t)time(NULL) : ttl;
+
+	return (s <= 0 ? 1 : (uint64_t)s * 1000);
+}
+
+/* A piece of a value. What follows a body may not follow one that is sent from elsewhere, so the body comes last. */
+static char *
+put_chunk(char *dst, const struct be_op *op, struct redis_cmd *cmd)
+{
+	int32_t ttl = ttl_of(&op->op);
+	char name[REDIS_NAME_MAX], *p;
+	struct slice key = redis_name_chunk(name, op);
+
+	switch (op->op.verb) {
+	case OP_STORE:
+		cmd->want = RW_STORED;
+		if (ttl == 0)
+			p = put_command(dst, 3, SLICE_LIT("SET"), key, cmd);
+		else
+			p = put_number_word(put_command(dst, 4, SLICE_LIT("PSETEX"), key, cmd), life_of(ttl));
+		return (put_body(p, op, cmd));
+	case OP_DELETE:
+		cmd->want = RW_COUNT;
+		return (put_command(dst, 2, SLICE_LIT("UNLINK"), key, cmd));
+	default:
+		cmd->want = RW_RAW;
+		cmd->read = true;
+		return (put_command(dst, 2, SLICE_LIT("GET"), key, cmd));
+	}
 }
 
 static char *
@@ -233,6 +318,8 @@ put_item(char *dst, const struct be_op *op, const struct redis_script_row *scrip
 	const struct op *o = &op->op;
 	struct args a = { .len = 0 };
 
+	if (op->chunk != 0)
+		return (put_chunk(dst, op, cmd));
 	switch (o->verb) {
 	case OP_GET:
 		if ((o->opts & ~PLAIN_OPTS) == 0 && (o->want & ~KNOWN_WANTS) == 0) {
@@ -430,6 +517,9 @@ size_t
 redis_put_max(const struct be_op *op)
 {
 	size_t len = HEAD_MAX + op->op.key.len;
+
+	if (op->format == FORMAT_ITEM)
+		len += 2 * REDIS_NAME_MAX;
 
 	if (needs_body(op) && op->op.vlen <= BE_BODY_COPY_MAX)
 		len += op->op.vlen;

@@ -168,6 +168,203 @@ values_have_a_limit(struct backend *be)
 	}
 }
 
+/* ---- tokens ---- */
+
+static const struct conf_ns space = { .name = (char *)(uintptr_t)"default", .prefix = (char *)(uintptr_t)"",
+    .format = FORMAT_ITEM, .drift_behind = 60000000 };
+
+/* The same op with a token; nonce 0: none. */
+static struct call *
+tokened(struct call *c, unsigned nonce)
+{
+	c->op.ns = &space;
+	c->op.op.opts |= OPF_TOKEN;
+	c->op.keep_dead = 60000;
+	c->op.nonce[NONCE_LEN - 1] = (uint8_t)nonce;
+	return (c);
+}
+
+static struct call *
+moded(struct call *c, enum op_mode mode, unsigned opts)
+{
+	c->op.op.mode = (uint8_t)mode;
+	c->op.op.opts |= (uint16_t)opts;
+	return (c);
+}
+
+static uint8_t
+status_of(struct backend *be, struct call *c)
+{
+	uint8_t status;
+
+	once(be, c);
+	status = c->op.err == ERR_NONE ? c->op.res.status : UINT8_MAX;
+	call_free(c);
+	return (status);
+}
+
+static void
+blind_writes_have_their_place(struct backend *be)
+{
+	static const struct { uint64_t version; unsigned nonce; const char *value; } writes[] = {
+		{ 1000, 1, "a" }, { 2000, 1, "b" }, { 2000, 2, NULL }, { 2000, 3, "d" } };
+	static const uint8_t orders[][4] = { { 0, 1, 2, 3 }, { 3, 2, 1, 0 }, { 2, 0, 3, 1 }, { 1, 3, 0, 2 } };
+	unsigned good = 0;
+	char key[16];
+
+	for (unsigned i = 0; i < NITEMS(orders); i++) {
+		snprintf(key, sizeof key, "lww{%u", i);
+		for (unsigned n = 0; n < 8; n++) {
+			unsigned w = orders[i][n % 4];
+			struct call *c = writes[w].value == NULL ? item_new(OP_DELETE, key, writes[w].version) :
+			    item_set(key, writes[w].value, writes[w].version);
+			uint8_t status = status_of(be, tokened(c, writes[w].nonce));
+
+			good += status == OP_OK || (writes[w].value == NULL && status == OP_MISS);
+		}
+		good += is_value(be, key, "d");
+	}
+	is_u(good, NITEMS(orders) * 9, "tokens: blind writes come to the same in any order, twice too");
+	(void)status_of(be, tokened(item_new(OP_DELETE, "lwwd", 3000), 5));
+	is_u(status_of(be, tokened(item_set("lwwd", "late", 3000), 4)), OP_OK, "tokens: what is late is a success");
+	ok(is_value(be, "lwwd", NULL), "tokens: a delete of nothing is remembered");
+	is_u(status_of(be, tokened(moded(item_set("lwwd", "late", 2000), OP_ADD, 0), 1)), OP_OK, "tokens: so is a late add");
+	ok(is_value(be, "lwwd", NULL), "tokens: which does nothing");
+	is_u(status_of(be, tokened(item_set("lwwd", "new", 3000), 6)), OP_OK, "tokens: what is newer by its nonce");
+	ok(is_value(be, "lwwd", "new"), "tokens: is there");
+	is_u(cas_of(be, item_set("lwwd", "plain", 100)), 3001, "tokens: a plain write is never lost");
+}
+
+static void
+relative_writes_count_once(struct backend *be)
+{
+	struct call *c;
+	uint64_t cas;
+
+	(void)cas_of(be, item_set("r}1", "5", 1000));
+	for (unsigned i = 0; i < 4; i++) {
+		c = tokened(moded(item_new(OP_ARITH, "r}1", 900 + i / 2), OP_INCR, 0), 7);
+		c->op.op.delta = 3;
+		once(be, c);
+		ok(c->op.res.status == OP_OK && c->op.res.number == 8 + 3 * (i / 2) && c->op.res.cas == 1001 + i / 2,
+		    "tokens: incr, again the first answer");
+		call_free(c);
+	}
+	ok(is_value(be, "r}1", "11"), "tokens: and counted once each");
+	for (unsigned i = 0; i < 2; i++) {
+		c = tokened(moded(item_set("{r}2", "ab", 2000), OP_ADD, 0), 1);
+		is_u(status_of(be, c), OP_OK, "tokens: add");
+		c = tokened(moded(item_set("{r}2", "cd", 3000), OP_APPEND, 0), 1);
+		is_u(cas_of(be, c), 3000, "tokens: append");
+		c = tokened(moded(item_set("{r}2", "xy", 2500), OP_PREPEND, 0), 1);
+		is_u(cas_of(be, c), 3001, "tokens: prepend, above what is there");
+	}
+	ok(is_value(be, "{r}2", "xyabcd"), "tokens: each once");
+	is_u(status_of(be, tokened(moded(item_set("{r}2", "no", 5000), OP_ADD, 0), 2)), OP_NOT_STORED, "tokens: another add fails");
+	for (unsigned i = 0; i < 2; i++) {
+		c = tokened(moded(item_set("{r}2", "cas", 4000), OP_SET, OPF_CAS), 1);
+		c->op.op.cas = 3001;
+		cas = cas_of(be, c);
+		is_u(cas, 4000, "tokens: cas");
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		c = tokened(moded(item_new(OP_DELETE, "{r}2", 4500), OP_SET, OPF_CAS), 1);
+		c->op.op.cas = 4000;
+		is_u(status_of(be, c), OP_OK, "tokens: a delete that compares");
+	}
+	c = tokened(moded(item_new(OP_ARITH, "{r}2", 4400), OP_INCR, OPF_VIVIFY), 1);
+	c->op.op.initial = 10;
+	is_u(status_of(be, c), OP_OK, "tokens: what is made under a newer delete is a success");
+	ok(is_value(be, "{r}2", NULL), "tokens: and nothing");
+}
+
+/* ---- heads ---- */
+
+static void
+heads_stay(struct backend *be)
+{
+	static const struct envelope head = { .codec = CODEC_ZSTD, .size = 777, .dictionary = 9 };
+	static const struct envelope pieces = { .size = 3000000, .chunk = 1000000, .chunks = 3 };
+	struct call *c;
+
+	for (unsigned i = 0; i < 2; i++) {
+		c = tokened(item_set("h", i == 0 ? "zzz" : "", 1000 + i), 3);
+		c->op.head = i == 0 ? &head : &pieces;
+		is_u(cas_of(be, c), 1000 + i, "heads: set");
+		for (unsigned n = 0; n < 3; n++) {
+			const struct envelope *e;
+
+			c = get_new("h");
+			e = &c->op.found_head;
+			c->op.format = FORMAT_ITEM;
+			if (n > 0) {
+				c->op.op.opts = OPF_TTL;
+				c->op.op.ttl = 100;
+				c->op.op.order = OPO_TTL;
+				c->op.op.want |= OPW_HIT;
+			}
+			once(be, c);
+			ok(c->op.res.status == OP_OK && c->op.res.bits == (OPR_ENCODED | (n == 2 ? OPR_FETCHED : 0)) &&
+			    c->value_len == (i == 0 ? 3 : 0) && e->version == 1000 + i && e->nonce[NONCE_LEN - 1] == 3,
+			    "heads: get, with a touch and after it");
+			ok(e->codec == (i == 0 ? CODEC_ZSTD : CODEC_NONE) && e->size == (i == 0 ? 777 : 3000000) &&
+			    e->dictionary == (i == 0 ? 9 : 0) && e->chunk == pieces.chunk * i && e->chunks == 3 * i,
+			    "heads: all that they say");
+			call_free(c);
+		}
+		c = moded(item_set("h", "x", 0), OP_APPEND, 0);
+		once(be, c);
+		ok(c->op.res.status == OP_NOT_STORED && c->op.res.bits == OPR_ENCODED, "heads: append has to decode");
+		call_free(c);
+		c = moded(item_new(OP_ARITH, "h", 0), OP_INCR, 0);
+		once(be, c);
+		ok(c->op.res.status == OP_NOT_STORED && c->op.res.bits == OPR_ENCODED, "heads: incr too");
+		call_free(c);
+	}
+	(void)cas_of(be, item_set("h2", "a", 1000));
+	(void)cas_of(be, tokened(moded(item_set("h2", "b", 2000), OP_APPEND, 0), 9));
+	ok(is_value(be, "h2", "ab"), "heads: a short one grows");
+	(void)cas_of(be, tokened(item_set("h2", "no", 2000), 8));
+	ok(is_value(be, "h2", "ab"), "heads: and has the nonce");
+	(void)cas_of(be, moded(item_set("h2", "c", 3000), OP_APPEND, 0));
+	ok(is_value(be, "h2", "abc"), "heads: until the next write");
+	(void)cas_of(be, tokened(item_set("h2", "yes", 3000), 1));
+	ok(is_value(be, "h2", "yes"), "heads: which has none");
+}
+
+/* ---- pieces ---- */
+
+static struct call *
+piece(struct call *c, uint32_t n)
+{
+	c->op.format = FORMAT_ITEM;
+	c->op.version = 1234;
+	c->op.nonce[0] = 1;
+	c->op.chunk = n;
+	return (c);
+}
+
+static void
+pieces_are_apart(struct backend *be)
+{
+	struct call *c;
+
+	for (uint32_t n = 1; n <= 2; n++) {
+		c = piece(set_new("p", n * 100000), n);
+		c->op.op.ttl = n == 1 ? 1000 : 0;
+		is_u(status_of(be, c), OP_OK, "pieces: stored");
+	}
+	for (uint32_t n = 1; n <= 3; n++) {
+		c = piece(get_new("p"), n);
+		once(be, c);
+		ok(n == 3 ? c->op.res.status == OP_MISS : value_fits(c, "p", n * 100000), "pieces: read, or missing");
+		call_free(c);
+	}
+	ok(is_value(be, "p", NULL), "pieces: are no item");
+	is_u(status_of(be, piece(call_new(OP_DELETE, "p"), 1)), OP_OK, "pieces: deleted");
+	is_u(status_of(be, piece(get_new("p"), 1)), OP_MISS, "pieces: and gone");
+}
+
 /* ---- many keys ---- */
 
 static unsigned found, found_bytes, found_at;
@@ -301,6 +498,10 @@ with_a_real_server(unsigned connections)
 	versions_only_grow(be);
 	deletes_leave_marks(be);
 	values_have_a_limit(be);
+	blind_writes_have_their_place(be);
+	relative_writes_count_once(be);
+	heads_stay(be);
+	pieces_are_apart(be);
 	many_keys(be);
 	flushes(be);
 	run_until(has_all_ways, be);
