@@ -1,10 +1,9 @@
 /*
  * redis_name.c - what things are called in Redis.
  *
- *	flat item		its key
- *	first answers		{tag}?<time, nonce><key>: the tag puts them in the slot of the key, time and nonce are 8 and
- *				16 bytes
- *	pieces of values	{digits}@<version, nonce, number><key>: the digits spread them; number has 4 bytes
+ *	item		its key
+ *	first answer	{tag}?<time, nonce><key>: the tag puts it in the slot of the key; time has 8 bytes, nonce 16
+ *	piece of value	{digits}@<version, nonce, number><key>: the digits spread them; number has 4 bytes
  */
 #include "config.h"
 
@@ -13,7 +12,7 @@
 
 #include "backend/redis.h"
 #include "backend/slots.h"
-#include "base/check.h"
+#include "base/num.h"
 
 #define CHUNK_TAG	10	/* "{01234567}" */
 
@@ -67,7 +66,7 @@ name_put_tag(char *dst, struct slice key)
 	/* No tag is like it: one that meets its slot by chance. */
 	slot = slots_of(key);
 	do
-		len = sprintf(dst, "{%u}", n++);
+		len = snprintf(dst, NUM_U64_MAXLEN, "{%u}", n++);
 	while (slots_of(slice_of(dst, (size_t)len)) != slot);
 	return (dst + len);
 }

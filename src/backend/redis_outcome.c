@@ -160,7 +160,8 @@ enum item_rc { ITEM_HIT, ITEM_MISS, ITEM_BAD };
 
 /* An item's head into res. */
 static enum item_rc
-redis_item(const struct redis_conn *c, struct slice item, struct op_result *res, struct envelope *e, struct slice *value)
+redis_item(const struct redis_conn *c, struct slice item, struct op_result *res, struct envelope *e,
+    struct slice *value)
 {
 	int64_t ms;
 

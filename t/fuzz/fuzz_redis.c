@@ -5,7 +5,7 @@
  * has the size that is told and lies in the reader's buffer; after a wrong answer none is believed; nothing that is not
  * asked for is taken.
  *
- * build: src/proto/envelope.c src/base/check.c src/base/num.c src/base/err.c -lhiredis
+ * build: src/backend/redis_name.c src/backend/slots.c src/proto/envelope.c src/base/check.c src/base/num.c src/base/err.c -lhiredis
  */
 #include "backend/redis_flush.c"
 #include "backend/redis_outcome.c"
