@@ -18,6 +18,8 @@ THIRD_PARTY = {
 	    "backend/redis_io.c", "backend/redis_outcome.c", "backend/redis_reply.c", "backend/redis_ring.c",
 	    "backend/slots.c"),
 	"xxhash.h": None,
+	"zstd.h": ("kv/codec.c",),
+	"zdict.h": ("dict/train.c",),
 }
 
 
