@@ -12,6 +12,8 @@
 #include "req/ctx.h"
 #include "req/req.h"
 
+struct record_body;
+
 struct job {
 	/* Parsed, or, with hot set, only op.key, op.hash (by cmd_prepare) and id are valid. */
 	struct command	 cmd;
@@ -40,5 +42,12 @@ int		 cmd_body_iov(const struct req *, uint32_t off, struct iovec *, int max);
 void		 cmd_body_end(struct client *, struct req *, bool crlf);
 /* The connection was lost within the body. Takes the req. */
 void		 cmd_body_drop(struct req *);
+
+/* A kp or km, whose body follows. NULL: none does; the answer is queued. */
+struct record_body *cmd_record_begin(struct client *, const struct command *);
+/* Takes what is of the body and returns the bytes used. When it is over, *body is NULL and the command carried out. */
+size_t		 cmd_record_feed(struct client *, struct record_body **body, const char *buf, size_t len);
+/* The connection was lost within the body. Sets it to NULL. */
+void		 cmd_record_drop(struct client *, struct record_body **body);
 
 #endif

@@ -9,6 +9,8 @@ bool	cmd_space(struct client *, struct command *, const struct space **, bool *g
 
 bool	cmd_get(struct client *, struct command *);
 bool	cmd_admin(struct client *, struct command *);
+/* kg kd ks kh. */
+bool	cmd_record(struct client *, const struct command *);
 /* lru_crawler metadump|mgdump. */
 bool	cmd_dump(struct client *, bool mg);
 

@@ -26,7 +26,7 @@ cmd_prepare(struct ctx *ctx, struct job *jobs, unsigned njobs)
 	for (unsigned i = 0; i < njobs; i++) {
 		struct op *op = &jobs[i].cmd.op;
 
-		if (jobs[i].hot == HOT_NONE && jobs[i].cmd.shape == SHAPE_WORDS)
+		if (jobs[i].hot == HOT_NONE && jobs[i].cmd.shape >= SHAPE_WORDS)
 			continue;
 		hash[n++] = op->hash = cache_hash(op->key);
 	}
@@ -34,7 +34,7 @@ cmd_prepare(struct ctx *ctx, struct job *jobs, unsigned njobs)
 		return;
 	cache_prefetch(ctx->cache, hash, hint, n);
 	while (njobs-- > 0)
-		if (jobs[njobs].hot != HOT_NONE || jobs[njobs].cmd.shape != SHAPE_WORDS)
+		if (jobs[njobs].hot != HOT_NONE || jobs[njobs].cmd.shape < SHAPE_WORDS)
 			jobs[njobs].hint = hint[--n];
 }
 
@@ -171,6 +171,9 @@ run_parsed(struct client *cl, struct job *job)
 			/* FALLTHROUGH */
 		case SHAPE_STORE:
 			good = run_store(cl, job);
+			break;
+		case SHAPE_RECORD:
+			good = cmd_record(cl, cmd);
 			break;
 		default:
 			good = cmd_admin(cl, cmd);

@@ -83,6 +83,18 @@ conn_new(struct worker *w, int fd, bool is_unix)
 	return (c);
 }
 
+/*
+ * What will not be looked at is taken from the socket all the same: the kernel would answer it with a reset, which may
+ * overtake the last answer.
+ */
+static void
+conn_discard(struct conn *c)
+{
+	for (int i = 0; i < 16; i++)
+		if (recv(c->fd, c->worker->buf, WORKER_BUF, MSG_DONTWAIT) <= 0)
+			return;
+}
+
 void
 conn_close(struct conn **cp)
 {
@@ -93,6 +105,8 @@ conn_close(struct conn **cp)
 	if (UNLIKELY((observed(c->cl.ctx) & OBSERVE_CONNEVENTS) != 0))
 		describe_closed(c);
 	io_clear(&c->io);
+	if (c->cl.close && !c->cl.q.broken)
+		conn_discard(c);
 	close(c->fd);
 	if (c->is_dirty) {
 		TAILQ_REMOVE(&c->worker->dirty, c, next_dirty);
@@ -103,6 +117,8 @@ conn_close(struct conn **cp)
 	outq_clear(&c->cl.out);
 	if (c->body != NULL)
 		cmd_body_drop(c->body);
+	if (c->record != NULL)
+		cmd_record_drop(&c->cl, &c->record);
 	if (c->cl.produce != NULL)
 		(void)c->cl.produce(NULL, c->cl.produce_state);
 	METRIC_SUB(&c->cl.ctx->metrics, curr_connections, 1);
@@ -180,7 +196,7 @@ conn_has_more(const struct conn *c)
 {
 	int n = 0;
 
-	return (c->rlen > 0 || c->body != NULL || c->swallow > 0 ||
+	return (c->rlen > 0 || c->body != NULL || c->record != NULL || c->swallow > 0 ||
 	    (ioctl(c->fd, FIONREAD, &n) == 0 && n > 0));
 }
 

@@ -43,6 +43,7 @@ struct conn {
 	struct req	*body;		/* store command whose body is being read */
 	uint32_t	 body_off;	/* bytes of body and CRLF read */
 	char		 body_crlf[2];
+	struct record_body *record;	/* kp or km whose body is being read */
 };
 
 /* Takes the descriptor. NULL: out of memory, the descriptor is closed. */

@@ -57,7 +57,7 @@ conn_state(const struct conn *c)
 {
 	if (c->cl.watching)
 		return ("conn_watch");
-	if (c->body != NULL)
+	if (c->body != NULL || c->record != NULL)
 		return ("conn_nread");
 	if (c->swallow > 0)
 		return ("conn_swallow");

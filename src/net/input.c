@@ -184,6 +184,7 @@ struct batch {
 	size_t		 start[WORKER_JOBS];	/* where each command's line begins */
 	bool		 more;		/* nothing more can be parsed without more bytes */
 	bool		 body;		/* the last one's body is not all there */
+	bool		 record;	/* the last one has a body of items */
 	enum parse_close close;
 };
 
@@ -196,7 +197,7 @@ input_parse(struct conn *c, char *buf, size_t len, unsigned max,
 	size_t off = 0, used;
 
 	b->n = 0;
-	b->more = b->body = false;
+	b->more = b->body = b->record = false;
 	b->close = PARSE_CLOSE_NONE;
 	if (max > WORKER_JOBS)
 		max = WORKER_JOBS;
@@ -226,8 +227,12 @@ input_parse(struct conn *c, char *buf, size_t len, unsigned max,
 				continue;
 			break;
 		}
-		if (j->cmd.shape == SHAPE_WORDS)
-			break;
+		if (j->cmd.shape >= SHAPE_WORDS) {
+			b->record = j->cmd.id == CMD_KP || j->cmd.id == CMD_KM;
+			if (j->cmd.shape == SHAPE_WORDS || b->record)
+				break;
+			continue;
+		}
 		if (!j->cmd.has_body)
 			continue;
 		if (len - off < (size_t)j->cmd.op.vlen + 2) {
@@ -257,7 +262,7 @@ static size_t
 input_run(struct conn *c, struct batch *b)
 {
 	struct job *jobs = c->worker->jobs;
-	unsigned n = b->body ? b->n - 1 : b->n;
+	unsigned n = b->body || b->record ? b->n - 1 : b->n;
 	struct client *cl = &c->cl;
 
 	cmd_prepare(cl->ctx, jobs, b->n);
@@ -283,6 +288,8 @@ input_run(struct conn *c, struct batch *b)
 	}
 	if (b->body)
 		input_body_start(c, &jobs[n].cmd);
+	else if (UNLIKELY(b->record))
+		c->record = cmd_record_begin(cl, &jobs[n].cmd);
 	else if (n > 0 && jobs[n - 1].cmd.id == CMD_BAD)
 		c->swallow = jobs[n - 1].cmd.swallow;
 	return (b->used);
@@ -323,6 +330,11 @@ input_feed(struct conn *c, char *buf, size_t len)
 		}
 		if (c->body != NULL) {
 			off += input_body_copy(c, buf + off, len - off);
+			continue;
+		}
+		if (UNLIKELY(c->record != NULL)) {
+			off += cmd_record_feed(&c->cl, &c->record, buf + off, len - off);
+			conn_mind_full(c);
 			continue;
 		}
 		input_parse(c, buf + off, len - off, budget, &b);

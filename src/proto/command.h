@@ -9,6 +9,7 @@
  *	SHAPE_KEYS, _TOUCHKEYS	keys, nkeys; op.key is the first key
  *	SHAPE_META, _MSET	rflags, nrflags, opaque, nonce, space
  *	SHAPE_WORDS		words, nwords
+ *	SHAPE_RECORD		nothing else
  *	CMD_BAD			error, swallow; shape is that of the command if it was known, else SHAPE_WORDS
  */
 #ifndef PROTO_COMMAND_H
@@ -37,12 +38,15 @@ enum cmd_shape {
 	SHAPE_KEY,		/* delete|incr|decr|touch <key> [...] [noreply] */
 	SHAPE_META,		/* <cm> <key> <flag>* */
 	SHAPE_MSET,		/* ms <key> <bytes> <flag>* + body */
+	/* From here on without op.key. */
 	SHAPE_WORDS,		/* everything else: words, looked at by the command itself */
+	SHAPE_RECORD,		/* kg ...: the line is left to proto/record.h; op is empty */
 };
 
 #define COMMAND_RFLAGS_MAX	20
 #define COMMAND_OPAQUE_MAX	32	/* with its letter */
 #define COMMAND_WORDS_MAX	8
+#define COMMAND_RECORD_MAX	(64 * 1024)	/* bytes of a SHAPE_RECORD line, its end included */
 #define COMMAND_KEY64_MAX	((OP_KEY_MAX + 3) / 4 * 3)	/* bytes of a key that came in base64 */
 
 struct command {
@@ -79,7 +83,8 @@ enum parse_rc {
 enum parse_close { PARSE_CLOSE_NONE, PARSE_CLOSE_LONG_LINE, PARSE_CLOSE_HTTP, PARSE_CLOSE_BINARY };
 
 struct parse_limits {
-	uint32_t	 line_max;	/* without '\n' so far, unless it begins "get " or "gets ": 2048 */
+	/* Without '\n' so far: 2048. Those that begin "get ", "gets " or with a record command may be longer. */
+	uint32_t	 line_max;
 	uint32_t	 multiget_max;	/* bytes of one get/gets line */
 };
 

@@ -34,11 +34,34 @@ command_word(enum cmd_id id)
 
 #define IS(p, lit)	(memcmp((p), (lit), sizeof(lit) - 1) == 0)
 
+/* The record commands. */
+static enum cmd_id
+word_of_k(const char *p)
+{
+	if (p[0] != 'k')
+		return (CMD_BAD);
+	switch (p[1]) {
+	case 'g':
+		return (CMD_KG);
+	case 'p':
+		return (CMD_KP);
+	case 'd':
+		return (CMD_KD);
+	case 'm':
+		return (CMD_KM);
+	case 's':
+		return (CMD_KS);
+	case 'h':
+		return (CMD_KH);
+	}
+	return (CMD_BAD);
+}
+
 static enum cmd_id
 word_of_2(const char *p)
 {
 	if (p[0] != 'm')
-		return (CMD_BAD);
+		return (word_of_k(p));
 	switch (p[1]) {
 	case 'g':
 		return (CMD_MG);
@@ -207,42 +230,6 @@ parse_words(struct command *cmd, const char *line, const char *end, enum parse_c
 	return (parse_bad(cmd, "ERROR", 0));
 }
 
-/* Shorter than any command could be; told apart from unknown words as memcached does it. */
-static enum parse_rc
-parse_short(const char *buf, const char *nl, struct command *cmd, enum parse_close *why)
-{
-	if (is_binary(buf)) {
-		*why = PARSE_CLOSE_BINARY;
-		return (PARSE_CLOSE);
-	}
-	cmd->line = slice_of(buf, (size_t)(nl - buf) - (nl > buf && nl[-1] == '\r'));
-	cmd->shape = SHAPE_WORDS;
-	return (parse_bad(cmd, PARSE_BAD_FORMAT, 0));
-}
-
-/* No end of line yet: may there be one to come? */
-static enum parse_rc
-parse_partial(const char *buf, size_t len, const struct parse_limits *limits, enum parse_close *why)
-{
-	size_t spaces = 0;
-
-	*why = PARSE_CLOSE_NONE;
-	if (len > 0 && is_binary(buf)) {
-		*why = PARSE_CLOSE_BINARY;
-		return (PARSE_CLOSE);
-	}
-	if (len <= limits->line_max)
-		return (PARSE_MORE);
-	/* Only a large multi-get may be longer. */
-	while (spaces < 100 && spaces < len && buf[spaces] == ' ')
-		spaces++;
-	if (len <= limits->multiget_max && len - spaces >= 5 &&
-	    (IS(buf + spaces, "get ") || IS(buf + spaces, "gets ")))
-		return (PARSE_MORE);
-	*why = PARSE_CLOSE_LONG_LINE;
-	return (PARSE_CLOSE);
-}
-
 /* Writes what is valid for every command. By field: smaller than what the compiler makes of a whole struct. */
 static inline void
 clear_command(struct command *cmd)
@@ -256,6 +243,71 @@ clear_command(struct command *cmd)
 	op->client_flags = op->vlen = 0;
 	op->key = SLICE_NULL;
 	op->hash = op->cas = op->newcas = op->delta = op->initial = 0;
+}
+
+/* A record command whose line is longer than any may be. What follows is not looked at. */
+static enum parse_rc __attribute__((noinline, cold))
+parse_long(struct command *cmd, const char *buf, size_t len, size_t *used)
+{
+	clear_command(cmd);
+	cmd->line = slice_of(buf, len);
+	cmd->shape = SHAPE_RECORD;
+	cmd->close = true;
+	*used = len;
+	return (parse_bad(cmd, "CLIENT_ERROR line too long", 0));
+}
+
+static bool
+is_record(const char *buf, size_t len)
+{
+	return (len >= 3 && buf[2] == ' ' && word_of_k(buf) != CMD_BAD);
+}
+
+/*
+ * Shorter than any command could be; told apart from unknown words as memcached does it. The shortest command there is
+ * comes here when its line ends with a bare '\n'.
+ */
+static enum parse_rc
+parse_short(const char *buf, const char *nl, struct command *cmd, enum parse_close *why)
+{
+	if (is_binary(buf)) {
+		*why = PARSE_CLOSE_BINARY;
+		return (PARSE_CLOSE);
+	}
+	cmd->line = slice_of(buf, (size_t)(nl - buf) - (nl > buf && nl[-1] == '\r'));
+	if (cmd->line.len == 2 && word_of_k(buf) != CMD_BAD) {
+		cmd->id = (uint8_t)word_of_k(buf);
+		cmd->shape = SHAPE_RECORD;
+		return (PARSE_DONE);
+	}
+	cmd->shape = SHAPE_WORDS;
+	return (parse_bad(cmd, PARSE_BAD_FORMAT, 0));
+}
+
+/* No end of line yet: may there be one to come? */
+static enum parse_rc
+parse_partial(const char *buf, size_t len, const struct parse_limits *limits, struct command *cmd, size_t *used,
+    enum parse_close *why)
+{
+	size_t spaces = 0;
+
+	*why = PARSE_CLOSE_NONE;
+	if (len > 0 && is_binary(buf)) {
+		*why = PARSE_CLOSE_BINARY;
+		return (PARSE_CLOSE);
+	}
+	if (len <= limits->line_max)
+		return (PARSE_MORE);
+	if (is_record(buf, len))
+		return (len < COMMAND_RECORD_MAX ? PARSE_MORE : parse_long(cmd, buf, len, used));
+	/* Only a large multi-get may be longer. */
+	while (spaces < 100 && spaces < len && buf[spaces] == ' ')
+		spaces++;
+	if (len <= limits->multiget_max && len - spaces >= 5 &&
+	    (IS(buf + spaces, "get ") || IS(buf + spaces, "gets ")))
+		return (PARSE_MORE);
+	*why = PARSE_CLOSE_LONG_LINE;
+	return (PARSE_CLOSE);
 }
 
 /* The line that ends at nl. Its last act is a jump to the reader of its shape. */
@@ -293,6 +345,8 @@ parse_whole(const char *buf, const char *nl, struct command *cmd, size_t *used, 
 		return (parse_store(cmd, p, end));
 	case SHAPE_KEY:
 		return (parse_key(cmd, p, end));
+	case SHAPE_RECORD:
+		return (UNLIKELY(*used > COMMAND_RECORD_MAX) ? parse_long(cmd, buf, *used, used) : PARSE_DONE);
 	case SHAPE_WORDS:
 		break;
 	}
@@ -307,9 +361,9 @@ parse_far(const char *buf, size_t len, const struct parse_limits *limits, struct
 	const char *nl = memchr(buf, '\n', len);
 
 	if (nl == NULL)
-		return (parse_partial(buf, len, limits, why));
+		return (parse_partial(buf, len, limits, cmd, used, why));
 	/* Whether the end came with the same read must not matter. */
-	if ((size_t)(nl - buf) > limits->multiget_max) {
+	if ((size_t)(nl - buf) > limits->multiget_max && !is_record(buf, len)) {
 		*why = PARSE_CLOSE_LONG_LINE;
 		return (PARSE_CLOSE);
 	}

@@ -16,10 +16,11 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "proto/command.h"
 #include "proto/envelope.h"
 #include "proto/op.h"
 
-#define RECORD_LINE_MAX		(64 * 1024)	/* of a k command, with its end */
+#define RECORD_LINE_MAX		COMMAND_RECORD_MAX	/* of a k command, with its end */
 #define RECORD_ITEM_LINE_MAX	2048		/* of a line within kp */
 #define RECORD_ITEM_KEY_MAX	1024		/* decoded */
 #define RECORD_PUTS_MAX		10000
@@ -72,14 +73,23 @@ struct record_cmd {
 	const char	*error;
 	bool		 has_count;	/* kp, km: count is readable, so a body follows although there is an error */
 	void		*mem;		/* record_cmd_end() frees it */
+	size_t		 size;		/* of mem */
 };
 
 /*
- * Reads a line without its end; word is its command. Always sets *cmd, with error where it is no good ("" is out of
- * memory: the client is to be dropped).
+ * Reads a line without its end, of which id is the command (CMD_KG ...). Always sets *cmd, with error where it is no
+ * good ("" is out of memory: the client is to be dropped).
  */
 void		 record_parse(struct slice line, uint8_t id, struct record_cmd *cmd);
+/* Frees what it owns; also of one with an error. */
 void		 record_cmd_end(struct record_cmd *);
+
+/* Whether an error is that there was no memory, which leaves no other way than to drop the client. */
+static inline bool
+record_is_lost(const char *error)
+{
+	return (error != NULL && error[0] == '\0');
+}
 
 /* Whether a letter is among cmd.returns. */
 static inline bool
@@ -87,6 +97,9 @@ record_returns(const struct record_cmd *cmd, char letter)
 {
 	return (memchr(cmd->returns, letter, cmd->nreturns) != NULL);
 }
+
+/* P, also of meta commands: 1-32 hexadecimal digits as a number. False: it is not that. */
+bool		 record_nonce(struct slice hex, uint8_t nonce[NONCE_LEN]);
 
 /* A codec's name on lines and in the configuration; what the word means, false: it is not known here. */
 const char	*record_codec_word(enum codec);
@@ -116,7 +129,6 @@ struct record_body {
 	/* The first thing that was wrong; the answer without its end, NULL: nothing. Nothing may be written then. */
 	const char	*error;
 	bool		 close;		/* after the answer: what follows cannot be told apart */
-	void		*priv;		/* record_body.c's */
 };
 
 /* Takes cmd. value_max: most bytes of all values together. NULL: out of memory, cmd is still the caller's. */
@@ -126,6 +138,8 @@ struct record_body *record_body_new(struct record_cmd *cmd, uint64_t value_max);
  * and what follows is the next command.
  */
 bool		 record_body_feed(struct record_body *, const char *buf, size_t len, size_t *used);
+/* Something else is wrong: nothing of it is kept from here on, what follows is thrown away. */
+void		 record_body_refuse(struct record_body *, const char *error);
 /* Bytes of memory that it holds now. */
 size_t		 record_body_size(const struct record_body *);
 void		 record_body_free(struct record_body **);

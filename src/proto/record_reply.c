@@ -12,25 +12,6 @@
 #include "proto/base64.h"
 #include "proto/record_reply.h"
 
-static const char *const codec_words[CODEC_COUNT] = { [CODEC_NONE] = "none", [CODEC_ZSTD] = "zstd" };
-
-const char *
-record_codec_word(enum codec codec)
-{
-	return ((unsigned)codec < CODEC_COUNT ? codec_words[codec] : "?");
-}
-
-bool
-record_codec_find(struct slice word, uint8_t *codec)
-{
-	for (unsigned i = 0; i < CODEC_COUNT; i++)
-		if (slice_eq_str(word, codec_words[i])) {
-			*codec = (uint8_t)i;
-			return (true);
-		}
-	return (false);
-}
-
 static char *
 put(char *dst, struct slice s)
 {

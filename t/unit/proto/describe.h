@@ -108,6 +108,9 @@ describe(struct description *d, const struct command *cmd)
 		for (unsigned i = 0; i < cmd->nwords && i < COMMAND_WORDS_MAX; i++)
 			describe_slice(d, "word", cmd->words[i]);
 		break;
+	case SHAPE_RECORD:
+		describe_slice(d, "line", cmd->line);
+		break;
 	}
 	return (d->text);
 }
