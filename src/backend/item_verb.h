@@ -41,7 +41,9 @@ enum row_do {
 	ROW_REMOVE,		/* nothing is left */
 	/*
 	 * Nothing was done, res is OP_ERROR with OPR_ENCODED and res.cas the version there: the value there must be
-	 * decoded first. append, prepend, incr, decr of what is encoded or in chunks; md I of what is in chunks.
+	 * decoded first. append, prepend, incr, decr of what is encoded or in chunks; md I of what is in chunks. Whoever
+	 * has decoded it can ask row_verb() with that as the row, and store what comes of it by a cas with the same
+	 * token; op.delta of such a store is res.number, which is kept as the first answer.
 	 */
 	ROW_DECODE,
 	/*
@@ -76,6 +78,13 @@ void		 row_verb(const struct row_ask *, struct op_result *res, struct row_effect
 void		 row_put(const struct row_ask *, const struct rec_put *, struct row_effect *);
 /* What a plain write (neither OPF_TOKEN nor OPF_LWW) must have for a version, at least the op's. */
 uint64_t	 row_version(const struct row_ask *);
+
+/* Whether its value cannot be read where it lies. */
+static inline bool
+row_encoded(const struct envelope *head)
+{
+	return (head->codec != CODEC_NONE || head->chunks != 0);
+}
 
 /* Whether it is there for readers. */
 bool		 row_lives(const struct envelope *, const struct stamp *cover, uint64_t now);

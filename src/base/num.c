@@ -107,3 +107,37 @@ num_get_i32(struct slice s, int32_t *out)
 	*out = (int32_t)v;
 	return (true);
 }
+
+static inline bool
+is_space(char ch)
+{
+	return (ch == ' ' || (ch >= '\t' && ch <= '\r'));
+}
+
+bool
+num_get_counter(struct slice s, uint64_t *out)
+{
+	const char *p = s.p, *end = s.p + s.len, *digits;
+	bool minus = false;
+	uint64_t v = 0;
+
+	while (p < end && is_space(*p))
+		p++;
+	if (p < end && (*p == '-' || *p == '+'))
+		minus = *p++ == '-';
+	for (digits = p; p < end && *p >= '0' && *p <= '9'; p++) {
+		unsigned d = (unsigned)(*p - '0');
+
+		if (v > (UINT64_MAX - d) / 10)
+			return (false);
+		v = v * 10 + d;
+	}
+	if (p == digits || (p < end && *p != '\0' && !is_space(*p)))
+		return (false);
+	if (minus)
+		v = 0 - v;
+	if (minus && (int64_t)v < 0)
+		return (false);
+	*out = v;
+	return (true);
+}

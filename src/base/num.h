@@ -1,7 +1,8 @@
 /*
  * num.h - numbers to and from text, without locale, sign tricks or white space.
  *
- * The parsers take the whole slice or nothing: "", "+1", " 1", "1x" and overflow are all refused.
+ * The parsers take the whole slice or nothing: "", "+1", " 1", "1x" and overflow are all refused. One is otherwise:
+ * num_get_counter().
  */
 #ifndef BASE_NUM_H
 #define BASE_NUM_H
@@ -22,5 +23,10 @@ bool	 num_get_u64(struct slice, uint64_t *out);
 bool	 num_get_u32(struct slice, uint32_t *out);
 bool	 num_get_i64(struct slice, int64_t *out);
 bool	 num_get_i32(struct slice, int32_t *out);
+/*
+ * What memcached's incr takes for a number: what strtoull() does, up to white space, a NUL or the end; none that is
+ * negative.
+ */
+bool	 num_get_counter(struct slice, uint64_t *out);
 
 #endif

@@ -12,41 +12,6 @@
 #include "cache/verb.h"
 #include "cache/verb_internal.h"
 
-static inline bool
-is_space(char ch)
-{
-	return (ch == ' ' || (ch >= '\t' && ch <= '\r'));
-}
-
-/* What strtoull() takes, up to white space, a NUL or the end; no negative numbers. */
-static bool
-read_number(const char *p, uint32_t len, uint64_t *out)
-{
-	const char *end = p + len, *digits;
-	bool minus = false;
-	uint64_t v = 0;
-
-	while (p < end && is_space(*p))
-		p++;
-	if (p < end && (*p == '-' || *p == '+'))
-		minus = *p++ == '-';
-	for (digits = p; p < end && *p >= '0' && *p <= '9'; p++) {
-		unsigned d = (unsigned)(*p - '0');
-
-		if (v > (UINT64_MAX - d) / 10)
-			return (false);
-		v = v * 10 + d;
-	}
-	if (p == digits || (p < end && *p != '\0' && !is_space(*p)))
-		return (false);
-	if (minus)
-		v = 0 - v;
-	if (minus && (int64_t)v < 0)
-		return (false);
-	*out = v;
-	return (true);
-}
-
 static void
 put_padded(char *dst, uint32_t width, const char *num, uint32_t len)
 {
@@ -105,7 +70,7 @@ arith_found(struct cache_shard *s, const struct op *op, struct item *it, struct 
 		res->status = OP_EXISTS;
 		return;
 	}
-	if (!read_number(text, item_vlen(it), &v)) {
+	if (!num_get_counter(slice_of(text, item_vlen(it)), &v)) {
 		arith_error(res, SLICE_LIT("CLIENT_ERROR cannot increment or decrement non-numeric value"));
 		return;
 	}
