@@ -40,10 +40,10 @@ enum row_do {
 	ROW_PUT,		/* head and value replace the row, be it dead or alive */
 	ROW_REMOVE,		/* nothing is left */
 	/*
-	 * Nothing was done, res is OP_ERROR with OPR_ENCODED and res.cas the version there: the value there must be
-	 * decoded first. append, prepend, incr, decr of what is encoded or in chunks; md I of what is in chunks. Whoever
-	 * has decoded it can ask row_verb() with that as the row, and store what comes of it by a cas with the same
-	 * token; op.delta of such a store is res.number, which is kept as the first answer.
+	 * Nothing was done, res is OP_ERROR with OPR_ENCODED and res.cas the version there: the value must be decoded
+	 * first. append, prepend, incr, decr of what is encoded or in chunks; md I of what is in chunks. Whoever has
+	 * decoded it can ask row_verb() with that as the row, and store what comes of it by a cas with the same token;
+	 * op.delta of such a store is res.number, which is kept as the first answer.
 	 */
 	ROW_DECODE,
 	/*
