@@ -26,6 +26,7 @@
 #include "proc/signals.h"
 #include "req/observe.h"
 #include "req/reload.h"
+#include "req/version.h"
 
 #define EXIT_USAGE	2
 #define CLUSTER_NODES	32		/* what a cluster may have, of which some seeds are known */
@@ -360,6 +361,7 @@ program_close(struct program *p)
 		timer_clear(&p->tick);
 	loop_free(&p->loop);
 	cache_free(&p->shared.cache);
+	version_detach(&p->shared);
 	pthread_mutex_destroy(&p->shared.catalog);
 	pidfile_remove(p->conf->pidfile);
 	snapshot_unpin(&p->snap);

@@ -180,6 +180,11 @@ struct be_ops {
 	 */
 	uint64_t	 (*late)(const struct backend *, const struct be_op *);
 	/*
+	 * BE_CAP_RECORDS: the highest version that it has, from open() on; NULL: not known, then plain writes are put above
+	 * what they replace.
+	 */
+	uint64_t	 (*version)(const struct backend *);
+	/*
 	 * BE_CAP_WHOLE: calls f for each server that it has known. Any thread, until close(): so they are never taken
 	 * off the list before.
 	 */

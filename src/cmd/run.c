@@ -15,6 +15,7 @@
 #include "req/parts.h"
 #include "req/through.h"
 #include "req/value.h"
+#include "req/version.h"
 
 void
 cmd_prepare(struct ctx *ctx, struct job *jobs, unsigned njobs)
@@ -50,8 +51,8 @@ cmd_say(struct client *cl, const struct command *cmd, const char *text)
 	return (out != NULL && answer_text(out, text));
 }
 
-bool
-cmd_space(struct client *cl, struct command *cmd, const struct space **sp,
+static bool
+find_space(struct client *cl, struct command *cmd, const struct space **sp,
     bool *good)
 {
 	const struct view *v = cl->ctx->view;
@@ -79,6 +80,22 @@ cmd_space(struct client *cl, struct command *cmd, const struct space **sp,
 		return (false);
 	}
 	*good = cmd_say(cl, cmd, "CLIENT_ERROR unknown namespace");
+	return (false);
+}
+
+bool
+cmd_space(struct client *cl, struct command *cmd, const struct space **sp, bool *good)
+{
+	const char *error = NULL;
+
+	if (!find_space(cl, cmd, sp, good))
+		return (false);
+	if (UNLIKELY((*sp)->tokens) && (cmd->shape == SHAPE_META || cmd->shape == SHAPE_MSET))
+		error = version_token(*sp, cmd);
+	if (LIKELY(error == NULL))
+		return (true);
+	METRIC_ADD(&cl->ctx->metrics, bad_commands, 1);
+	*good = cmd_say(cl, cmd, error);
 	return (false);
 }
 
@@ -300,8 +317,13 @@ body_space(struct client *cl, struct req *r, const struct space **sp)
 	if ((cmd.op.opts & OPF_ELSEWHERE) != 0)
 		cmd.space = slice_str(r->space->conf->name);
 	cmd.op.opts &= (uint16_t)~OPF_ELSEWHERE;
-	found = cmd_space(cl, &cmd, sp, &good);
+	found = find_space(cl, &cmd, sp, &good);
 	r->cmd.op.opts = cmd.op.opts;
+	/* What E means may have changed, too; a P that meant nothing has gone. */
+	if (found && (cmd.op.opts & ((*sp)->tokens ? OPF_NEWCAS : OPF_TOKEN)) != 0) {
+		r->cmd.op.opts ^= OPF_NEWCAS | OPF_TOKEN;
+		memset(r->cmd.token_nonce, 0, NONCE_LEN);
+	}
 	cl->q.broken |= !good;
 	return (found);
 }

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "proto/envelope.h"
 #include "proto/op.h"
 
 enum cmd_id {
@@ -62,7 +63,8 @@ struct command {
 	struct slice	 keys;		/* SHAPE_KEYS, SHAPE_TOUCHKEYS: first key to end of line */
 	unsigned	 nkeys;
 	struct slice	 opaque;	/* meta O with its letter; len 0: none */
-	struct slice	 nonce;		/* meta P, without the letter */
+	uint8_t		 token_nonce[NONCE_LEN];	/* OPF_TOKEN: P as a number; op.newcas is the time */
+	struct slice	 nonce;		/* meta P with its letter; len 0: none */
 	struct slice	 space;		/* meta L, without the letter: "<namespace>/" */
 	union {
 		struct slice words[COMMAND_WORDS_MAX];	/* SHAPE_WORDS; nwords may be more, up to 22 */

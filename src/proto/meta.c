@@ -174,7 +174,7 @@ take_argument(struct meta *m, enum arg kind, struct slice word)
 		cmd->opaque = word;
 		break;
 	case ARG_NONCE:
-		cmd->nonce = arg;
+		cmd->nonce = word;
 		break;
 	case ARG_SPACE:
 		cmd->space = arg;

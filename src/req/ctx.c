@@ -4,13 +4,13 @@
 #include "config.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "backend/backend.h"
 #include "base/check.h"
 #include "req/ctx.h"
 #include "req/req.h"
 #include "req/send.h"
+#include "req/version.h"
 #include "route/ring.h"
 
 /* Output blocks a worker keeps for reuse; more are given back to the system. */
@@ -39,7 +39,7 @@ ctx_new(struct shared *sh, struct snapshot *snap, unsigned id,
 	ctx->outpool = outpool_new(OUT_KEEP);
 	if (ctx->outpool != NULL)
 		ctx->view = view_new(snap, NULL, loop, why);
-	if (ctx->view == NULL) {
+	if (ctx->view == NULL || !version_attach(sh, ctx->view)) {
 		ctx_free(&ctx);
 		return (NULL);
 	}
@@ -55,6 +55,12 @@ ctx_adopt(struct ctx *ctx, struct snapshot *snap, const char **why)
 	v = view_new(snap, old, ctx->loop, why);
 	if (v == NULL)
 		return (false);
+	if (!version_attach(ctx->shared, v)) {
+		*why = "out of memory";
+		view_unpin(v);
+		view_free(&v);
+		return (false);
+	}
 	pthread_mutex_lock(&ctx->shared->catalog);
 	ctx->view = v;
 	ctx->conf = v->conf;
@@ -121,22 +127,6 @@ ctx_free(struct ctx **ctxp)
 	outpool_free(&ctx->outpool);
 	ctx->magic = 0;
 	free(ctx);
-}
-
-uint64_t
-shared_version(struct shared *sh)
-{
-	uint64_t last = atomic_load_explicit(&sh->version, memory_order_relaxed), v;
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	do {
-		v = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-		if (v <= last)
-			v = last + 1;
-	} while (!atomic_compare_exchange_weak_explicit(&sh->version, &last, v,
-	    memory_order_relaxed, memory_order_relaxed));
-	return (v);
 }
 
 /* xorshift */

@@ -29,6 +29,7 @@ struct ctx;
 struct listeners;
 struct req;
 struct prefixes;
+struct token_top;
 struct totals_base;
 struct watch;
 struct worker;
@@ -87,6 +88,7 @@ struct shared {
 	_Atomic uint32_t	 flush_from, flush_to;	/* when servers carry out a delayed flush; the cache's clock */
 	_Atomic uint64_t	 fences[NFENCES];
 	_Atomic uint64_t	 version;	/* the last one given out; see shared_version() */
+	struct token_top	*tops;		/* version.c's; lock: catalog */
 	time_t			 started;	/* unix time at which the cache's clock was 0 */
 	/* Connections: main thread writes, all read. */
 	_Atomic uint64_t	 curr_conns, total_conns, rejected_conns, listen_disabled;
@@ -133,7 +135,7 @@ void		 ctx_reap(struct ctx *);
 bool		 ctx_may_hold(const struct ctx *, size_t n);
 /* All requests must have ended. */
 void		 ctx_free(struct ctx **);
-/* A version: microseconds since the epoch, above all that this process has given out. Any thread. */
+/* A version: microseconds since the epoch, above all that this process has given out. Any thread. See version.h. */
 uint64_t	 shared_version(struct shared *);
 /* Uniform enough, 0..n-1; n > 0. */
 uint32_t	 ctx_random(struct ctx *, uint32_t n);

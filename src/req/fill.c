@@ -50,10 +50,13 @@ fill_exptime(struct ctx *ctx, const struct conf_ns *ns, uint32_t asked_at,
 bool
 fill_may_store(const struct command *cmd)
 {
-	/* Copies do not know how their keys came: the store has to be asked about those that came as base64. */
+	/*
+	 * Copies do not know how their keys came: the store has to be asked about those that came as base64. What has a token
+	 * may have been written before, or be older than what is there: that is a success, too.
+	 */
 	return ((cmd->op.mode == OP_SET || cmd->op.mode == OP_ADD ||
 	    cmd->op.mode == OP_REPLACE) &&
-	    (cmd->op.opts & (OPF_INVALIDATE | OPF_BINKEY)) == 0);
+	    (cmd->op.opts & (OPF_INVALIDATE | OPF_BINKEY | OPF_TOKEN)) == 0);
 }
 
 struct item *

@@ -204,15 +204,22 @@ through_keep_dead(struct ctx *ctx, const struct conf_ns *ns)
 	return ((uint32_t)keep + ctx_random(ctx, (uint32_t)span + 1));
 }
 
-/* A write's version, and how long what it deletes is remembered. */
+/* A write's version, and how long what it may delete is remembered. */
 static void
 through_version(struct req *r)
 {
-	if (is_read(&r->cmd.op))
+	const struct op *op = &r->cmd.op;
+
+	if (is_read(op))
 		return;
-	r->be.version = shared_version(r->ctx->shared);
-	if (r->cmd.op.verb == OP_DELETE)
-		r->be.keep_dead = through_keep_dead(r->ctx, r->space->conf);
+	if (UNLIKELY((op->opts & OPF_TOKEN) != 0)) {
+		r->be.version = op->newcas;
+		memcpy(r->be.nonce, r->cmd.token_nonce, NONCE_LEN);
+	} else {
+		r->be.version = shared_version(r->ctx->shared);
+		memset(r->be.nonce, 0, NONCE_LEN);
+	}
+	r->be.keep_dead = through_keep_dead(r->ctx, r->space->conf);
 }
 
 struct req *

@@ -20,6 +20,7 @@
 struct hedger;
 struct loop;
 struct ring;
+struct token_top;
 struct view;
 
 /* read-only after build, but for refs; any thread */
@@ -69,6 +70,8 @@ struct space {
 	struct view		*view;
 	bool			 plain;		/* an op goes to one server, once; see send.h */
 	struct hedger		*hedger;	/* NULL: nothing is sent twice */
+	bool			 tokens;	/* E and P of a write are its token */
+	struct token_top	*top;		/* tokens: version.c's */
 };
 
 /* loop thread only; what hangs on ctx.view is read by others under shared.catalog */

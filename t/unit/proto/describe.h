@@ -100,7 +100,7 @@ describe(struct description *d, const struct command *cmd)
 		describe_op(d, &cmd->op);
 		describe_add(d, " answer=%.*s", cmd->nrflags, cmd->rflags);
 		describe_slice(d, "O", cmd->opaque);
-		describe_slice(d, "P", cmd->nonce);
+		describe_slice(d, "P", cmd->nonce.len > 0 ? slice_of(cmd->nonce.p + 1, cmd->nonce.len - 1) : cmd->nonce);
 		describe_slice(d, "L", cmd->space);
 		break;
 	case SHAPE_WORDS:
