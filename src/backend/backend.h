@@ -180,8 +180,8 @@ struct be_ops {
 	 */
 	uint64_t	 (*late)(const struct backend *, const struct be_op *);
 	/*
-	 * BE_CAP_RECORDS: the highest version that it has, from open() on; NULL: not known, then plain writes are put above
-	 * what they replace.
+	 * BE_CAP_RECORDS: the highest version that it has, from open() on. NULL: not known, but plain writes are put
+	 * above what they replace.
 	 */
 	uint64_t	 (*version)(const struct backend *);
 	/*

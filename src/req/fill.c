@@ -51,8 +51,8 @@ bool
 fill_may_store(const struct command *cmd)
 {
 	/*
-	 * Copies do not know how their keys came: the store has to be asked about those that came as base64. What has a token
-	 * may have been written before, or be older than what is there: that is a success, too.
+	 * Copies do not know how their keys came: the store has to be asked about those that came as base64. What has a
+	 * token may have been written before, or be older than what is there: that is a success, too.
 	 */
 	return ((cmd->op.mode == OP_SET || cmd->op.mode == OP_ADD ||
 	    cmd->op.mode == OP_REPLACE) &&

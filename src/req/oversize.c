@@ -54,8 +54,8 @@ through_refuse(struct ctx *ctx, const struct space *sp, struct replyq *q, struct
 	r = through_begin(ctx, sp, q, cmd);
 	if (r == NULL)
 		return (false);
-	r->be.op = (struct op){ .verb = OP_DELETE, .opts = OPF_CLASSIC | (r->be.op.opts & OPF_TOKEN), .key = r->be.op.key,
-	    .hash = r->be.op.hash };
+	r->be.op = (struct op){ .verb = OP_DELETE, .opts = OPF_CLASSIC | (r->be.op.opts & OPF_TOKEN),
+	    .key = r->be.op.key, .hash = r->be.op.hash };
 	r->be.done = too_large_done;
 	through_submit(r);
 	return (true);

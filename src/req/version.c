@@ -1,9 +1,9 @@
 /*
  * version.c - versions made here; tokens of clients.
  *
- * Versions of one process rise strictly, across its threads, when the clock steps back, and after a restart, because the
- * stores that can tell say what they have. The highest token of a namespace is kept beside: it may be of the near future,
- * and must not drag along the versions of plain writes, or these would win over honest tokens to come.
+ * Versions of one process rise strictly, across its threads, when the clock steps back, and after a restart, because
+ * the stores that can tell say what they have. The highest token of a namespace is kept beside: it may be of the near
+ * future, and must not drag along the versions of plain writes, or these would win over honest tokens to come.
  */
 #include "config.h"
 
@@ -36,7 +36,8 @@ raise_to(_Atomic uint64_t *v, uint64_t to)
 {
 	uint64_t is = atomic_load_explicit(v, memory_order_relaxed);
 
-	while (is < to && !atomic_compare_exchange_weak_explicit(v, &is, to, memory_order_relaxed, memory_order_relaxed))
+	while (is < to && !atomic_compare_exchange_weak_explicit(v, &is, to, memory_order_relaxed,
+	    memory_order_relaxed))
 		;
 }
 
