@@ -155,6 +155,11 @@ program_reread(struct program *p)
 		conf_free(&conf);
 		return (NULL);
 	}
+	if (!snapshot_load(snap, err, sizeof err)) {
+		log_error("nothing has changed: %s", err);
+		snapshot_unpin(&snap);
+		return (NULL);
+	}
 	if (reload_check(snap, &store, &why))
 		return (snap);
 	log_error("nothing has changed: store \"%s\": %s", store, why);
@@ -281,11 +286,13 @@ static bool
 program_open(struct program *p)
 {
 	const struct conf *conf = p->conf;
-	char why[512];
+	char why[1024];
 
 	pthread_mutex_init(&p->shared.catalog, NULL);
 	p->shared.ops.shutdown = program_on_shutdown;
 	p->shared.ops.conns = describe_conns;
+	if (!snapshot_load(p->first, why, sizeof why))
+		return (refuse(why));
 	if (conf->daemonize && !daemon_fork(&p->ready))
 		return (false);
 	/* From here on a signal waits for the loop instead of ending a program half open. */

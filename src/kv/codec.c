@@ -299,19 +299,17 @@ const char *
 codec_adopt(const struct codec_dicts *ds, enum codec codec, struct slice frame, uint64_t size_max,
     struct envelope *head)
 {
-	const char *why;
 	uint32_t dictionary = 0;
 	uint64_t size = 0;
 
 	if (codec != CODEC_ZSTD)
-		return ("unknown codec");
-	why = look(frame, &size, &dictionary);
-	if (why != NULL)
-		return (why);
+		return ("CLIENT_ERROR unknown codec");
+	if (look(frame, &size, &dictionary) != NULL)
+		return ("CLIENT_ERROR bad compressed data");
 	if (size > size_max)
-		return ("object too large for cache");
+		return ("SERVER_ERROR object too large for cache");
 	if (dictionary != 0 && !codec_dicts_has(ds, dictionary))
-		return ("unknown zstd dictionary");
+		return ("CLIENT_ERROR unknown dictionary");
 	head->codec = CODEC_ZSTD;
 	head->size = size;
 	head->dictionary = dictionary;

@@ -48,7 +48,7 @@ size_t		 codec_encode(struct codec_ctx *, const struct codec_dicts *, int level,
 		    char *dst, struct envelope *head);
 /*
  * What a client has encoded itself: sets head's codec, size and dictionary by what the frame says. A cheap look,
- * nothing is decoded. NULL: good; else what is wrong with it, for a line to the client.
+ * nothing is decoded. NULL: good; else the line that the client is to hear.
  */
 const char	*codec_adopt(const struct codec_dicts *, enum codec, struct slice frame, uint64_t size_max,
 		    struct envelope *);

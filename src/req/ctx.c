@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "base/check.h"
+#include "kv/codec.h"
 #include "req/ctx.h"
 #include "req/req.h"
 #include "req/send.h"
@@ -125,6 +126,8 @@ ctx_free(struct ctx **ctxp)
 		free(r);
 	}
 	outpool_free(&ctx->outpool);
+	codec_free(&ctx->codec);
+	free(ctx->scratch);
 	ctx->magic = 0;
 	free(ctx);
 }

@@ -23,6 +23,7 @@
 #include "req/view.h"
 
 struct client;
+struct codec_ctx;
 struct flight;
 struct command;
 struct ctx;
@@ -119,6 +120,8 @@ struct ctx {
 	uint32_t	 random;	/* of ctx_random() */
 	struct lead_list leads[NLEADS];	/* coalesce.c's, by hash: reads under way that others may follow */
 	int		 cfd;		/* descriptor of the client whose input is being carried out, for watchers */
+	struct codec_ctx *codec;	/* encode.c's; NULL: not needed yet */
+	char		*scratch;	/* the same */
 	size_t		 held;		/* bytes of bodies and large values that requests hold outside the cache */
 };
 

@@ -137,6 +137,20 @@ value_len(const struct value *v)
 	return (v->len);
 }
 
+struct slice
+value_bytes(const struct value *v)
+{
+	return (v->kind == VALUE_HEAP ? slice_of(v->heap, v->len) : SLICE_NULL);
+}
+
+void
+value_trim(struct value *v, uint32_t vlen)
+{
+	MUST(v->kind == VALUE_HEAP && vlen <= v->len);
+	v->ctx->held -= v->len - vlen;
+	v->len = vlen;
+}
+
 static void
 value_release(void *arg)
 {

@@ -35,6 +35,10 @@ void		 value_linked(struct value *);
 /* Pieces from offset off on. */
 int		 value_iov(const struct value *, uint32_t off, struct iovec *, int max);
 uint32_t	 value_len(const struct value *);
+/* All of one outside the cache, which is one piece; p NULL: it is in the cache. */
+struct slice	 value_bytes(const struct value *);
+/* One outside the cache is shorter than was thought; before anybody else has it. */
+void		 value_trim(struct value *, uint32_t vlen);
 /* Queues all of it by reference. False: out of memory, the stream is lost. */
 bool		 value_send(struct value *, struct outq *);
 

@@ -6,10 +6,12 @@
  */
 #include "config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
+#include "kv/codec.h"
 #include "req/hedge.h"
 #include "req/view.h"
 #include "route/ring.h"
@@ -32,6 +34,30 @@ snapshot_new(struct conf *conf)
 	return (s);
 }
 
+bool
+snapshot_load(struct snapshot *s, char *why, size_t size)
+{
+	char text[CODEC_WHY_MAX];
+
+	s->dicts = calloc(s->conf->nspaces, sizeof(struct codec_dicts *));
+	if (s->dicts == NULL) {
+		snprintf(why, size, "out of memory");
+		return (false);
+	}
+	for (unsigned i = 0; i < s->conf->nspaces; i++) {
+		const struct conf_ns *ns = &s->conf->spaces[i];
+
+		if (ns->dictionary == NULL)
+			continue;
+		s->dicts[i] = codec_dicts_new(ns->dictionary, ns->codec_level, text);
+		if (s->dicts[i] == NULL) {
+			snprintf(why, size, "%s:%d: %s", ns->file, ns->line, text);
+			return (false);
+		}
+	}
+	return (true);
+}
+
 struct snapshot *
 snapshot_pin(struct snapshot *s)
 {
@@ -51,6 +77,9 @@ snapshot_unpin(struct snapshot **sp)
 	if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	keymap_free(&s->keymap);
+	for (unsigned i = 0; s->dicts != NULL && i < s->conf->nspaces; i++)
+		codec_dicts_free(&s->dicts[i]);
+	free(s->dicts);
 	conf_free(&s->conf);
 	s->magic = 0;
 	free(s);
@@ -211,6 +240,8 @@ view_make_spaces(struct view *v, const struct view *was, struct loop *loop)
 
 		sp->conf = &conf->spaces[i];
 		sp->view = v;
+		if (v->snap->dicts != NULL)
+			sp->dicts = v->snap->dicts[i];
 		if (sp->conf->primary != NULL)
 			sp->pool = v->pools[sp->conf->primary - conf->stores];
 		sp->stats = old != NULL ? old->stats : calloc(1, sizeof *sp->stats);

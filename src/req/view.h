@@ -17,6 +17,7 @@
 #include "conf/model.h"
 #include "keys/keymap.h"
 
+struct codec_dicts;
 struct hedger;
 struct loop;
 struct ring;
@@ -30,10 +31,13 @@ struct snapshot {
 	_Atomic unsigned refs;
 	struct conf	*conf;
 	struct keymap	*keymap;
+	struct codec_dicts **dicts;	/* of each namespace; NULL: it has none */
 };
 
 /* Takes conf. NULL: out of memory, conf is still the caller's. One reference is the caller's. */
 struct snapshot	*snapshot_new(struct conf *);
+/* Reads the dictionaries that it names; before anybody else has it. False: why says what is wrong, in a line. */
+bool		 snapshot_load(struct snapshot *, char *why, size_t size);
 struct snapshot	*snapshot_pin(struct snapshot *);
 /* The last reference frees. NULL is fine. */
 void		 snapshot_unpin(struct snapshot **);
@@ -72,6 +76,7 @@ struct space {
 	struct hedger		*hedger;	/* NULL: nothing is sent twice */
 	bool			 tokens;	/* E and P of a write are its token */
 	struct token_top	*top;		/* tokens: version.c's */
+	const struct codec_dicts *dicts;	/* NULL: none */
 };
 
 /* loop thread only; what hangs on ctx.view is read by others under shared.catalog */

@@ -190,8 +190,8 @@ frames_of_clients(void)
 	ok(codec_adopt(NULL, CODEC_ZSTD, slice_of(work, n), 4000, &head) == NULL && head.codec == CODEC_ZSTD &&
 	    head.size == 4000, "a client's frame is taken for what it says");
 	ok(comes_back(NULL, &head, slice_of(work, n), slice_of(text, 4000)), "and can be read");
-	is_s(codec_adopt(NULL, CODEC_ZSTD, slice_of(work, n), 3999, &head), "object too large for cache", "too large");
-	is_s(codec_adopt(NULL, CODEC_COUNT, slice_of(work, n), 4000, &head), "unknown codec", "unknown codec");
+	is_s(codec_adopt(NULL, CODEC_ZSTD, slice_of(work, n), 3999, &head), "SERVER_ERROR object too large for cache", "too large");
+	is_s(codec_adopt(NULL, CODEC_COUNT, slice_of(work, n), 4000, &head), "CLIENT_ERROR unknown codec", "unknown codec");
 	ok(codec_adopt(NULL, CODEC_ZSTD, slice_of(work, n - 1), 4000, &head) != NULL, "cut short");
 	ok(codec_adopt(NULL, CODEC_ZSTD, slice_of(work, n + 1), 4000, &head) != NULL, "more behind it");
 	ok(codec_adopt(NULL, CODEC_ZSTD, SLICE_LIT("hello"), 4000, &head) != NULL, "none");
