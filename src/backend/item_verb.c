@@ -222,7 +222,7 @@ look_describe(struct look *l)
 		    (row_encoded(head) ? OPR_ENCODED : 0)),
 		.client_flags = head->client_flags,
 		.ttl = seconds_left(l, head->expiry),
-		.size = (uint32_t)(row_encoded(head) ? head->size : l->row->value.len),
+		.size = (uint32_t)l->row->value.len,
 		.cas = head->version,
 	};
 }
