@@ -161,13 +161,13 @@ static struct slice
 with_long_line(const char *before, const char *head, size_t n, const char *last)
 {
 	static char text[2 * RECORD_LINE_MAX];
-	size_t len = (size_t)sprintf(text, "%s", before), start = len;
+	size_t start = strlen(before), len = start + strlen(head), more = n - strlen(head) - strlen(last);
 
-	len += (size_t)sprintf(text + len, "%s", head);
-	while (len - start + strlen(last) < n)
-		text[len++] = 'x';
-	len += (size_t)sprintf(text + len, "%s", last);
-	return (slice_of(text, len));
+	memcpy(text, before, start);
+	memcpy(text + start, head, strlen(head));
+	memset(text + len, 'x', more);
+	memcpy(text + len + more, last, strlen(last));
+	return (slice_of(text, len + more + strlen(last)));
 }
 
 static void
@@ -199,12 +199,13 @@ long_key(size_t n, const char *size)
 {
 	char text[4096];
 	size_t rest;
-	int len = sprintf(text, "kp u 1\r\n");
+	size_t len;
 
-	memset(text + len, 'k', n);
-	len += (int)n;
-	len += sprintf(text + len, " %s\r\nx\r\n", size);
-	return (outcome(slice_of(text, (size_t)len), (size_t)len, (size_t)len, &rest));
+	memset(text, 'k', sizeof text);
+	memcpy(text, "kp u 1\r\n", 8);
+	snprintf(text + 8 + n, sizeof text - 8 - n, " %s\r\nx\r\n", size);
+	len = strlen(text);
+	return (outcome(slice_of(text, len), len, len, &rest));
 }
 
 static void
