@@ -78,7 +78,9 @@ struct req {
 	bool		 flush;
 	bool		 leads;		/* a read that others may follow: followers is valid */
 	uint16_t	 weight;	/* how much of q.nwaiting it is */
+	bool		 alias;		/* "id/", another spelling of "id": it has no copy of its own */
 	uint64_t	 fence;
+	uint64_t	 cut;		/* of the fence: of the record, see cut.h */
 	uint32_t	 held;		/* bytes of its body, counted in q and ctx */
 	size_t		 parked;	/* bytes of out, counted in q */
 	uint32_t	 asked_at;	/* the cache's clock */

@@ -73,6 +73,7 @@ struct space {
 	struct ns_stats		*stats;
 	struct view		*view;
 	bool			 plain;		/* an op goes to one server, once; see send.h */
+	bool			 splits;	/* keys have an item behind a separator */
 	struct hedger		*hedger;	/* NULL: nothing is sent twice */
 	bool			 tokens;	/* E and P of a write are its token */
 	struct token_top	*top;		/* tokens: version.c's */
