@@ -48,6 +48,7 @@ struct client {
 	uint64_t	 id;		/* for logs and watchers */
 	bool		 close;		/* after what is queued has been sent */
 	bool		 watching;	/* takes no more commands: what it sends is thrown away */
+	uint32_t	 codecs;	/* 1 << enum codec of those that it reads itself, as its handshake said */
 	/*
 	 * A command that answers more than fits in memory (metadump, watch) installs this: called whenever out is
 	 * empty until it returns false; no further command is looked at before. When it has nothing to add it is

@@ -193,8 +193,7 @@ through_done(struct be_op *be)
 		through_end(r);
 }
 
-/* Milliseconds that the mark of a delete stays: delete_ttl, more or less. */
-static uint32_t
+uint32_t
 through_keep_dead(struct ctx *ctx, const struct conf_ns *ns)
 {
 	uint64_t keep = (ns->delete_ttl - ns->delete_jitter) / 1000, span = 2 * ns->delete_jitter / 1000;

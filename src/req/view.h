@@ -48,6 +48,7 @@ struct ns_stats {
 #include "tbl/ns_stats.h"
 #undef NS_STAT
 	unsigned	 refs;		/* views; worker's thread */
+	uint32_t	 item_size;	/* bytes of an item in pages, a moving average; 0: none yet; worker's thread */
 	void		*was;		/* admin's: what they were at the last `stats reset`; heap */
 };
 #define NS_ADD(ns, field)						\
