@@ -76,6 +76,8 @@ struct be_op {
 	uint32_t	 value_max;	/* OP_STORE: largest value that append and prepend may make; 0: any */
 	/* OP_FLUSH: whether this key goes; NULL: all do. */
 	bool		(*flushes)(const struct be_op *, struct slice key);
+	/* OP_FLUSH, of stores that keep namespaces apart: whether all keys of the one of this name go; NULL: all do. */
+	bool		(*flushes_space)(const struct be_op *, const char *name);
 	/*
 	 * BE_CAP_KEYS: an OP_GET of many keys, classic and without options; op.key says nothing, op.hash is that of one
 	 * of them. They stay valid until done(). NULL: of op.key alone.

@@ -11,11 +11,13 @@
 extern const struct be_ops memcached_ops;
 extern const struct be_ops redis_cluster_ops;
 extern const struct be_ops redis_ops;
+extern const struct be_ops rocks_ops;
 
 static const struct be_ops *const stores[] = {
 	&memcached_ops,
 	&redis_ops,
 	&redis_cluster_ops,
+	&rocks_ops,
 };
 
 const struct be_ops *

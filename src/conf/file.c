@@ -25,7 +25,7 @@ static _Thread_local struct conf_ctx *parsing;
 
 /* Words that later versions know. */
 static const char *const reserved[] = {
-	"admin", "path", "tls",
+	"admin", "tls",
 };
 
 static int
@@ -301,7 +301,8 @@ make_grammar(void)
 	    KEY("connections"), KEY("connect_timeout"), KEY("timeout"), KEY("retry_min"), KEY("retry_max"),
 	    KEY("max_inflight"), KEY("protocol"), KEY("user"), KEY("password"), KEY("database"), KEY("map_refresh"),
 	    KEY("replicas"), KEY("write_quorum"), KEY("read_from"), KEY("failures"), KEY("on_down"), KEY("failover_ttl"),
-	    KEY("failover_store"), KEY("flush_on_return"), CFG_END() };
+	    KEY("failover_store"), KEY("flush_on_return"), KEY("path"), KEY("block_cache"), KEY("io_threads"),
+	    KEY("durability"), KEY("sync_interval"), CFG_END() };
 	cfg_opt_t primary[] = { BEGIN, KEY("store"), KEY("format"), CFG_END() };
 	cfg_opt_t local[] = { BEGIN, KEY("ttl"), KEY("ttl_jitter"), KEY("negative_ttl"), KEY("refresh_ahead"),
 	    CFG_END() };

@@ -46,6 +46,7 @@ bool	 file_read_space(struct conf_ctx *, cfg_t *);
 /* Their parts in other files: who answers for a store, for a namespace, and when. */
 bool	 file_read_store_policy(struct conf_ctx *, cfg_t *, struct conf_store *);
 bool	 file_read_space_policy(struct conf_ctx *, cfg_t *, struct conf_ns *);
+bool	 file_read_store_disk(struct conf_ctx *, cfg_t *, struct conf_store *);
 /* Before the policy, which looks at the drift of tokens. */
 bool	 file_read_space_records(struct conf_ctx *, cfg_t *, struct conf_ns *);
 /* What a store says of another one, when all of them are there. */

@@ -31,6 +31,7 @@ free_stores(struct conf *c)
 		free(s->hash);
 		free(s->user);
 		free(s->password);
+		free(s->path);
 	}
 	free(c->stores);
 }

@@ -59,9 +59,16 @@ same_failures(const struct conf_store *a, const struct conf_store *b)
 	    conf_store_same(a->failover_store, b->failover_store));
 }
 
+static bool
+same_database(const struct conf_store *a, const struct conf_store *b)
+{
+	return (same_str(a->path, b->path) && a->block_cache == b->block_cache && a->io_threads == b->io_threads &&
+	    a->durability == b->durability && a->sync_interval == b->sync_interval);
+}
+
 bool
 conf_store_same(const struct conf_store *a, const struct conf_store *b)
 {
 	return (same_str(a->name, b->name) && a->kind == b->kind && same_servers(a, b) && same_connections(a, b) &&
-	    same_placement(a, b) && same_failures(a, b));
+	    same_placement(a, b) && same_failures(a, b) && same_database(a, b));
 }

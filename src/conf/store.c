@@ -1,7 +1,7 @@
 /*
  * store.c - the store sections: pools of servers, where their keys are, what their connections may do.
  *
- * Who answers for a server that cannot is in store_policy.c.
+ * Who answers for a server that cannot is in store_policy.c, what an embedded database has in store_disk.c.
  */
 #include "config.h"
 
@@ -38,9 +38,10 @@ const char *const file_types[] = {
 	[STORE_MEMCACHED] = "memcached",
 	[STORE_REDIS] = "redis",
 	[STORE_REDIS_CLUSTER] = "redis-cluster",
+	[STORE_ROCKSDB] = "rocksdb",
 	NULL
 };
-#define TYPES	"memcached, redis or redis-cluster"
+#define TYPES	"memcached, redis, redis-cluster or rocksdb"
 
 const char *
 conf_dist_name(enum conf_dist d)
@@ -61,7 +62,7 @@ file_find_store(const struct conf *c, const char *name)
 static bool
 read_type(struct conf_ctx *x, cfg_t *sec, struct conf_store *s)
 {
-	static const char *const later[] = { "rocksdb", "cql" };
+	static const char *const later[] = { "cql" };
 	const struct conf_value *v = file_value(sec, "type");
 
 	if (v == NULL)
@@ -97,6 +98,8 @@ read_servers(struct conf_ctx *x, cfg_t *sec, struct conf_store *s)
 	const uint16_t port = s->kind == STORE_MEMCACHED ? 11211 : 6379;
 	const struct conf_value *v;
 
+	if (s->kind == STORE_ROCKSDB)
+		return (true);
 	for (unsigned i = 0; (v = file_value_nth(sec, "servers", i)) != NULL; i++) {
 		struct conf_server *srv;
 		const char *why = NULL;
@@ -211,5 +214,5 @@ file_read_store(struct conf_ctx *x, cfg_t *sec)
 	if (s->name[0] == '\0')
 		return (conf_fail_at(x, s->line, "this store has no name; store \"NAME\" { ... }"));
 	return (read_type(x, sec, s) && read_servers(x, sec, s) && read_placement(x, sec, s) &&
-	    read_limits(x, sec, s) && file_read_store_policy(x, sec, s));
+	    read_limits(x, sec, s) && file_read_store_policy(x, sec, s) && file_read_store_disk(x, sec, s));
 }

@@ -19,6 +19,8 @@
 #define M	(1u << STORE_MEMCACHED)
 #define R	(1u << STORE_REDIS)
 #define C	(1u << STORE_REDIS_CLUSTER)
+#define D	(1u << STORE_ROCKSDB)
+#define ONE	"it is one database, here"
 
 /* Keys that not every type of store has. */
 static const struct {
@@ -26,6 +28,28 @@ static const struct {
 	unsigned	 not;
 	const char	*why;
 } misfits[] = {
+	{ "servers", D, ONE },
+	{ "distribution", D, ONE },
+	{ "hash", D, ONE },
+	{ "hash_tag", D, ONE },
+	{ "connections", D, ONE },
+	{ "connect_timeout", D, ONE },
+	{ "timeout", D, ONE },
+	{ "retry_min", D, ONE },
+	{ "retry_max", D, ONE },
+	{ "protocol", D, ONE },
+	{ "user", D, ONE },
+	{ "password", D, ONE },
+	{ "database", D, ONE },
+	{ "map_refresh", D, ONE },
+	{ "replicas", D, ONE },
+	{ "write_quorum", D, ONE },
+	{ "read_from", D, ONE },
+	{ "failures", D, ONE },
+	{ "on_down", D, ONE },
+	{ "failover_ttl", D, ONE },
+	{ "failover_store", D, ONE },
+	{ "flush_on_return", D, ONE },
 	{ "distribution", C, "a cluster places keys by slot" },
 	{ "hash", C, "a cluster places keys by slot" },
 	{ "hash_tag", C, "a cluster places keys by slot and knows {} itself" },
@@ -41,6 +65,11 @@ static const struct {
 	{ "failover_ttl", C, "a cluster promotes replicas of its own" },
 	{ "failover_store", C, "a cluster promotes replicas of its own" },
 	{ "flush_on_return", R | C, "only memcacheds come back with what they had" },
+	{ "path", M | R | C, "it is where a rocksdb has its files" },
+	{ "block_cache", M | R | C, "the servers have caches of their own" },
+	{ "io_threads", M | R | C, "nothing is read from disk here" },
+	{ "durability", M | R | C, "the servers know when a write is on disk" },
+	{ "sync_interval", M | R | C, "the servers know when a write is on disk" },
 };
 
 static bool
@@ -88,7 +117,7 @@ read_replicas(struct conf_ctx *x, cfg_t *sec, struct conf_store *s)
 	s->replicas = 1;
 	if (!file_get_uint(x, sec, "replicas", 1, CONF_REPLICAS_MAX, &s->replicas))
 		return (false);
-	if (s->replicas > s->nservers)
+	if (s->replicas > s->nservers && s->kind != STORE_ROCKSDB)
 		return (conf_fail_at(x, file_value(sec, "replicas")->line, "replicas = %u, but store \"%s\" has %u server%s; "
 		    "at most one replica on each", s->replicas, s->name, s->nservers, s->nservers > 1 ? "s" : ""));
 	if (s->replicas > 1 && s->dist == DIST_RANDOM)
@@ -178,7 +207,7 @@ file_link_store(struct conf_ctx *x, cfg_t *sec)
 	if (other->on_down == ON_DOWN_FAILOVER)
 		return (conf_fail_at(x, v->line, "store \"%s\" fails over itself; on_down = error or miss there",
 		    other->name));
-	if ((other->kind == STORE_MEMCACHED) != (s->kind == STORE_MEMCACHED))
+	if (other->kind == STORE_ROCKSDB || (other->kind == STORE_MEMCACHED) != (s->kind == STORE_MEMCACHED))
 		return (conf_fail_at(x, v->line, "store \"%s\" has type = %s and cannot stand in for type = %s; one of the "
 		    "same type", other->name, other->type, s->type));
 	s->failover_store = other;

@@ -128,8 +128,7 @@ flight_stand_in(struct flight *f)
 	unsigned down = f->nleft_out;
 	bool added = false;
 
-	/* Who stands in has no part of the record, and what it is given would stay there. */
-	if (st->on_down != ON_DOWN_FAILOVER || f->r->be.rec != NULL)
+	if (st->on_down != ON_DOWN_FAILOVER)
 		return (false);
 	for (unsigned i = 0; i < f->ntargets; i++)
 		down += !f->targets[i].stand_in && !f->targets[i].ops->healthy(f->targets[i].be);

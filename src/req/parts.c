@@ -230,6 +230,19 @@ flush_takes(const struct be_op *be, struct slice key)
 	return (view_find(r->parent->space->view, key)->conf->flush);
 }
 
+/* be_op.flushes_space: what the configuration does not name is not this one's to empty. */
+static bool
+flush_takes_space(const struct be_op *be, const char *name)
+{
+	const struct req *r = CONTAINER_OF(be, const struct req, be);
+	const struct view *v = r->parent->space->view;
+
+	for (unsigned i = 0; i < v->conf->nspaces; i++)
+		if (strcmp(v->conf->spaces[i].name, name) == 0)
+			return (v->conf->spaces[i].flush);
+	return (false);
+}
+
 static void
 flush_server(struct req *p, struct pool *pool, struct backend *b)
 {
@@ -245,6 +258,7 @@ flush_server(struct req *p, struct pool *pool, struct backend *b)
 	r->be.op.ttl = p->cmd.op.ttl;
 	if (!route_flush_takes_all(p->ctx, pool))
 		r->be.flushes = flush_takes;
+	r->be.flushes_space = flush_takes_space;
 	r->be.done = flush_done;
 	pool->ops->submit(b, &r->be);
 }

@@ -58,6 +58,8 @@ reload_check(const struct snapshot *snap, const char **store, const char **why)
 		*why = "this build has no such type of store";
 		if (backend_find(st->type) == NULL)
 			return (false);
+		if (st->nservers == 0)
+			continue;		/* a database has no servers to choose from */
 		ring = ring_new(st, why);
 		if (ring == NULL)
 			return (false);
@@ -74,23 +76,13 @@ space_in(const struct snapshot *s, struct slice key)
 	return (&s->conf->spaces[keymap_find(s->keymap, key)]);
 }
 
-/* Where keys are split, copies have other notes; items are the namespace's of that name. */
-static bool
-same_items(const struct conf_ns *a, const struct conf_ns *b)
-{
-	if (a->separator_len != b->separator_len || memcmp(a->separator_len > 0 ? a->separator : "",
-	    b->separator_len > 0 ? b->separator : "", a->separator_len) != 0)
-		return (false);
-	return (a->format == FORMAT_RAW || strcmp(a->name, b->name) == 0);
-}
-
 /* Whether what is held of a key of namespace a is true in b as well, and gone as soon as it has to be there. */
 static bool
 holds_on(const struct reload *r, const struct conf_ns *a, const struct conf_ns *b)
 {
 	if (a->primary == NULL || b->primary == NULL)
 		return (a->primary == b->primary);
-	return (!r->uneven && same_items(a, b) && a->local == b->local && a->format == b->format &&
+	return (!r->uneven && a->local == b->local && a->format == b->format &&
 	    a->local_ttl <= b->local_ttl && a->negative_ttl <= b->negative_ttl &&
 	    a->stale_for == b->stale_for && conf_store_same(a->primary, b->primary));
 }

@@ -145,8 +145,9 @@ pool_open(struct snapshot *snap, const struct conf_store *st,
 	else {
 		p->nservers = (p->ops->caps & BE_CAP_WHOLE) != 0 ? 1 :
 		    st->nservers;
-		p->ring = ring_new(st, why);
-		if (p->ring != NULL && pool_open_servers(p, loop, why))
+		if (st->nservers > 0)
+			p->ring = ring_new(st, why);
+		if ((p->ring != NULL || st->nservers == 0) && pool_open_servers(p, loop, why))
 			return (p);
 	}
 	pool_unpin(&p);
@@ -222,7 +223,6 @@ space_prepare(struct space *sp, const struct space *was, struct loop *loop)
 		return (true);
 	sp->plain = sp->pool->conf->replicas <= 1 && ns->hedge == HEDGE_OFF &&
 	    sp->pool->conf->on_down != ON_DOWN_FAILOVER;
-	sp->splits = ns->separator_len > 0;
 	sp->tokens = ns->format == FORMAT_ITEM && (sp->pool->ops->caps & BE_CAP_RECORDS) != 0;
 	if (ns->hedge == HEDGE_OFF)
 		return (true);

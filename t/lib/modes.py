@@ -8,6 +8,7 @@ modes - kvgate as the tests of its memcached endpoint want it: with each kind of
 	fleet           in front of two memcacheds                      kv.servers: they
 	redis           in front of two redis-servers, format = item    kv.servers: they
 	cluster         in front of a six-node Redis Cluster, the same  kv.servers: its nodes, kv.cluster: it
+	disk            on an embedded database                         kv.path: its directory
 
 Each is stopped when the loop goes on. The cluster of a program is started at most once, and emptied when it is used again.
 KVT_MODES names the modes that are wanted, separated by spaces; without it all are.
@@ -15,11 +16,12 @@ KVT_MODES names the modes that are wanted, separated by spaces; without it all a
 
 import contextlib
 import os
+import tempfile
 
 from kvt import *
 from redises import *
 
-__all__ = "MODES all_modes mode_named redis_conf one_cluster".split()
+__all__ = "MODES all_modes mode_named redis_conf disk_conf disk_path one_cluster".split()
 
 _cluster = None
 
@@ -78,8 +80,30 @@ def _of_cluster(args, ttl):
 		yield kv
 
 
-_BY_NAME = {"local": _local, "fleet": _fleet, "redis": _redis, "cluster": _of_cluster}
-MODES = [m for m in _BY_NAME if m in (os.environ.get("KVT_MODES") or "local fleet redis cluster").split()]
+def disk_path():
+	"""A place for a database, which is not there yet, and that a kvgate that was root can write to."""
+	parent = tempfile.mkdtemp(prefix="disk.", dir=tmpdir())
+	os.chmod(parent, 0o777)
+	return os.path.join(parent, "data")
+
+
+def disk_conf(path, local="5s", store="", namespace=""):
+	"""A configuration with a database behind one flat namespace."""
+	return ('store "d" { type = rocksdb  path = "%s"  %s }\n'
+	    'namespace "default" { prefix = "" primary { store = "d" } local { ttl = %s } %s }\n' %
+	    (path, store, local, namespace))
+
+
+@contextlib.contextmanager
+def _disk(args, ttl):
+	path = disk_path()
+	with Kvgate(args, conf=disk_conf(path, ttl, "durability = none")) as kv:
+		kv.servers, kv.path = [], path
+		yield kv
+
+
+_BY_NAME = {"local": _local, "fleet": _fleet, "redis": _redis, "cluster": _of_cluster, "disk": _disk}
+MODES = [m for m in _BY_NAME if m in (os.environ.get("KVT_MODES") or "local fleet redis cluster disk").split()]
 
 
 def mode_named(mode, args=(), local="5s"):

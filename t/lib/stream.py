@@ -151,7 +151,7 @@ class Stream:
 		if verb == b"md":
 			words = self.flags([b"k", b"q", b"C", b"T", b"O", b"L"] + self.stale, 4)
 			return b" ".join([verb, self.meta_key(words)] + words) + b"\r\n"
-		words = self.flags([b"k", b"q", b"c", b"s", b"C", b"F", b"T", b"O", b"P"] + self.stale, 5)
+		words = self.flags([b"k", b"q", b"c", b"s", b"C", b"F", b"T", b"O"] + self.stale, 5)
 		if self.chance(0.4):
 			words.append(b"M" + self.pick(b"E", b"A", b"P", b"R", b"S", b"e", b"a", b"p", b"r", b"s"))
 		self.rng.shuffle(words)

@@ -28,6 +28,25 @@ same(const char *one, const char *two)
 	return (is);
 }
 
+static const char disk[] = "store a { type = rocksdb path = p block_cache = 2MB io_threads = 2 durability = interval "
+    "sync_interval = 1s }";
+
+static void
+what_makes_a_database_another(void)
+{
+	ok(same(disk, disk), "the same database");
+	ok(!same(disk, "store a { type = rocksdb path = q block_cache = 2MB io_threads = 2 durability = interval "
+	    "sync_interval = 1s }"), "path");
+	ok(!same(disk, "store a { type = rocksdb path = p block_cache = 3MB io_threads = 2 durability = interval "
+	    "sync_interval = 1s }"), "block_cache");
+	ok(!same(disk, "store a { type = rocksdb path = p block_cache = 2MB io_threads = 3 durability = interval "
+	    "sync_interval = 1s }"), "io_threads");
+	ok(!same(disk, "store a { type = rocksdb path = p block_cache = 2MB io_threads = 2 durability = none }"),
+	    "durability");
+	ok(!same(disk, "store a { type = rocksdb path = p block_cache = 2MB io_threads = 2 durability = interval "
+	    "sync_interval = 2s }"), "sync_interval");
+}
+
 static void
 what_makes_a_difference(void)
 {
@@ -75,6 +94,7 @@ what_makes_none(void)
 int
 main(void)
 {
+	what_makes_a_database_another();
 	what_makes_a_difference();
 	what_makes_none();
 	return (done_testing());

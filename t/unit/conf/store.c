@@ -57,10 +57,10 @@ static void
 refusals(void)
 {
 	static const struct ctx_case cases[] = {
-		{ "store \"a\" {\n}", "f:1: store \"a\" has no type; memcached, redis or redis-cluster" },
+		{ "store \"a\" {\n}", "f:1: store \"a\" has no type; memcached, redis, redis-cluster or rocksdb" },
 		{ "store \"\" { }", "f:1: this store has no name; store \"NAME\" { ... }" },
-		{ "store \"a\" { type = rocksdb }", "f:1: type = rocksdb is not in this version; memcached, redis or redis-cluster" },
-		{ "store \"a\" { type = mysql }", "f:1: type = mysql is unknown; memcached, redis or redis-cluster" },
+		{ "store \"a\" { type = cql }", "f:1: type = cql is not in this version; memcached, redis, redis-cluster or rocksdb" },
+		{ "store \"a\" { type = mysql }", "f:1: type = mysql is unknown; memcached, redis, redis-cluster or rocksdb" },
 		{ "\nstore \"a\" { type = memcached\n\n}", "f:2: store \"a\" has no servers; servers = { \"host:port\", ... }" },
 		{ "store \"a\" { type = memcached\n servers = { } }",
 		    "f:1: store \"a\" has no servers; servers = { \"host:port\", ... }" },
@@ -92,7 +92,7 @@ refusals(void)
 		{ IN("weight = 2"), "f:3: unknown key \"weight\" in store; known: type, servers, distribution, hash, hash_tag, "
 		    "connections, connect_timeout, timeout, retry_min, retry_max, max_inflight, protocol, user, password, database, "
 		    "map_refresh, replicas, write_quorum, read_from, failures, on_down, failover_ttl, failover_store, "
-		    "flush_on_return" },
+		    "flush_on_return, path, block_cache, io_threads, durability, sync_interval" },
 	};
 	struct conf_ctx x;
 

@@ -1,0 +1,277 @@
+/*
+ * rocks.h - the inside of the rocksdb store, shared by rocks*.c only.
+ *
+ *	loop: submit --> what is in memory is read at once, done() at the end of the turn
+ *	          |  \
+ *	          |   +-> io threads: what has to be read from disk, large pages, scans  --+
+ *	          |                                                                        +--> the loop: done()
+ *	          +-> the writer: all that changes something, in one order                --+
+ *
+ * A database is opened once, however many loops use it. The writer takes what has come, decides for each op in its turn
+ * what it makes of the rows (item_verb.h), and writes all of it as one batch with one fsync; what comes meanwhile is
+ * the next batch. A read of a record of which this loop has writes under way is placed among them by the writer, so
+ * that no client sees its own pipeline out of order.
+ */
+#ifndef BACKEND_ROCKS_H
+#define BACKEND_ROCKS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "backend/be_loop.h"
+#include "backend/item_verb.h"
+#include "backend/markers.h"
+#include "backend/record.h"
+#include "backend/rocks_key.h"
+
+#define ROCKS_BUCKETS	1024u		/* of records with writes under way */
+#define ROCKS_WHY_MAX	400
+
+struct rocks;
+struct rocks_db;
+struct rocks_keeper;
+struct rocks_writer;
+struct rocksdb_cache_t;
+struct rocksdb_column_family_handle_t;
+struct rocksdb_compactionfilter_t;
+struct rocksdb_options_t;
+struct rocksdb_readoptions_t;
+struct rocksdb_snapshot_t;
+struct rocksdb_t;
+
+/* A namespace's column family. Never gone before its database is closed. */
+struct rocks_family {
+	_Atomic(struct rocks_family *) next;	/* any thread */
+	struct rocks_db	*db;
+	char		*name;
+	struct rocksdb_column_family_handle_t *cf;
+	struct rocksdb_options_t *options;
+	struct rocksdb_compactionfilter_t *filter;
+	/* Milliseconds for which what is expired keeps its version; 0: not known before its first write. */
+	_Atomic uint32_t keep;
+	_Atomic bool	 swept;		/* no row is left that a marker covers */
+	uint64_t	 newest;	/* the writer's: the newest version in it */
+	bool		 moved;		/* the same: newest is not written yet */
+};
+
+/* What an op is about: its own, or one of a chain. */
+struct rocks_sub {
+	struct be_op	*op;
+	struct rocks_family *family;	/* NULL: there is none yet */
+	struct slice	 id, item;
+};
+
+/* What becomes of an op; one piece of the heap, be_op.priv in the end. */
+struct rocks_result {
+	size_t		 len, cap;	/* of bytes */
+	size_t		 value, value_len;	/* of an OP_GET: where it is */
+	bool		 has_value;
+	uint32_t	 nitems;	/* of a record op: struct rocks_found, each with its bytes behind it */
+	size_t		 next;		/* where next_id, next are; id first */
+	uint16_t	 next_id_len, next_len;
+	char		 why[ROCKS_WHY_MAX];
+	char		 bytes[];
+};
+
+struct rocks_found {
+	struct envelope	 head;
+	uint32_t	 id_len, key_len, value_len;
+	bool		 has_value;
+};
+
+enum rocks_job_kind {
+	ROCKS_READ,		/* io threads */
+	ROCKS_READ_BEHIND,	/* the writer: a read behind writes of the same record */
+	ROCKS_WRITE,
+	ROCKS_SWEEP,		/* the keeper's: rows that a marker covers */
+};
+
+/* An op on its way through the threads. One piece of the heap, owned by who has it at the time. */
+struct rocks_job {
+	STAILQ_ENTRY(rocks_job) next;
+	enum rocks_job_kind kind;
+	struct rocks	*r;		/* NULL: nobody waits for it */
+	struct be_op	*op;
+	bool		 changes;	/* it is counted as a write under way */
+	bool		 flush;		/* flush_all of the subs' families */
+	const struct rocksdb_snapshot_t *snapshot;	/* ROCKS_READ: what it is to see; NULL: what is there by then */
+	struct rocks_result *result;
+	enum err	 err;
+	struct op_result res;
+	struct envelope	 found_head;
+	enum rec_end	 end;
+	bool		 more;
+	struct iovec	 body;		/* of a body that was copied */
+	unsigned	 nsubs;
+	struct rocks_sub *subs;
+};
+STAILQ_HEAD(rocks_jobs, rocks_job);
+
+/* lock: queue, stop. A queue of jobs with threads behind it. */
+struct rocks_queue {
+	pthread_mutex_t	 lock;
+	pthread_cond_t	 more;
+	struct rocks_jobs jobs;
+	bool		 stop;
+};
+
+/* What `stats` shows of it; any thread adds. */
+struct rocks_counts {
+	_Atomic uint64_t batches, written, syncs, io_reads, loop_reads, behind, sweeps, compactions;
+};
+
+struct rocks_db {
+	unsigned	 magic;
+#define ROCKS_DB_MAGIC	0x726f636bu
+	struct rocks_db	*next;		/* registry's lock */
+	unsigned	 refs;		/* the same */
+	char		*path;
+	char		*name;		/* the store's, for messages */
+	_Atomic unsigned durability;	/* enum conf_durability */
+	_Atomic uint64_t sync_interval;	/* microseconds */
+	struct rocksdb_t *db;
+	struct rocksdb_options_t *options;
+	struct rocksdb_cache_t *cache;
+	struct rocksdb_readoptions_t *cached;	/* reads nothing from disk */
+	struct rocksdb_readoptions_t *usual;
+	_Atomic(struct rocks_family *) families;
+	struct rocks_counts counts;
+	struct rocks_queue io;
+	pthread_t	*threads;
+	unsigned	 nthreads;
+	struct rocks_writer *writer;
+	struct rocks_keeper *keeper;
+};
+
+/* One loop's use of a database. */
+struct rocks {
+	struct backend	 be;		/* first */
+	const struct conf_store *store;
+	struct rocks_db	*db;
+	struct io	 io;
+	int		 fd;		/* eventfd: something has come back */
+	unsigned	 out;		/* ops that are with the threads */
+	uint32_t	 nwrites;	/* records that they write to, and those about all */
+	uint32_t	 writes;	/* of them about all records */
+	uint32_t	 pending[ROCKS_BUCKETS];	/* writes under way, by record */
+	pthread_mutex_t	 lock;		/* of back */
+	pthread_cond_t	 came;
+	struct rocks_jobs back;
+	char		 busy[150];
+};
+#define ROCKS_MAGIC	0x726f6363u
+
+/* ---- rocks.c ---- */
+
+/* Any thread: the job is over, its outcome is set. */
+void		 rocks_job_back(struct rocks_job *);
+/* Milliseconds since 1970. */
+uint64_t	 rocks_time(void);
+
+/* ---- rocks_result.c ---- */
+
+/* NULL: out of memory. */
+struct rocks_result *rocks_result_new(size_t cap);
+/* Room for len bytes more, which it counts as used; NULL: out of memory, *rp is as it was. */
+char		*rocks_result_add(struct rocks_result **rp, size_t len);
+/* An item that was found. False: out of memory. */
+bool		 rocks_result_item(struct rocks_result **rp, const struct rec_item *, bool with_id);
+/* Where a page ends. */
+bool		 rocks_result_next(struct rocks_result **rp, struct slice id, struct slice key);
+/* Calls found() of the op for each. */
+void		 rocks_result_replay(const struct rocks_result *, struct be_op *);
+/* Makes it an error of the store that says why; text may be what rocksdb says. */
+void		 rocks_fail(struct rocks_job *, const struct rocks_db *, enum err, const char *text);
+enum err	 rocks_error_kind(const char *text);
+/* The value of an OP_GET into it, and the rest of the outcome. */
+bool		 rocks_result_value(struct rocks_result **rp, struct slice value);
+
+/* ---- rocks_db.c ---- */
+
+/* The database of this store, opened if it is not yet. NULL with *why, which lives until the thread's next call. */
+struct rocks_db	*rocks_db_pin(const struct conf_store *, const char **why);
+void		 rocks_db_unpin(struct rocks_db **);
+/* NULL: no such namespace has ever been written to. Any thread. */
+struct rocks_family *rocks_family_find(const struct rocks_db *, const char *name);
+/* Makes it if need be. The writer's thread. NULL with *why (free it). */
+struct rocks_family *rocks_family_make(struct rocks_db *, const char *name, char **why);
+/* Work for the threads. */
+void		 rocks_queue_init(struct rocks_queue *);
+void		 rocks_queue_fini(struct rocks_queue *);
+void		 rocks_queue_put(struct rocks_queue *, struct rocks_job *);
+void		 rocks_queue_stop(struct rocks_queue *);
+/* NULL: it is stopped and empty. */
+struct rocks_job *rocks_queue_get(struct rocks_queue *);
+/* With all signals blocked. */
+bool		 rocks_thread(pthread_t *, void *(*fn)(void *), void *arg);
+/* What a read is to see from now on. Any thread. */
+const struct rocksdb_snapshot_t *rocks_snapshot(struct rocks_db *);
+
+/* ---- rocks_read.c ---- */
+
+enum rocks_rc { ROCKS_DONE, ROCKS_NOT_CACHED, ROCKS_NOT_PURE /* it would change something */, ROCKS_FAILED };
+
+/* Reads for a job with one sub. On the loop with in_memory: looks at nothing but memory, and not for long. */
+enum rocks_rc	 rocks_read(struct rocks_db *, struct rocks_job *, bool in_memory);
+/* Whether the op is one that may be given to rocks_read(). */
+bool		 rocks_is_read(const struct be_op *);
+/* The io threads. */
+void		*rocks_io_main(void *db);
+
+/* ---- rocks_write.c ---- */
+
+struct rocks_writer *rocks_writer_new(struct rocks_db *);
+/* What is queued is carried out before. NULL is fine. */
+void		 rocks_writer_free(struct rocks_writer **);
+void		 rocks_writer_put(struct rocks_writer *, struct rocks_job *);
+/* A batch that is being made; rocks_item.c sees it as rows that can be read and changed. */
+struct rocks_batch;
+
+/* What is there, this batch's own changes included. The slice lives until rocks_batch_let_go(). False: *why is set. */
+bool		 rocks_batch_get(struct rocks_batch *, struct rocks_family *, const struct rocks_key *,
+		    struct slice *value, bool *there);
+void		 rocks_batch_let_go(struct rocks_batch *);
+/* Room for a row of len bytes at most, to be filled and then put with its true length. NULL: out of memory. */
+char		*rocks_batch_room(struct rocks_batch *, size_t len);
+bool		 rocks_batch_put(struct rocks_batch *, struct rocks_family *, const struct rocks_key *,
+		    struct slice value);
+bool		 rocks_batch_delete(struct rocks_batch *, struct rocks_family *, const struct rocks_key *);
+/* From inclusive to exclusive. */
+void		 rocks_batch_delete_range(struct rocks_batch *, struct rocks_family *, const struct rocks_key *from,
+		    const struct rocks_key *to);
+/*
+ * Of the rows from..to that are written already, calls f for at most max. *all: there were no more, and none in the
+ * batch. False: reading failed.
+ */
+typedef bool	 rocks_row_f(void *arg, struct slice key, struct slice value);
+bool		 rocks_batch_look(struct rocks_batch *, struct rocks_family *, const struct rocks_key *from,
+		    const struct rocks_key *to, unsigned max, rocks_row_f *f, void *arg, bool *all);
+/* Calls f for each row that this job has put so far. */
+bool		 rocks_batch_own(struct rocks_batch *, struct rocks_family *, rocks_row_f *f, void *arg);
+
+/* ---- rocks_item.c ---- */
+
+/* Does what a job's ops say. False: it has failed, nothing of it may be written; job->err and result say why. */
+bool		 rocks_item_run(struct rocks_batch *, struct rocks_db *, struct rocks_job *);
+
+/* ---- rocks_keep.c ---- */
+
+struct rocks_keeper *rocks_keeper_new(struct rocks_db *);
+void		 rocks_keeper_free(struct rocks_keeper **);
+/* There are rows that a marker covers. Any thread. */
+void		 rocks_keeper_wake(struct rocks_db *);
+/* Gives the writer this job after so many microseconds, and drops the one that was to come; NULL: just that. */
+void		 rocks_keeper_later(struct rocks_db *, struct rocks_job *, uint64_t usec);
+
+/* ---- rocks_filter.c ---- */
+
+enum rocks_fate { ROCKS_STAYS, ROCKS_GOES, ROCKS_CHANGES };
+/*
+ * What a compaction makes of a row. ROCKS_CHANGES: *value is what it becomes, in buf. keep, swept: rocks_family's.
+ * Pure.
+ */
+#define ROCKS_FILTER_BUF	(64 * 1024)
+enum rocks_fate	 rocks_filter(struct slice key, struct slice *value, uint64_t now, uint32_t keep, bool swept,
+		    char *buf);
+
+#endif

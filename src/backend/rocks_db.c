@@ -1,0 +1,459 @@
+/*
+ * rocks_db.c - opening a database, once for all loops; its namespaces; the queue before its threads.
+ *
+ * The registry is what loops of one process find each other by: the files are locked against all other processes, and
+ * against a second opening here. A reload pins what is open before the old configuration lets go of it.
+ */
+#include "config.h"
+
+#include <rocksdb/c.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "backend/rocks.h"
+#include "base/check.h"
+#include "conf/model.h"
+#include "obs/log.h"
+
+#define BLOCK_SIZE	(16 * 1024)
+#define BLOOM_BITS	10
+#define WRITE_BUFFER	(32ull << 20)
+#define WRITE_BUFFERS	(96ull << 20)	/* of all namespaces */
+#define WAL_MAX		(512ull << 20)
+#define LOG_MAX		(1u << 20)	/* rocksdb's own log */
+#define LOGS		4
+/* Files in which so many of so many rows one after the other are deletions are compacted. */
+#define DELETED_WINDOW	4096
+#define DELETED_MANY	2048
+#define PARALLEL	2
+
+static struct {
+	pthread_mutex_t	 lock;
+	struct rocks_db	*first;		/* lock */
+} registry = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static _Thread_local char open_why[800];
+
+/* ---- queue ---- */
+
+void
+rocks_queue_init(struct rocks_queue *q)
+{
+	pthread_mutex_init(&q->lock, NULL);
+	pthread_cond_init(&q->more, NULL);
+	STAILQ_INIT(&q->jobs);
+	q->stop = false;
+}
+
+void
+rocks_queue_fini(struct rocks_queue *q)
+{
+	pthread_cond_destroy(&q->more);
+	pthread_mutex_destroy(&q->lock);
+}
+
+void
+rocks_queue_put(struct rocks_queue *q, struct rocks_job *j)
+{
+	pthread_mutex_lock(&q->lock);
+	STAILQ_INSERT_TAIL(&q->jobs, j, next);
+	pthread_cond_signal(&q->more);
+	pthread_mutex_unlock(&q->lock);
+}
+
+void
+rocks_queue_stop(struct rocks_queue *q)
+{
+	pthread_mutex_lock(&q->lock);
+	q->stop = true;
+	pthread_cond_broadcast(&q->more);
+	pthread_mutex_unlock(&q->lock);
+}
+
+struct rocks_job *
+rocks_queue_get(struct rocks_queue *q)
+{
+	struct rocks_job *j;
+
+	pthread_mutex_lock(&q->lock);
+	while ((j = STAILQ_FIRST(&q->jobs)) == NULL && !q->stop)
+		pthread_cond_wait(&q->more, &q->lock);
+	if (j != NULL)
+		STAILQ_REMOVE_HEAD(&q->jobs, next);
+	pthread_mutex_unlock(&q->lock);
+	return (j);
+}
+
+bool
+rocks_thread(pthread_t *t, void *(*fn)(void *), void *arg)
+{
+	sigset_t all, old;
+	int rc;
+
+	/* Signals are the main thread's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	rc = pthread_create(t, NULL, fn, arg);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return (rc == 0);
+}
+
+/* ---- families ---- */
+
+struct rocks_family *
+rocks_family_find(const struct rocks_db *db, const char *name)
+{
+	struct rocks_family *f;
+
+	f = atomic_load_explicit(&((struct rocks_db *)(uintptr_t)db)->families, memory_order_acquire);
+	while (f != NULL && strcmp(f->name, name) != 0)
+		f = atomic_load_explicit(&f->next, memory_order_acquire);
+	return (f);
+}
+
+static unsigned char
+filter_row(void *arg, int level, const char *key, size_t klen, const char *old, size_t olen, char **new, size_t *nlen,
+    unsigned char *changed)
+{
+	static _Thread_local char buf[ROCKS_FILTER_BUF];
+	struct rocks_family *f = arg;
+	struct slice value = slice_of(old, olen);
+	bool swept = atomic_load_explicit(&f->swept, memory_order_acquire);
+	uint32_t keep = atomic_load_explicit(&f->keep, memory_order_relaxed);
+	enum rocks_fate fate = rocks_filter(slice_of(key, klen), &value, rocks_time(), keep, swept, buf);
+
+	(void)level;
+	if (fate == ROCKS_CHANGES) {
+		*new = (char *)(uintptr_t)value.p;
+		*nlen = value.len;
+		*changed = 1;
+	}
+	return (fate == ROCKS_GOES);
+}
+
+static const char *
+filter_name(void *arg)
+{
+	(void)arg;
+	return ("kvgate");
+}
+
+static void
+filter_free(void *arg)
+{
+	(void)arg;
+}
+
+static struct rocks_family *
+family_new(struct rocks_db *db, const char *name)
+{
+	struct rocks_family *f = calloc(1, sizeof *f);
+	rocksdb_block_based_table_options_t *table;
+
+	if (f == NULL || (f->name = strdup(name)) == NULL) {
+		free(f);
+		return (NULL);
+	}
+	f->db = db;
+	f->options = rocksdb_options_create();
+	table = rocksdb_block_based_options_create();
+	rocksdb_block_based_options_set_block_cache(table, db->cache);
+	rocksdb_block_based_options_set_block_size(table, BLOCK_SIZE);
+	rocksdb_block_based_options_set_filter_policy(table, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
+	rocksdb_block_based_options_set_format_version(table, 5);
+	rocksdb_options_set_block_based_table_factory(f->options, table);
+	rocksdb_block_based_options_destroy(table);
+	rocksdb_options_set_compression(f->options, rocksdb_zstd_compression);
+	rocksdb_options_set_write_buffer_size(f->options, WRITE_BUFFER);
+	rocksdb_options_set_level_compaction_dynamic_level_bytes(f->options, 1);
+	rocksdb_options_set_memtable_whole_key_filtering(f->options, 1);
+	rocksdb_options_set_memtable_prefix_bloom_size_ratio(f->options, 0.02);
+	rocksdb_options_add_compact_on_deletion_collector_factory(f->options, DELETED_WINDOW, DELETED_MANY);
+	f->filter = rocksdb_compactionfilter_create(f, filter_free, filter_row, filter_name);
+	rocksdb_options_set_compaction_filter(f->options, f->filter);
+	return (f);
+}
+
+/* With its handle gone, and the database. */
+static void
+family_free(struct rocks_family *f)
+{
+	rocksdb_options_destroy(f->options);
+	rocksdb_compactionfilter_destroy(f->filter);
+	free(f->name);
+	free(f);
+}
+
+/* The newest version that was ever written; it is kept, because what was newest may be deleted and forgotten. */
+static bool
+family_begin(struct rocks_family *f, char **why)
+{
+	rocksdb_pinnableslice_t *pin;
+	struct rocks_key key;
+	size_t len;
+
+	rocks_key_newest(&key);
+	pin = rocksdb_get_pinned_cf(f->db->db, f->db->usual, f->cf, key.bytes, key.len, why);
+	if (*why != NULL)
+		return (false);
+	if (pin != NULL) {
+		const char *p = rocksdb_pinnableslice_value(pin, &len);
+
+		for (size_t i = 0; i < len && i < 8; i++)
+			f->newest = f->newest << 8 | (unsigned char)p[i];
+		rocksdb_pinnableslice_destroy(pin);
+	}
+	return (true);
+}
+
+static void
+family_publish(struct rocks_db *db, struct rocks_family *f)
+{
+	atomic_store_explicit(&f->next, atomic_load_explicit(&db->families, memory_order_relaxed),
+	    memory_order_relaxed);
+	atomic_store_explicit(&db->families, f, memory_order_release);
+}
+
+struct rocks_family *
+rocks_family_make(struct rocks_db *db, const char *name, char **why)
+{
+	struct rocks_family *f = rocks_family_find(db, name);
+
+	*why = NULL;
+	if (f != NULL)
+		return (f);
+	f = family_new(db, name);
+	if (f == NULL)
+		return (NULL);
+	f->cf = rocksdb_create_column_family(db->db, f->options, name, why);
+	if (*why != NULL || f->cf == NULL) {
+		family_free(f);
+		return (NULL);
+	}
+	atomic_store(&f->swept, true);
+	family_publish(db, f);
+	return (f);
+}
+
+const struct rocksdb_snapshot_t *
+rocks_snapshot(struct rocks_db *db)
+{
+	return (rocksdb_create_snapshot(db->db));
+}
+
+/* ---- opening ---- */
+
+static const char *
+open_failed(const struct conf_store *st, const char *text)
+{
+	bool held = strstr(text, "lock file") != NULL || strstr(text, "lock hold") != NULL;
+
+	snprintf(open_why, sizeof open_why, "store \"%.100s\": path \"%.200s\": %s%.300s", st->name, st->path,
+	    held ? "another process has it open: " : "", text);
+	return (open_why);
+}
+
+static void
+db_options(struct rocks_db *db, const struct conf_store *st)
+{
+	db->options = rocksdb_options_create();
+	rocksdb_options_set_create_if_missing(db->options, 1);
+	rocksdb_options_set_db_write_buffer_size(db->options, WRITE_BUFFERS);
+	rocksdb_options_set_max_total_wal_size(db->options, WAL_MAX);
+	rocksdb_options_set_max_log_file_size(db->options, LOG_MAX);
+	rocksdb_options_set_keep_log_file_num(db->options, LOGS);
+	rocksdb_options_set_max_background_jobs(db->options, PARALLEL);
+	rocksdb_options_enable_statistics(db->options);
+	rocksdb_options_set_stats_dump_period_sec(db->options, 0);
+	rocksdb_options_set_bytes_per_sync(db->options, 1 << 20);
+	db->cache = rocksdb_cache_create_lru(st->block_cache);
+	db->usual = rocksdb_readoptions_create();
+	db->cached = rocksdb_readoptions_create();
+	rocksdb_readoptions_set_read_tier(db->cached, 1);	/* kBlockCacheTier */
+}
+
+/* Opens all that is there, whether the configuration names it or not: rocksdb wants it so. */
+static bool
+db_open(struct rocks_db *db, char **why)
+{
+	rocksdb_column_family_handle_t **handles;
+	const rocksdb_options_t **options;
+	const char **names;
+	struct rocks_family **families;
+	char *ignored = NULL, **listed;
+	size_t n = 0;
+	bool good = false;
+
+	listed = rocksdb_list_column_families(db->options, db->path, &n, &ignored);
+	if (ignored != NULL || n == 0) {
+		free(ignored);		/* there is none yet, or opening says it better */
+		listed = NULL;
+		n = 1;
+	}
+	handles = calloc(n, sizeof(*handles));
+	options = calloc(n, sizeof(*options));
+	names = calloc(n, sizeof(*names));
+	families = calloc(n, sizeof(*families));
+	if (handles == NULL || options == NULL || names == NULL || families == NULL)
+		goto end;
+	for (size_t i = 0; i < n; i++) {
+		families[i] = family_new(db, listed != NULL ? listed[i] : "default");
+		if (families[i] == NULL)
+			goto end;
+		names[i] = families[i]->name;
+		options[i] = families[i]->options;
+	}
+	db->db = rocksdb_open_column_families(db->options, db->path, (int)n, names, options, handles, why);
+	if (*why != NULL) {
+		db->db = NULL;
+		goto end;
+	}
+	good = true;
+	for (size_t i = 0; i < n; i++) {
+		families[i]->cf = handles[i];
+		family_publish(db, families[i]);
+		good = good && family_begin(families[i], why);
+	}
+end:
+	for (size_t i = 0; families != NULL && i < n; i++)
+		if (families[i] != NULL && families[i]->cf == NULL)
+			family_free(families[i]);
+	free(families);
+	free(names);
+	free(options);
+	free(handles);
+	if (listed != NULL)
+		rocksdb_list_column_families_destroy(listed, n);
+	return (good);
+}
+
+static bool
+db_start(struct rocks_db *db, unsigned threads)
+{
+	db->threads = calloc(threads, sizeof *db->threads);
+	if (db->threads == NULL)
+		return (false);
+	while (db->nthreads < threads) {
+		if (!rocks_thread(&db->threads[db->nthreads], rocks_io_main, db))
+			return (false);
+		db->nthreads++;
+	}
+	db->writer = rocks_writer_new(db);
+	if (db->writer == NULL)
+		return (false);
+	db->keeper = rocks_keeper_new(db);
+	return (db->keeper != NULL);
+}
+
+static void
+db_free(struct rocks_db **dbp)
+{
+	struct rocks_family *f, *next;
+	struct rocks_db *db;
+
+	TAKE_OBJ_NOTNULL(db, dbp, ROCKS_DB_MAGIC);
+	rocks_keeper_free(&db->keeper);
+	rocks_writer_free(&db->writer);
+	rocks_queue_stop(&db->io);
+	for (unsigned i = 0; i < db->nthreads; i++)
+		pthread_join(db->threads[i], NULL);
+	free(db->threads);
+	rocks_queue_fini(&db->io);
+	for (f = atomic_load(&db->families); f != NULL; f = atomic_load(&f->next))
+		rocksdb_column_family_handle_destroy(f->cf);
+	if (db->db != NULL)
+		rocksdb_close(db->db);
+	for (f = atomic_load(&db->families); f != NULL; f = next) {
+		next = atomic_load(&f->next);
+		family_free(f);
+	}
+	if (db->options != NULL) {
+		rocksdb_readoptions_destroy(db->usual);
+		rocksdb_readoptions_destroy(db->cached);
+		rocksdb_cache_destroy(db->cache);
+		rocksdb_options_destroy(db->options);
+	}
+	free(db->path);
+	free(db->name);
+	db->magic = 0;
+	free(db);
+}
+
+static struct rocks_db *
+db_new(const struct conf_store *st, const char **why)
+{
+	struct rocks_db *db = calloc(1, sizeof *db);
+	char *text = NULL;
+
+	*why = "out of memory";
+	if (db == NULL)
+		return (NULL);
+	db->magic = ROCKS_DB_MAGIC;
+	db->refs = 1;
+	rocks_queue_init(&db->io);
+	db->path = strdup(st->path);
+	db->name = strdup(st->name);
+	atomic_init(&db->durability, st->durability);
+	atomic_init(&db->sync_interval, st->sync_interval);
+	if (db->path != NULL && db->name != NULL) {
+		db_options(db, st);
+		if (db_open(db, &text)) {
+			if (db_start(db, st->io_threads))
+				return (db);
+			*why = "cannot start a thread";
+		}
+	}
+	if (text != NULL)
+		*why = open_failed(st, text);
+	free(text);
+	db_free(&db);
+	return (NULL);
+}
+
+/* A reload has other words for what is open already. */
+static void
+db_adjust(struct rocks_db *db, const struct conf_store *st)
+{
+	atomic_store(&db->durability, st->durability);
+	atomic_store(&db->sync_interval, st->sync_interval);
+	rocksdb_cache_set_capacity(db->cache, st->block_cache);
+	if (st->io_threads != db->nthreads)
+		log_warn("store \"%s\": io_threads counts at a start only; there are %u", st->name, db->nthreads);
+}
+
+struct rocks_db *
+rocks_db_pin(const struct conf_store *st, const char **why)
+{
+	struct rocks_db *db;
+
+	pthread_mutex_lock(&registry.lock);
+	for (db = registry.first; db != NULL && strcmp(db->path, st->path) != 0;)
+		db = db->next;
+	if (db != NULL) {
+		db->refs++;
+		db_adjust(db, st);
+	} else if ((db = db_new(st, why)) != NULL) {
+		db->next = registry.first;
+		registry.first = db;
+	}
+	pthread_mutex_unlock(&registry.lock);
+	return (db);
+}
+
+void
+rocks_db_unpin(struct rocks_db **dbp)
+{
+	struct rocks_db *db, **at;
+
+	TAKE_OBJ_NOTNULL(db, dbp, ROCKS_DB_MAGIC);
+	pthread_mutex_lock(&registry.lock);
+	if (--db->refs == 0) {
+		for (at = &registry.first; *at != db;)
+			at = &(*at)->next;
+		*at = db->next;
+		/* Within the lock: who opens it anew waits until the files are free. */
+		db_free(&db);
+	}
+	pthread_mutex_unlock(&registry.lock);
+}

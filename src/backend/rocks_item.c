@@ -1,0 +1,567 @@
+/*
+ * rocks_item.c - what ops make of rows: reads what is there, asks item_verb.h, puts what it says into the batch.
+ *
+ * The writer's thread. A record or range delete is a marker on the record, whatever it covers; of what it covers, a few
+ * rows go at once. The rest goes by one deletion of the whole range, if nothing in the namespace is newer than the
+ * delete, else the keeper removes it later (rocks_keep.c) and the marker hides it until then.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+
+#include "backend/rocks.h"
+#include "base/check.h"
+#include "conf/model.h"
+
+#define ROWS_AT_ONCE	32u	/* that a range delete looks at */
+#define CHUNKS_AT_ONCE	64u	/* more go by a range */
+
+/* An op being carried out. */
+struct act {
+	struct rocks_batch *b;
+	struct rocks_job *j;
+	struct rocks_family *f;
+	struct be_op	 be;		/* its own copy, with what it is about */
+	uint64_t	 now;		/* milliseconds since 1970 */
+	struct slice	 list;		/* of markers; the batch's memory */
+	struct markers_at markers;
+	/* the row that is looked at */
+	struct row	 row;
+	bool		 alive, dead;	/* it lies here, or there */
+};
+
+static bool
+act_bad(struct act *a)
+{
+	rocks_fail(a->j, a->f->db, ERR_BADVALUE, "holds a value that kvgate did not write");
+	return (false);
+}
+
+static bool
+act_newer(const struct act *a)
+{
+	return ((a->be.op.opts & (OPF_TOKEN | OPF_LWW)) == 0);
+}
+
+static void
+newest(struct act *a, uint64_t version)
+{
+	if (version <= a->f->newest)
+		return;
+	a->f->newest = version;
+	a->f->moved = true;
+}
+
+/* ---- what is there ---- */
+
+static bool
+load_markers(struct act *a)
+{
+	struct rocks_key key;
+	struct slice list;
+	bool there;
+	char *copy;
+
+	rocks_key_item(&key, ROCKS_RECORD, a->be.id, SLICE_NULL);
+	if (!rocks_batch_get(a->b, a->f, &key, &list, &there))
+		return (false);
+	a->list = SLICE_NULL;
+	if (there) {
+		/* It is needed for longer than the rows are held. */
+		copy = rocks_batch_room(a->b, list.len + 1);
+		if (copy == NULL)
+			return (false);
+		memcpy(copy, list.p, list.len);
+		a->list = slice_of(copy, list.len);
+	}
+	rocks_batch_let_go(a->b);
+	if (!markers_valid(a->list))
+		return (act_bad(a));
+	markers_begin(&a->markers, a->list);
+	return (true);
+}
+
+/* A row whose head nobody can read is as good as none, for what does not ask what was there. */
+static bool
+load(struct act *a, struct slice item, struct row_ask *ask)
+{
+	struct rocks_key key;
+	struct slice bytes;
+
+	*ask = (struct row_ask){ .be = &a->be, .now = a->now };
+	a->dead = false;
+	rocks_key_item(&key, ROCKS_ITEM, a->be.id, item);
+	if (!rocks_batch_get(a->b, a->f, &key, &bytes, &a->alive))
+		return (false);
+	if (!a->alive) {
+		rocks_key_item(&key, ROCKS_DEAD, a->be.id, item);
+		if (!rocks_batch_get(a->b, a->f, &key, &bytes, &a->dead))
+			return (false);
+	}
+	if (a->alive || a->dead) {
+		if (!envelope_get(bytes, &a->row.head, &a->row.value))
+			return (act_bad(a));
+		ask->row = &a->row;
+	}
+	ask->cover = markers_at(&a->markers, item);
+	return (true);
+}
+
+/* ---- what becomes of it ---- */
+
+static bool
+drop_chunks(struct act *a, struct slice item, const struct envelope *head)
+{
+	struct rocks_key key, to;
+
+	if (head->chunks > CHUNKS_AT_ONCE) {
+		rocks_key_write(&key, ROCKS_CHUNK, a->be.id, item, head->version, head->nonce, UINT32_MAX);
+		to = key;
+		rocks_key_behind(&to);
+		rocks_batch_delete_range(a->b, a->f, &key, &to);
+		return (true);
+	}
+	for (uint32_t i = 1; i <= head->chunks; i++) {
+		rocks_key_write(&key, ROCKS_CHUNK, a->be.id, item, head->version, head->nonce, i);
+		if (!rocks_batch_delete(a->b, a->f, &key))
+			return (false);
+	}
+	return (true);
+}
+
+static bool
+delete_row(struct act *a, char kind, struct slice item)
+{
+	struct rocks_key key;
+
+	rocks_key_item(&key, kind, a->be.id, item);
+	return (rocks_batch_delete(a->b, a->f, &key));
+}
+
+static bool
+put_row(struct act *a, struct slice item, const struct row_effect *e)
+{
+	bool dead = (e->head.marks & ENVELOPE_DEAD) != 0;
+	char *row = rocks_batch_room(a->b, row_effect_len(e));
+	struct rocks_key key;
+
+	if (row == NULL)
+		return (false);
+	newest(a, e->head.version);
+	rocks_key_item(&key, dead ? ROCKS_DEAD : ROCKS_ITEM, a->be.id, item);
+	if (!rocks_batch_put(a->b, a->f, &key, slice_of(row, (size_t)(row_effect_put(row, e) - row))))
+		return (false);
+	/* It lies in one of both places. */
+	if (dead && a->alive)
+		return (delete_row(a, ROCKS_ITEM, item));
+	return (dead || !a->dead || delete_row(a, ROCKS_DEAD, item));
+}
+
+static bool
+apply(struct act *a, struct slice item, const struct row_effect *e)
+{
+	bool good = true;
+
+	switch (e->what) {
+	case ROW_KEEP:
+	case ROW_DECODE:
+	case ROW_HIGHER:
+		return (true);
+	case ROW_PUT:
+		good = put_row(a, item, e);
+		break;
+	case ROW_REMOVE:
+		good = (!a->alive || delete_row(a, ROCKS_ITEM, item)) && (!a->dead || delete_row(a, ROCKS_DEAD, item));
+		break;
+	}
+	return (good && (!e->orphans || drop_chunks(a, item, &a->row.head)));
+}
+
+/* ---- one item ---- */
+
+static bool
+load_answer(struct act *a, const struct rocks_key *key, struct op_result *res, const struct op_result **first)
+{
+	struct slice bytes;
+	uint64_t until;
+	bool there;
+
+	if (!rocks_batch_get(a->b, a->f, key, &bytes, &there))
+		return (false);
+	*first = there && row_answer_get(bytes, res, &until) && until > a->now ? res : NULL;
+	return (true);
+}
+
+static bool
+put_answer(struct act *a, const struct rocks_key *key)
+{
+	uint64_t drift = a->be.ns != NULL ? a->be.ns->drift_behind / 1000 : 0;
+	char *row = rocks_batch_room(a->b, ROW_ANSWER_LEN);
+
+	if (row == NULL)
+		return (false);
+	return (rocks_batch_put(a->b, a->f, key, slice_of(row,
+	    (size_t)(row_answer_put(row, &a->j->res, a->now + drift) - row))));
+}
+
+static bool
+act_item(struct act *a)
+{
+	bool remembers = row_keeps_answer(&a->be.op);
+	struct op_result first;
+	struct rocks_key key;
+	struct row_effect e;
+	struct row_ask ask;
+
+	if (!load_markers(a) || !load(a, a->be.item, &ask))
+		return (false);
+	if (remembers) {
+		rocks_key_write(&key, ROCKS_ANSWER, a->be.id, a->be.item, a->be.version, a->be.nonce, 0);
+		if (!load_answer(a, &key, &first, &ask.first))
+			return (false);
+	}
+	row_verb(&ask, &a->j->res, &e);
+	if (!apply(a, a->be.item, &e) || (e.remember && !put_answer(a, &key)))
+		return (false);
+	/* Its text needs a place. */
+	if (a->be.op.verb == OP_DEBUG)
+		return ((a->j->result = rocks_result_new(0)) != NULL);
+	if (a->be.op.verb != OP_GET || a->j->res.status != OP_OK || (a->be.op.want & OPW_VALUE) == 0)
+		return (true);
+	if (ask.row != NULL)
+		a->j->found_head = a->row.head;
+	return (rocks_result_value(&a->j->result, ask.row != NULL && a->j->res.size > 0 ? a->row.value :
+	    SLICE_LIT("")));
+}
+
+static bool
+act_chunk(struct act *a)
+{
+	struct op_result *res = &a->j->res;
+	struct rocks_key key;
+	struct slice value;
+	bool there;
+	char *row, *at;
+
+	*res = (struct op_result){ .status = OP_OK, .ttl = OP_TTL_NONE };
+	rocks_key_write(&key, ROCKS_CHUNK, a->be.id, a->be.item, a->be.version, a->be.nonce, a->be.chunk);
+	switch (a->be.op.verb) {
+	case OP_STORE:
+		row = at = rocks_batch_room(a->b, a->be.op.vlen + 1);
+		if (row == NULL)
+			return (false);
+		for (int i = 0; i < a->be.nbody; i++) {
+			memcpy(at, a->be.body[i].iov_base, a->be.body[i].iov_len);
+			at += a->be.body[i].iov_len;
+		}
+		return (rocks_batch_put(a->b, a->f, &key, slice_of(row, (size_t)(at - row))));
+	case OP_DELETE:
+		return (rocks_batch_delete(a->b, a->f, &key));
+	default:
+		if (!rocks_batch_get(a->b, a->f, &key, &value, &there))
+			return (false);
+		res->status = there ? OP_OK : OP_MISS;
+		res->size = (uint32_t)value.len;
+		return (!there || rocks_result_value(&a->j->result, value));
+	}
+}
+
+/* ---- items of a record ---- */
+
+static int
+by_key(const void *pa, const void *pb, void *arg)
+{
+	const struct rec_put *puts = arg;
+	uint32_t a = *(const uint32_t *)pa, b = *(const uint32_t *)pb;
+	struct slice ka = puts[a].key, kb = puts[b].key;
+	size_t n = ka.len < kb.len ? ka.len : kb.len;
+	int c = n > 0 ? memcmp(ka.p, kb.p, n) : 0;
+
+	if (c != 0)
+		return (c);
+	if (ka.len != kb.len)
+		return (ka.len < kb.len ? -1 : 1);
+	return (a < b ? -1 : 1);
+}
+
+/* The puts by key, each key once: the last one of it. NULL: out of memory. */
+static uint32_t *
+put_order(const struct rec_op *rec, uint32_t *n)
+{
+	uint32_t *order = malloc((rec->nputs + 1) * sizeof *order), kept = 0;
+
+	if (order == NULL)
+		return (NULL);
+	for (uint32_t i = 0; i < rec->nputs; i++)
+		order[i] = i;
+	qsort_r(order, rec->nputs, sizeof *order, by_key, (void *)(uintptr_t)rec->puts);
+	for (uint32_t i = 0; i < rec->nputs; i++)
+		if (i + 1 == rec->nputs || !slice_eq(rec->puts[order[i]].key, rec->puts[order[i + 1]].key))
+			order[kept++] = order[i];
+	*n = kept;
+	return (order);
+}
+
+/* All items of one put have one version. */
+static bool
+put_version(struct act *a, const uint32_t *order, uint32_t n)
+{
+	uint64_t version = a->be.version, v;
+	struct row_ask ask;
+
+	if (!act_newer(a))
+		return (true);
+	for (uint32_t i = 0; i < n; i++) {
+		if (!load(a, a->be.rec->puts[order[i]].key, &ask))
+			return (false);
+		v = row_version(&ask);
+		version = v > version ? v : version;
+		rocks_batch_let_go(a->b);
+	}
+	a->be.version = version;
+	markers_begin(&a->markers, a->list);
+	return (true);
+}
+
+static bool
+act_put(struct act *a)
+{
+	const struct rec_op *rec = a->be.rec;
+	uint32_t n = 0, *order = put_order(rec, &n);
+	bool good = order != NULL && load_markers(a) && put_version(a, order, n);
+
+	for (uint32_t i = 0; good && i < n; i++) {
+		const struct rec_put *put = &rec->puts[order[i]];
+		struct row_effect e;
+		struct row_ask ask;
+
+		good = load(a, put->key, &ask);
+		if (good) {
+			row_put(&ask, put, &e);
+			good = apply(a, put->key, &e);
+		}
+		rocks_batch_let_go(a->b);
+	}
+	free(order);
+	a->j->res.cas = a->be.version;
+	return (good);
+}
+
+static bool
+act_delete_keys(struct act *a)
+{
+	const struct rec_which *which = &a->be.rec->which;
+	bool good = load_markers(a);
+
+	for (uint32_t i = 0; good && i < which->nkeys; i++) {
+		struct op_result res;
+		struct row_effect e;
+		struct row_ask ask;
+
+		/* No order is theirs. */
+		markers_begin(&a->markers, a->list);
+		good = load(a, which->keys[i], &ask);
+		if (good) {
+			row_verb(&ask, &res, &e);
+			good = apply(a, which->keys[i], &e);
+		}
+		rocks_batch_let_go(a->b);
+	}
+	a->j->res.cas = a->be.version;
+	return (good);
+}
+
+/* A range delete at work. */
+struct sweep {
+	struct act	*a;
+	const struct marker *m;
+	bool		 own;		/* rows that this chain has put: they go, of whatever token they are */
+	bool		 above;		/* nothing is newer */
+};
+
+static bool
+in_range(const struct marker *m, struct slice key)
+{
+	size_t n = key.len < m->from.len ? key.len : m->from.len;
+	int c = n > 0 ? memcmp(key.p, m->from.p, n) : 0;
+
+	if (c < 0 || (c == 0 && key.len < m->from.len))
+		return (false);
+	if (m->until.p == NULL)
+		return (true);
+	n = key.len < m->until.len ? key.len : m->until.len;
+	c = n > 0 ? memcmp(key.p, m->until.p, n) : 0;
+	return (c < 0 || (c == 0 && key.len < m->until.len));
+}
+
+static bool
+sweep_row(void *arg, struct slice key, struct slice value)
+{
+	const struct sweep *s = arg;
+	struct act *a = s->a;
+	struct rocks_row_name n;
+	struct rocks_key copy;
+	struct envelope e;
+	struct stamp stamp;
+	int c;
+
+	if (!rocks_key_parse(key, &n) || n.kind != ROCKS_ITEM || !slice_eq(n.id, a->be.id) || !in_range(s->m, n.item) ||
+	    !envelope_get(value, &e, &value))
+		return (true);
+	stamp = stamp_of(e.version, e.nonce);
+	c = stamp_cmp(&stamp, &s->m->stamp);
+	if (!s->above && (s->own ? c > 0 : c >= 0))
+		return (true);
+	copy.len = key.len;
+	memcpy(copy.bytes, key.p, key.len);
+	rocks_key_parse(rocks_key_slice(&copy), &n);
+	return (rocks_batch_delete(a->b, a->f, &copy) && drop_chunks(a, n.item, &e));
+}
+
+static bool
+drop_all_chunks(struct act *a)
+{
+	struct rocks_key from, to;
+
+	rocks_key_item(&from, ROCKS_CHUNK, a->be.id, SLICE_NULL);
+	to = from;
+	rocks_key_behind(&to);
+	rocks_batch_delete_range(a->b, a->f, &from, &to);
+	return (true);
+}
+
+/* What the marker covers goes: now, or it is noted that it has to. */
+static bool
+sweep(struct act *a, const struct marker *m, bool above)
+{
+	struct sweep s = { .a = a, .m = m, .above = above };
+	struct rocks_key from, to;
+	bool all;
+
+	rocks_key_item(&from, ROCKS_ITEM, a->be.id, m->from);
+	rocks_key_item(&to, ROCKS_ITEM, a->be.id, m->until.p != NULL ? m->until : SLICE_NULL);
+	if (m->until.p == NULL)
+		rocks_key_behind(&to);
+	if (!rocks_batch_look(a->b, a->f, &from, &to, ROWS_AT_ONCE, sweep_row, &s, &all))
+		return (false);
+	s.own = true;
+	s.above = false;
+	if (a->j->nsubs > 1 && !rocks_batch_own(a->b, a->f, sweep_row, &s))
+		return (false);
+	if (all)
+		return (true);
+	if (!above) {
+		atomic_store_explicit(&a->f->swept, false, memory_order_release);
+		rocks_keeper_wake(a->f->db);
+		return (true);
+	}
+	rocks_batch_delete_range(a->b, a->f, &from, &to);
+	return (m->from.len > 0 || m->until.p != NULL || drop_all_chunks(a));
+}
+
+static bool
+act_delete_range(struct act *a)
+{
+	char buf[REC_KEY_MAX], *list;
+	struct marker m = { 0 };
+	struct rocks_key key;
+	size_t len;
+	bool above;
+
+	if (!load_markers(a) || !markers_range(&a->be.rec->which, buf, &m.from, &m.until))
+		return (a->j->err == ERR_NONE);
+	/* A plain one is above all that was ever written. */
+	if (act_newer(a) && a->be.version <= a->f->newest && a->f->newest < UINT64_MAX)
+		a->be.version = a->f->newest + 1;
+	above = a->be.version > a->f->newest;
+	newest(a, a->be.version);
+	m.stamp = stamp_of(a->be.version, a->be.nonce);
+	m.keep = a->now + a->be.keep_dead;
+	a->j->res.cas = a->be.version;
+	list = rocks_batch_room(a->b, MARKERS_LEN_MAX);
+	if (list == NULL)
+		return (false);
+	len = markers_add(a->list, &m, list);
+	if (len == 0) {
+		rocks_fail(a->j, a->f->db, ERR_OOM, "this record has too many range deletes to remember");
+		return (false);
+	}
+	rocks_key_item(&key, ROCKS_RECORD, a->be.id, SLICE_NULL);
+	return (sweep(a, &m, above) && rocks_batch_put(a->b, a->f, &key, slice_of(list, len)));
+}
+
+/* ---- */
+
+/* Every row but what the newest version was. */
+static bool
+act_flush(struct act *a)
+{
+	struct rocks_key from = { .len = 1, .bytes = { ROCKS_ANSWER } };
+	struct rocks_key to = { .len = 1, .bytes = { ROCKS_RECORD + 1 } };
+
+	rocks_batch_delete_range(a->b, a->f, &from, &to);
+	return (true);
+}
+
+static bool
+act_family(struct act *a, struct rocks_sub *sub, struct rocks_db *db)
+{
+	const struct conf_ns *ns = sub->op != NULL ? sub->op->ns : NULL;
+	char *why = NULL;
+
+	a->f = sub->family;
+	if (a->f == NULL)
+		a->f = rocks_family_make(db, ns->name, &why);
+	if (a->f == NULL) {
+		rocks_fail(a->j, db, why != NULL ? rocks_error_kind(why) : ERR_NOMEM,
+		    why != NULL ? why : err_text(ERR_NOMEM));
+		free(why);
+		return (false);
+	}
+	if (ns != NULL)
+		atomic_store_explicit(&a->f->keep, (uint32_t)((ns->delete_ttl + ns->delete_jitter) / 1000),
+		    memory_order_relaxed);
+	return (true);
+}
+
+static bool
+act_run(struct act *a)
+{
+	switch ((int)a->be.op.verb) {
+	case OP_FLUSH:
+		return (act_flush(a));
+	case OP_ITEMS_PUT:
+		return (act_put(a));
+	case OP_ITEMS_DELETE:
+		return (a->be.rec->which.nkeys > 0 ? act_delete_keys(a) : act_delete_range(a));
+	default:
+		return (a->be.chunk != 0 ? act_chunk(a) : act_item(a));
+	}
+}
+
+bool
+rocks_item_run(struct rocks_batch *b, struct rocks_db *db, struct rocks_job *j)
+{
+	memset(&j->res, 0, sizeof j->res);
+	for (unsigned i = 0; i < j->nsubs; i++) {
+		struct rocks_sub *sub = &j->subs[i];
+		struct act a = { .b = b, .j = j, .now = rocks_time() };
+
+		if (!act_family(&a, sub, db))
+			return (false);
+		if (sub->op != NULL)
+			a.be = *sub->op;
+		else
+			a.be.op.verb = OP_FLUSH;
+		a.be.id = sub->id;
+		a.be.item = sub->item;
+		if (j->body.iov_base != NULL) {
+			a.be.body = &j->body;
+			a.be.nbody = 1;
+		}
+		if (!act_run(&a))
+			return (false);
+		rocks_batch_let_go(b);
+	}
+	return (true);
+}

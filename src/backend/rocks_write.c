@@ -1,0 +1,473 @@
+/*
+ * rocks_write.c - the writer: jobs become batches, one after the other, each with one write and one fsync.
+ *
+ * While a batch is written the next one gathers behind it, so the more clients there are, the more share an fsync. Ops
+ * of one batch see what those before them in it have changed: an overlay has its rows. An op that fails takes back what
+ * it has done; a batch that fails, fails for all of its ops, and nothing of it was written.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <rocksdb/c.h>
+#include <stdlib.h>
+#include <time.h>
+#include <xxhash.h>
+
+#include "backend/rocks.h"
+#include "base/check.h"
+#include "conf/model.h"
+#include "obs/log.h"
+
+#define BATCH_BYTES	(4ull << 20)	/* a batch that has more is written */
+#define BATCH_JOBS	4096u
+#define OVERLAY_ROWS	4096u		/* a power of two */
+#define ARENA_BLOCK	(64 * 1024)
+#define PINS_MAX	8		/* rows that are held at one time */
+#define TOUCHED		8192u		/* bits: records that are in the batch; a power of two */
+
+/* A row as it will be. */
+struct over {
+	struct over	*next;		/* of the same bucket */
+	struct over	*older;		/* put before it, of all */
+	struct over	*was;		/* what this one hides; NULL: what is written */
+	struct rocks_family *family;
+	struct slice	 key, value;
+	bool		 deleted;
+};
+
+struct arena {
+	struct arena	*next;
+	size_t		 used, cap;
+	char		 bytes[];
+};
+
+struct rocks_batch {
+	struct rocks_db	*db;
+	rocksdb_writebatch_t *batch;
+	struct rocks_jobs jobs;		/* carried out, to be answered */
+	unsigned	 njobs;
+	size_t		 bytes;
+	struct arena	*arena;
+	struct over	*rows[OVERLAY_ROWS];
+	struct over	*newest;	/* put last */
+	struct over	*job_from;	/* newest when the present job began */
+	uint8_t		 touched[TOUCHED / 8];
+	rocksdb_pinnableslice_t *pins[PINS_MAX];
+	unsigned	 npins;
+	struct rocks_job *job;		/* the present one */
+};
+
+struct rocks_writer {
+	struct rocks_db	*db;
+	pthread_t	 thread;
+	struct rocks_queue queue;
+	rocksdb_writeoptions_t *sync, *lazy;
+	struct rocks_batch b;
+};
+
+/* ---- memory of a batch ---- */
+
+static void *
+arena_get(struct rocks_batch *b, size_t len)
+{
+	struct arena *a = b->arena;
+	size_t cap;
+
+	len = (len + 15) & ~(size_t)15;
+	if (a == NULL || a->cap - a->used < len) {
+		cap = len > ARENA_BLOCK ? len : ARENA_BLOCK;
+		a = malloc(sizeof *a + cap);
+		if (a == NULL)
+			return (NULL);
+		a->next = b->arena;
+		a->used = 0;
+		a->cap = cap;
+		b->arena = a;
+	}
+	a->used += len;
+	return (a->bytes + a->used - len);
+}
+
+static void
+arena_clear(struct rocks_batch *b)
+{
+	struct arena *a;
+
+	while ((a = b->arena) != NULL) {
+		b->arena = a->next;
+		free(a);
+	}
+}
+
+static struct over **
+over_bucket(struct rocks_batch *b, const struct rocks_family *f, struct slice key)
+{
+	return (&b->rows[XXH3_64bits_withSeed(key.p, key.len, (uintptr_t)f) & (OVERLAY_ROWS - 1)]);
+}
+
+static struct over *
+over_find(struct rocks_batch *b, const struct rocks_family *f, struct slice key)
+{
+	struct over *o = *over_bucket(b, f, key);
+
+	while (o != NULL && (o->family != f || !slice_eq(o->key, key)))
+		o = o->next;
+	return (o);
+}
+
+static uint32_t
+touch_bit(struct slice key)
+{
+	struct rocks_row_name n;
+
+	/* By the record, whatever the row. */
+	if (!rocks_key_parse(key, &n))
+		return (0);
+	return ((uint32_t)XXH3_64bits(n.id.len > 0 ? n.id.p : "", n.id.len) & (TOUCHED - 1));
+}
+
+static bool
+over_put(struct rocks_batch *b, struct rocks_family *f, struct slice key, struct slice value, bool deleted)
+{
+	struct over **at = over_bucket(b, f, key), *o = arena_get(b, sizeof *o + key.len);
+	uint32_t bit = touch_bit(key);
+
+	if (o == NULL)
+		return (false);
+	*o = (struct over){ .family = f, .value = value, .deleted = deleted, .was = over_find(b, f, key) };
+	memcpy(o + 1, key.p, key.len);
+	o->key = slice_of((char *)(o + 1), key.len);
+	o->older = b->newest;
+	b->newest = o;
+	o->next = *at;
+	*at = o;
+	b->touched[bit / 8] |= (uint8_t)(1u << bit % 8);
+	return (true);
+}
+
+/* What the present job has put. */
+static void
+over_take_back(struct rocks_batch *b)
+{
+	while (b->newest != b->job_from) {
+		struct over *o = b->newest;
+
+		*over_bucket(b, o->family, o->key) = o->next;
+		b->newest = o->older;
+	}
+}
+
+static void
+batch_clear(struct rocks_batch *b)
+{
+	rocksdb_writebatch_clear(b->batch);
+	if (b->newest != NULL)
+		memset(b->rows, 0, sizeof b->rows);
+	memset(b->touched, 0, sizeof b->touched);
+	b->newest = b->job_from = NULL;
+	arena_clear(b);
+	b->njobs = 0;
+	b->bytes = 0;
+	STAILQ_INIT(&b->jobs);
+}
+
+/* ---- what rocks_item.c uses ---- */
+
+static bool
+batch_failed(struct rocks_batch *b, char *text)
+{
+	rocks_fail(b->job, b->db, rocks_error_kind(text), text);
+	free(text);
+	return (false);
+}
+
+bool
+rocks_batch_get(struct rocks_batch *b, struct rocks_family *f, const struct rocks_key *key, struct slice *value,
+    bool *there)
+{
+	const struct over *o = over_find(b, f, rocks_key_slice(key));
+	rocksdb_pinnableslice_t *pin;
+	char *text = NULL;
+
+	*value = SLICE_NULL;
+	if (o != NULL) {
+		*there = !o->deleted;
+		*value = o->value;
+		return (true);
+	}
+	pin = rocksdb_get_pinned_cf(b->db->db, b->db->usual, f->cf, key->bytes, key->len, &text);
+	if (text != NULL)
+		return (batch_failed(b, text));
+	*there = pin != NULL;
+	if (pin == NULL)
+		return (true);
+	MUST(b->npins < PINS_MAX);
+	b->pins[b->npins++] = pin;
+	value->p = rocksdb_pinnableslice_value(pin, &value->len);
+	return (true);
+}
+
+void
+rocks_batch_let_go(struct rocks_batch *b)
+{
+	while (b->npins > 0)
+		rocksdb_pinnableslice_destroy(b->pins[--b->npins]);
+}
+
+char *
+rocks_batch_room(struct rocks_batch *b, size_t len)
+{
+	return (arena_get(b, len));
+}
+
+bool
+rocks_batch_put(struct rocks_batch *b, struct rocks_family *f, const struct rocks_key *key, struct slice value)
+{
+	if (!over_put(b, f, rocks_key_slice(key), value, false))
+		return (false);
+	rocksdb_writebatch_put_cf(b->batch, f->cf, key->bytes, key->len, value.p, value.len);
+	b->bytes += key->len + value.len;
+	return (true);
+}
+
+bool
+rocks_batch_delete(struct rocks_batch *b, struct rocks_family *f, const struct rocks_key *key)
+{
+	if (!over_put(b, f, rocks_key_slice(key), SLICE_NULL, true))
+		return (false);
+	rocksdb_writebatch_delete_cf(b->batch, f->cf, key->bytes, key->len);
+	b->bytes += key->len;
+	return (true);
+}
+
+void
+rocks_batch_delete_range(struct rocks_batch *b, struct rocks_family *f, const struct rocks_key *from,
+    const struct rocks_key *to)
+{
+	rocksdb_writebatch_delete_range_cf(b->batch, f->cf, from->bytes, from->len, to->bytes, to->len);
+	b->bytes += from->len + to->len;
+}
+
+static bool
+touched(const struct rocks_batch *b, const struct rocks_key *from)
+{
+	uint32_t bit = touch_bit(rocks_key_slice(from));
+
+	return ((b->touched[bit / 8] & 1u << bit % 8) != 0);
+}
+
+bool
+rocks_batch_look(struct rocks_batch *b, struct rocks_family *f, const struct rocks_key *from,
+    const struct rocks_key *to, unsigned max, rocks_row_f *fn, void *arg, bool *all)
+{
+	rocksdb_readoptions_t *options = rocksdb_readoptions_create();
+	rocksdb_iterator_t *at;
+	char *text = NULL;
+	bool good = true;
+
+	rocksdb_readoptions_set_iterate_upper_bound(options, to->bytes, to->len);
+	at = rocksdb_create_iterator_cf(b->db->db, options, f->cf);
+	rocksdb_iter_seek(at, from->bytes, from->len);
+	for (; good && max > 0 && rocksdb_iter_valid(at); max--, rocksdb_iter_next(at)) {
+		struct slice key, value;
+
+		key.p = rocksdb_iter_key(at, &key.len);
+		value.p = rocksdb_iter_value(at, &value.len);
+		good = fn(arg, key, value);
+	}
+	rocksdb_iter_get_error(at, &text);
+	*all = text == NULL && !rocksdb_iter_valid(at) && !touched(b, from);
+	rocksdb_iter_destroy(at);
+	rocksdb_readoptions_destroy(options);
+	return (text != NULL ? batch_failed(b, text) : good);
+}
+
+bool
+rocks_batch_own(struct rocks_batch *b, struct rocks_family *f, rocks_row_f *fn, void *arg)
+{
+	for (const struct over *o = b->newest; o != b->job_from; o = o->older)
+		if (o->family == f && !o->deleted && over_find(b, f, o->key) == o && !fn(arg, o->key, o->value))
+			return (false);
+	return (true);
+}
+
+/* ---- writing ---- */
+
+/* The newest versions go with what has them. */
+static void
+put_newest(struct rocks_batch *b)
+{
+	struct rocks_family *f = atomic_load_explicit(&b->db->families, memory_order_acquire);
+	struct rocks_key key;
+
+	rocks_key_newest(&key);
+	for (; f != NULL; f = atomic_load_explicit(&f->next, memory_order_acquire)) {
+		char value[8];
+
+		if (!f->moved)
+			continue;
+		for (unsigned i = 0; i < 8; i++)
+			value[i] = (char)(f->newest >> (56 - 8 * i));
+		rocksdb_writebatch_put_cf(b->batch, f->cf, key.bytes, key.len, value, sizeof value);
+		f->moved = false;
+	}
+}
+
+/* They are not written after all. */
+static void
+mark_newest(struct rocks_batch *b)
+{
+	struct rocks_family *f = atomic_load_explicit(&b->db->families, memory_order_acquire);
+
+	for (; f != NULL; f = atomic_load_explicit(&f->next, memory_order_acquire))
+		f->moved = true;
+}
+
+static void
+commit(struct rocks_writer *w)
+{
+	struct rocks_batch *b = &w->b;
+	bool always = atomic_load_explicit(&w->db->durability, memory_order_relaxed) == DURABLE_ALWAYS;
+	struct rocks_job *j;
+	char *text = NULL;
+
+	if (rocksdb_writebatch_count(b->batch) > 0) {
+		put_newest(b);
+		rocksdb_write(w->db->db, always ? w->sync : w->lazy, b->batch, &text);
+		atomic_fetch_add_explicit(&w->db->counts.batches, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&w->db->counts.written, b->njobs, memory_order_relaxed);
+		if (always && text == NULL)
+			atomic_fetch_add_explicit(&w->db->counts.syncs, 1, memory_order_relaxed);
+	}
+	while ((j = STAILQ_FIRST(&b->jobs)) != NULL) {
+		STAILQ_REMOVE_HEAD(&b->jobs, next);
+		if (text != NULL)
+			rocks_fail(j, w->db, rocks_error_kind(text), text);
+		rocks_job_back(j);
+	}
+	if (text != NULL)
+		mark_newest(b);
+	free(text);
+	batch_clear(b);
+}
+
+static void
+run(struct rocks_writer *w, struct rocks_job *j)
+{
+	struct rocks_batch *b = &w->b;
+	bool good, flush = j->flush;
+
+	if (j->kind == ROCKS_READ_BEHIND && (int)j->subs[0].op->op.verb >= OP_ITEMS_READ) {
+		/* What comes behind it must not be seen. */
+		commit(w);
+		j->kind = ROCKS_READ;
+		j->snapshot = rocks_snapshot(w->db);
+		rocks_queue_put(&w->db->io, j);
+		return;
+	}
+	/* What it takes away, the overlay would still have. */
+	if (j->flush)
+		commit(w);
+	b->job = j;
+	b->job_from = b->newest;
+	j->err = ERR_NONE;
+	rocksdb_writebatch_set_save_point(b->batch);
+	good = rocks_item_run(b, w->db, j);
+	rocks_batch_let_go(b);
+	if (good) {
+		char *text = NULL;
+
+		rocksdb_writebatch_pop_save_point(b->batch, &text);
+		free(text);
+		STAILQ_INSERT_TAIL(&b->jobs, j, next);
+		b->njobs++;
+	} else {
+		char *text = NULL;
+
+		rocksdb_writebatch_rollback_to_save_point(b->batch, &text);
+		free(text);
+		over_take_back(b);
+		if (j->err == ERR_NONE)
+			rocks_fail(j, w->db, ERR_NOMEM, err_text(ERR_NOMEM));
+		rocks_job_back(j);
+	}
+	if (flush || b->bytes > BATCH_BYTES || b->njobs >= BATCH_JOBS)
+		commit(w);
+}
+
+/* All that has come; NULL in it: none, and it is over. */
+static bool
+take_all(struct rocks_queue *q, struct rocks_jobs *jobs)
+{
+	pthread_mutex_lock(&q->lock);
+	while (STAILQ_EMPTY(&q->jobs) && !q->stop)
+		pthread_cond_wait(&q->more, &q->lock);
+	STAILQ_INIT(jobs);
+	STAILQ_CONCAT(jobs, &q->jobs);
+	pthread_mutex_unlock(&q->lock);
+	return (!STAILQ_EMPTY(jobs));
+}
+
+static void *
+writer_main(void *arg)
+{
+	struct rocks_writer *w = arg;
+	struct rocks_jobs jobs;
+	struct rocks_job *j;
+
+	while (take_all(&w->queue, &jobs)) {
+		while ((j = STAILQ_FIRST(&jobs)) != NULL) {
+			STAILQ_REMOVE_HEAD(&jobs, next);
+			run(w, j);
+		}
+		commit(w);
+	}
+	return (NULL);
+}
+
+struct rocks_writer *
+rocks_writer_new(struct rocks_db *db)
+{
+	struct rocks_writer *w = calloc(1, sizeof *w);
+
+	if (w == NULL)
+		return (NULL);
+	w->db = w->b.db = db;
+	rocks_queue_init(&w->queue);
+	w->b.batch = rocksdb_writebatch_create();
+	w->sync = rocksdb_writeoptions_create();
+	w->lazy = rocksdb_writeoptions_create();
+	rocksdb_writeoptions_set_sync(w->sync, 1);
+	batch_clear(&w->b);
+	if (rocks_thread(&w->thread, writer_main, w))
+		return (w);
+	rocksdb_writeoptions_destroy(w->sync);
+	rocksdb_writeoptions_destroy(w->lazy);
+	rocksdb_writebatch_destroy(w->b.batch);
+	rocks_queue_fini(&w->queue);
+	free(w);
+	return (NULL);
+}
+
+void
+rocks_writer_free(struct rocks_writer **wp)
+{
+	struct rocks_writer *w = *wp;
+
+	*wp = NULL;
+	if (w == NULL)
+		return;
+	rocks_queue_stop(&w->queue);
+	pthread_join(w->thread, NULL);
+	rocksdb_writeoptions_destroy(w->sync);
+	rocksdb_writeoptions_destroy(w->lazy);
+	rocksdb_writebatch_destroy(w->b.batch);
+	rocks_queue_fini(&w->queue);
+	free(w);
+}
+
+void
+rocks_writer_put(struct rocks_writer *w, struct rocks_job *j)
+{
+	rocks_queue_put(&w->queue, j);
+}
