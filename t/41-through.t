@@ -233,6 +233,8 @@ with Held() as s1, Held() as s2, Held() as s3, Kvgate(["-t", "1"], conf=conf(
 	    (b"mg l:1 v Lhere/\r\n", b"VA 5\r\nv-l:1\r\n", "L of a namespace without store"),
 	    (b"mg foo v Lhere/\r\nms foo 1 Lhere/\r\nE\r\nmg foo v\r\n", b"CLIENT_ERROR the key is of another namespace\r\n" * 2 + b"VA 1\r\nA\r\n",
 		"which keeps keys of its own only"),
+	    (b"mg foo v Lkept\r\nms foo 2 Lkept\r\nXY\r\nmd foo Lkept q\r\n", b"CLIENT_ERROR bad token in command line format\r\n" * 3,
+		"L without its slash"),
 	    (b"mg foo v Lnone/\r\nms foo 2 Lnone/\r\nXY\r\nmd foo Lnone/ q\r\nms foo 20000 Lnone/\r\n" + b"x" * 20000 + b"\r\n",
 		b"CLIENT_ERROR unknown namespace\r\n" * 4, "an unknown namespace"),
 	    (b"mg foo v\r\n", b"VA 1\r\nA\r\n", "and on it goes")):

@@ -222,7 +222,7 @@ look_describe(struct look *l)
 		    (row_encoded(head) ? OPR_ENCODED : 0)),
 		.client_flags = head->client_flags,
 		.ttl = seconds_left(l, head->expiry),
-		.size = (uint32_t)(row_encoded(head) ? head->size : l->row->value.len),
+		.size = (uint32_t)l->row->value.len,
 		.cas = head->version,
 	};
 }
@@ -292,10 +292,17 @@ look_body(struct look *l)
 
 /* ---- reads ---- */
 
+/* Only a read that asks for the mark leaves one: others would have to write for it. */
+static bool
+get_fetches(const struct look *l)
+{
+	return ((l->op->want & OPW_HIT) != 0 && !look_opt(l, OPF_NO_BUMP));
+}
+
 static void
 vivify(struct look *l)
 {
-	struct envelope head = { .marks = ENVELOPE_WON };
+	struct envelope head = { .marks = ENVELOPE_WON | (get_fetches(l) ? ENVELOPE_FETCHED : 0) };
 	struct stamp s = look_stamp(l);
 	int32_t shown;
 	bool takes;
@@ -342,7 +349,7 @@ get_found(struct look *l)
 	expiry = look_walk(l, &shown, &takes);
 	l->res->ttl = shown;
 	get_marks(l, takes, &marks);
-	if ((l->op->want & OPW_HIT) != 0 && !look_opt(l, OPF_NO_BUMP))
+	if (get_fetches(l))
 		marks |= ENVELOPE_FETCHED;
 	if (marks == head.marks && expiry == head.expiry)
 		return;

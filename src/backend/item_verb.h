@@ -71,7 +71,8 @@ struct row_effect {
 
 /*
  * OP_GET, OP_STORE, OP_DELETE, OP_ARITH, OP_DEBUG, and OP_ITEMS_DELETE as to one of its keys. Sets all of *res; an
- * OP_DEBUG's text is row_debug()'s. After an OP_GET that hits, the row has the value (and the head, if OPR_ENCODED).
+ * OP_DEBUG's text is row_debug()'s. After an OP_GET that hits, the row has the value, and the head if OPR_ENCODED:
+ * res.size is of the bytes that lie there.
  */
 void		 row_verb(const struct row_ask *, struct op_result *res, struct row_effect *);
 /* One item of an OP_ITEMS_PUT, of the op's version: without a token that is the highest row_version() of all items. */

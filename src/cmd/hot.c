@@ -12,6 +12,7 @@
 #include "cache/cache.h"
 #include "cmd/internal.h"
 #include "proto/reply.h"
+#include "req/copy.h"
 #include "req/observe.h"
 #include "req/value.h"
 
@@ -67,6 +68,10 @@ hot_answer(struct ctx *ctx, struct outq *out, struct slice key, uint64_t hash,
 	it = cache_hit_plain(ctx->cache, hash, hint, key, VALUE_COPY_MAX, &s);
 	if (UNLIKELY(it == NULL))
 		return (false);
+	if (UNLIKELY(sp->splits) && copy_is_cut(ctx, sp, it, key)) {
+		cache_unlock(s);
+		return (false);
+	}
 	len = item_vlen(it);
 	p = outq_reserve(out, FRAME_MAX - OP_KEY_MAX + key.len + len);
 	if (UNLIKELY(p == NULL)) {

@@ -51,22 +51,18 @@ cmd_say(struct client *cl, const struct command *cmd, const char *text)
 	return (out != NULL && answer_text(out, text));
 }
 
+/* The namespace of that name, the key's where name.p is NULL. False: as cmd_space(). */
 static bool
-find_space(struct client *cl, struct command *cmd, const struct space **sp,
-    bool *good)
+find_space(struct client *cl, struct command *cmd, struct slice name, const struct space **sp, bool *good)
 {
 	const struct view *v = cl->ctx->view;
-	struct slice name = cmd->space;
 	int n;
 
 	*good = true;
-	if (LIKELY(name.len == 0 || v->conf->file == NULL ||
-	    (cmd->shape != SHAPE_META && cmd->shape != SHAPE_MSET))) {
+	if (LIKELY(name.p == NULL)) {
 		*sp = view_find(v, cmd->op.key);
 		return (true);
 	}
-	if (name.p[name.len - 1] == '/')
-		name.len--;
 	n = keymap_named(v->keymap, name);
 	if (n >= 0) {
 		*sp = &v->spaces[n];
@@ -86,9 +82,19 @@ find_space(struct client *cl, struct command *cmd, const struct space **sp,
 bool
 cmd_space(struct client *cl, struct command *cmd, const struct space **sp, bool *good)
 {
+	struct slice name = SLICE_NULL;
 	const char *error = NULL;
 
-	if (!find_space(cl, cmd, sp, good))
+	/* Without a file L is nothing, as it is to memcached. */
+	if (UNLIKELY((cmd->shape == SHAPE_META || cmd->shape == SHAPE_MSET) && cmd->space.len > 0) &&
+	    cl->ctx->conf->file != NULL) {
+		name = slice_of(cmd->space.p, cmd->space.len - 1);
+		if (name.p[name.len] != '/') {
+			*good = cmd_say(cl, cmd, "CLIENT_ERROR bad token in command line format");
+			return (false);
+		}
+	}
+	if (!find_space(cl, cmd, name, sp, good))
 		return (false);
 	if (UNLIKELY((*sp)->tokens) && (cmd->shape == SHAPE_META || cmd->shape == SHAPE_MSET))
 		error = version_token(*sp, cmd);
@@ -309,15 +315,15 @@ body_copy(const struct req *r, const struct value *v, const struct item *it)
 static bool
 body_space(struct client *cl, struct req *r, const struct space **sp)
 {
+	struct slice name = SLICE_NULL;
 	struct command cmd;
 	bool good, found;
 
 	memcpy(&cmd, &r->cmd, offsetof(struct command, nonce));
-	cmd.space = SLICE_NULL;
 	if ((cmd.op.opts & OPF_ELSEWHERE) != 0)
-		cmd.space = slice_str(r->space->conf->name);
+		name = slice_str(r->space->conf->name);
 	cmd.op.opts &= (uint16_t)~OPF_ELSEWHERE;
-	found = find_space(cl, &cmd, sp, &good);
+	found = find_space(cl, &cmd, name, sp, &good);
 	r->cmd.op.opts = cmd.op.opts;
 	/* What E means may have changed, too; a P that meant nothing has gone. */
 	if (found && (cmd.op.opts & ((*sp)->tokens ? OPF_NEWCAS : OPF_TOKEN)) != 0) {

@@ -30,14 +30,19 @@ bool	copy_answer_stale(struct req *);
 
 /* Seconds that a copy stays after it has ceased to be fresh. */
 uint32_t copy_stale_for(const struct conf_ns *);
-/* Lock held. As cache_link(), of an item that expires copy_stale_for() after its fresh time. */
-void	copy_link(struct ctx *, struct cache_shard *, struct item *, const struct conf_ns *);
+/*
+ * Lock held. As cache_link(), of an item that expires copy_stale_for() after its fresh time. cut: its record's word
+ * when it was asked for (cut.h).
+ */
+void	copy_link(struct ctx *, struct cache_shard *, struct item *, const struct space *, uint64_t cut);
 /* Lock held. The same of an empty item: the key is not in the store. */
-void	copy_link_negative(struct cache_shard *, struct item *);
+void	copy_link_negative(struct cache_shard *, struct item *, const struct space *, uint64_t cut);
 /* Lock held. It may no longer be true: gone, or, if the namespace has a use for it, stale. */
 void	copy_invalidate(struct cache_shard *, struct item *, const struct conf_ns *);
 /* Lock held, nothing came of renewing this copy: another read may try. */
-void	copy_renew_again(struct ctx *, struct item *);
+void	copy_renew_again(struct ctx *, const struct space *, struct item *);
+/* Lock held, of a namespace that splits keys: whether its record was cut since it was asked for. */
+bool	copy_is_cut(const struct ctx *, const struct space *, const struct item *, struct slice key);
 /* Whether it only says that the key is not there; any lock. */
 bool	copy_is_negative(const struct item *);
 

@@ -65,6 +65,7 @@ struct ctx_ops {
 };
 
 #define NFENCES		4096	/* keys share them by hash; a power of two */
+#define NCUTS	4096	/* records share them by the hash of their ids; a power of two */
 #define NUNSETTLED	1024	/* a power of two */
 #define NLEADS		1024	/* a power of two */
 
@@ -88,6 +89,8 @@ struct shared {
 	_Atomic uint32_t	 flushes;	/* moves every fence */
 	_Atomic uint32_t	 flush_from, flush_to;	/* when servers carry out a delayed flush; the cache's clock */
 	_Atomic uint64_t	 fences[NFENCES];
+	_Atomic bool		 cut;	/* cut.c's: there was one */
+	_Atomic uint64_t	 cuts[NCUTS];
 	_Atomic uint64_t	 version;	/* the last one given out; see shared_version() */
 	struct token_top	*tops;		/* version.c's; lock: catalog */
 	time_t			 started;	/* unix time at which the cache's clock was 0 */

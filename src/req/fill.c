@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "cache/verb.h"
 #include "req/copy.h"
+#include "req/cut.h"
 #include "req/fill.h"
 #include "req/route.h"
 
@@ -180,6 +181,26 @@ fill_iov(struct be_op *be, const struct op_result *res, uint32_t off,
 
 const struct be_sink fill_sink = { fill_iov };
 
+/* The cuts of the record count, too. */
+static uint64_t
+fill_cut_word(const struct req *r)
+{
+	return (r->space->splits ? cut_word(r->ctx, r->be.op.hash) : 0);
+}
+
+static uint64_t
+fill_fence(const struct req *r)
+{
+	return (route_fence(r->ctx, r->cmd.op.hash) + fill_cut_word(r));
+}
+
+void
+fill_read_begin(struct req *r)
+{
+	r->cut = fill_cut_word(r);
+	r->fence = route_fence(r->ctx, r->cmd.op.hash) + r->cut;
+}
+
 /*
  * Lock held: whether others may find the item, with the configuration as it is now. writes: those under way when it was
  * asked for, itself included.
@@ -189,7 +210,7 @@ fill_may_link(const struct req *r, const struct item *it, unsigned writes)
 {
 	return (r->space->view == r->ctx->view &&
 	    route_fence_writes(r->fence) == writes &&
-	    route_fence(r->ctx, r->cmd.op.hash) == r->fence &&
+	    fill_fence(r) == r->fence &&
 	    !route_flush_crossed(r->ctx, r->asked_at, item_exptime(it)));
 }
 
@@ -204,7 +225,7 @@ fill_raced(struct req *r, struct cache_shard *s)
 		return;
 	old = cache_find(s, r->cmd.op.hash, r->cmd.op.key);
 	if (old != NULL)
-		copy_renew_again(r->ctx, old);
+		copy_renew_again(r->ctx, r->space, old);
 }
 
 static void
@@ -219,7 +240,7 @@ fill_read_large(struct req *r)
 	s = cache_lock(ctx->cache, r->cmd.op.hash);
 	if (fill_may_link(r, it, 0)) {
 		cache_pin(s, it);
-		copy_link(ctx, s, it, r->space->conf);
+		copy_link(ctx, s, it, r->space, r->cut);
 		value_linked(r->value);
 		METRIC_ADD(&ctx->metrics, local_fills, 1);
 	} else
@@ -245,10 +266,10 @@ fill_miss(struct req *r)
 		it = cache_reserve(ctx->cache, r->cmd.op.hash, r->cmd.op.key, 0,
 		    exp, 0, &why);
 	s = cache_lock(ctx->cache, r->cmd.op.hash);
-	if (route_fence(ctx, r->cmd.op.hash) != r->fence)
+	if (fill_fence(r) != r->fence)
 		fill_raced(r, s);
 	else if (it != NULL && fill_may_link(r, it, 0)) {
-		copy_link_negative(s, it);
+		copy_link_negative(s, it, r->space, r->cut);
 		it = NULL;
 	} else if ((old = cache_find(s, r->cmd.op.hash, r->cmd.op.key)) != NULL)
 		cache_unlink(s, old);
@@ -290,7 +311,7 @@ fill_read(struct req *r)
 	fill_copy_item(ctx, it, r->be.data);
 	s = cache_lock(ctx->cache, hash);
 	if (fill_may_link(r, it, 0)) {
-		copy_link(ctx, s, it, r->space->conf);
+		copy_link(ctx, s, it, r->space, r->cut);
 		it = NULL;
 		METRIC_ADD(&ctx->metrics, local_fills, 1);
 	} else
@@ -332,15 +353,18 @@ fill_write_begin(struct req *r)
 	struct cache_shard *s;
 	struct item *old;
 
+	if (UNLIKELY(r->alias))
+		cut_record_begin(ctx, r->space, r->be.id);
+	r->cut = fill_cut_word(r);
 	if (!r->kept) {
-		r->fence = route_fence_enter(ctx, hash);
+		r->fence = route_fence_enter(ctx, hash) + r->cut;
 		return;
 	}
 	s = cache_lock(ctx->cache, hash);
 	old = cache_find(s, hash, r->cmd.op.key);
 	if (old != NULL)
 		fill_distrust(r, s, old);
-	r->fence = route_fence_enter(ctx, hash);
+	r->fence = route_fence_enter(ctx, hash) + r->cut;
 	cache_unlock(s);
 }
 
@@ -353,6 +377,8 @@ fill_write_end(struct req *r, bool known)
 	    r->value != NULL ? value_item(r->value) : NULL, *old;
 	struct cache_shard *s;
 
+	if (UNLIKELY(r->alias))
+		cut_record_end(ctx, r->space, r->be.id);
 	if (!r->kept) {
 		if (!r->lingers)
 			route_fence_leave(ctx, hash);
@@ -365,7 +391,7 @@ fill_write_end(struct req *r, bool known)
 			cache_pin(s, it);
 			value_linked(r->value);
 		}
-		copy_link(ctx, s, it, r->space->conf);
+		copy_link(ctx, s, it, r->space, r->cut);
 		r->item = NULL;
 	} else if ((old = cache_find(s, hash, r->cmd.op.key)) != NULL) {
 		if (fill_is_over(r, known))

@@ -24,6 +24,8 @@ struct item	*fill_reserve_write(struct ctx *, const struct conf_ns *, const stru
 void		 fill_copy_item(struct ctx *, struct item *, struct slice);
 void		 fill_copy_in(struct value *, struct slice);
 
+/* A read is sent: remembers the fence. */
+void		 fill_read_begin(struct req *);
 /* A read that fills, and found something or nothing: r->be.data, r->value or that enters the cache if it may. */
 void		 fill_read(struct req *);
 /* A write starts: remembers the fence, and the local copy, if there may be one, is fresh no longer. */

@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "backend/record.h"
 #include "base/check.h"
 #include "cache/verb.h"
 #include "obs/metric.h"
 #include "req/fill.h"
 #include "req/flight.h"
 #include "req/hedge.h"
+#include "req/record_internal.h"
 #include "req/route.h"
 #include "req/send.h"
 #include "req/value.h"
@@ -27,7 +29,7 @@ static void leg_done(struct be_op *);
 bool
 flight_is_read(const struct op *op)
 {
-	return (op->verb == OP_DEBUG || (op->verb == OP_GET && (op->opts &
+	return (op->verb == OP_DEBUG || op->verb == OP_ITEMS_READ || (op->verb == OP_GET && (op->opts &
 	    (OPF_TTL | OPF_VIVIFY | OPF_RECACHE | OPF_NEWCAS)) == 0));
 }
 
@@ -97,6 +99,8 @@ flight_free(struct flight *f)
 	}
 	if (f->body != NULL)
 		value_unref(f->body);
+	if (f->held != NULL)
+		record_release(f->held);
 	free(f->pieces);
 	if (f->lingers)
 		route_fence_leave(ctx, f->hash);
@@ -136,6 +140,17 @@ leg_iov(struct be_op *be, const struct op_result *res, uint32_t off, struct iove
 
 static const struct be_sink leg_sink = { leg_iov };
 
+/* be_op.found of a page: who asked hears of it at once. */
+static void
+leg_found(struct be_op *be)
+{
+	struct leg *leg = CONTAINER_OF(be, struct leg, be);
+
+	leg->found = true;
+	if (leg->flight->r != NULL)
+		leg->flight->r->be.found(be);
+}
+
 /* Seconds as a client gives them, no longer than max from now. */
 static int32_t
 clip_ttl(const struct ctx *ctx, int32_t ttl, uint32_t max)
@@ -166,12 +181,12 @@ leg_clip(struct leg *leg)
 		op->vivify_ttl = clip_ttl(leg->flight->ctx, op->vivify_ttl, max);
 }
 
-/* Microseconds that are left of the SLO; 0: no bound. */
+/* Microseconds that are left of the SLO, which a page has but one of for all its ops; 0: no bound. */
 static uint64_t
 leg_timeout(const struct flight *f)
 {
 	const struct conf_ns *ns = f->space->conf;
-	uint64_t max = f->write ? ns->slo_write.max : ns->slo_read.max;
+	uint64_t max = f->r->be.rec != NULL ? f->r->be.timeout : f->write ? ns->slo_write.max : ns->slo_read.max;
 	uint64_t gone = loop_now(f->ctx->loop) - f->started;
 
 	if (max == 0)
@@ -206,6 +221,9 @@ flight_leg(struct flight *f, const struct target *t, bool hedge)
 	memcpy(leg->be.nonce, from->nonce, NONCE_LEN);
 	leg->be.head = from->head;
 	leg->be.chunk = from->chunk;
+	leg->be.rec = from->rec;
+	leg->be.also = from->also;
+	leg->be.found = from->found != NULL ? leg_found : NULL;
 	leg->be.keep_dead = from->keep_dead;
 	leg->be.value_max = from->value_max;
 	leg->be.done = leg_done;
@@ -244,7 +262,7 @@ flight_leave(struct flight *f)
 		--*unsettled_of(f, r);
 	f->unsettled = false;
 	/* Until all replicas have the write, what is read from them may be older than what the client has been told. */
-	if (r->write && f->nout > 0) {
+	if (r->write && f->nout > 0 && f->held == NULL) {
 		f->lingers = r->lingers = true;
 		f->hash = r->cmd.op.hash;
 	}
@@ -332,10 +350,13 @@ flight_note(struct flight *f, const struct be_op *be)
 }
 
 bool
-flight_may_retry(const struct flight *f, const struct be_op *be)
+flight_may_retry(const struct flight *f, const struct leg *leg)
 {
 	const struct conf_ns *ns = f->space->conf;
+	const struct be_op *be = &leg->be;
 
+	if (leg->found)
+		return (false);
 	if (f->ctx->closing || (be->err != ERR_NONE && !err_retryable(be->err)))
 		return (false);
 	/* Nothing else than this tells of a request that came later than those before it. */

@@ -128,7 +128,8 @@ flight_stand_in(struct flight *f)
 	unsigned down = f->nleft_out;
 	bool added = false;
 
-	if (st->on_down != ON_DOWN_FAILOVER)
+	/* Who stands in has no part of the record, and what it is given would stay there. */
+	if (st->on_down != ON_DOWN_FAILOVER || f->r->be.rec != NULL)
 		return (false);
 	for (unsigned i = 0; i < f->ntargets; i++)
 		down += !f->targets[i].stand_in && !f->targets[i].ops->healthy(f->targets[i].be);

@@ -21,6 +21,8 @@ is_blind(const struct flight *f)
 {
 	const struct op *op = &f->r->be.op;
 
+	if (f->r->be.rec != NULL)
+		return (true);
 	if ((op->opts & (OPF_CAS | OPF_VIVIFY)) != 0)
 		return (false);
 	/* The unique that is told has to be of the server that compares later. */
@@ -164,6 +166,9 @@ may_hedge_write(const struct flight *f)
 	const struct conf_ns *ns = f->space->conf;
 	const struct target *t = &f->targets[0];
 
+	/* The version of a plain one is the store's to raise, which no second one may do again. */
+	if (f->r->be.rec != NULL && (f->r->be.op.opts & OPF_TOKEN) == 0)
+		return (false);
 	return (f->space->hedger != NULL && ns->slo_write.target > 0 && ns->format == FORMAT_ITEM &&
 	    f->space->pool->conf->replicas <= 1 && f->ntargets == 1 && (f->r->be.op.opts & OPF_NEWCAS) == 0 &&
 	    t->ops->ways != NULL && t->ops->ways(t->be, &f->r->be) > 1);

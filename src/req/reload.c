@@ -76,13 +76,23 @@ space_in(const struct snapshot *s, struct slice key)
 	return (&s->conf->spaces[keymap_find(s->keymap, key)]);
 }
 
+/* Where keys are split, copies have other notes; items are the namespace's of that name. */
+static bool
+same_items(const struct conf_ns *a, const struct conf_ns *b)
+{
+	if (a->separator_len != b->separator_len || memcmp(a->separator_len > 0 ? a->separator : "",
+	    b->separator_len > 0 ? b->separator : "", a->separator_len) != 0)
+		return (false);
+	return (a->format == FORMAT_RAW || strcmp(a->name, b->name) == 0);
+}
+
 /* Whether what is held of a key of namespace a is true in b as well, and gone as soon as it has to be there. */
 static bool
 holds_on(const struct reload *r, const struct conf_ns *a, const struct conf_ns *b)
 {
 	if (a->primary == NULL || b->primary == NULL)
 		return (a->primary == b->primary);
-	return (!r->uneven && a->local == b->local && a->format == b->format &&
+	return (!r->uneven && same_items(a, b) && a->local == b->local && a->format == b->format &&
 	    a->local_ttl <= b->local_ttl && a->negative_ttl <= b->negative_ttl &&
 	    a->stale_for == b->stale_for && conf_store_same(a->primary, b->primary));
 }

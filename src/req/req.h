@@ -48,6 +48,7 @@ struct client {
 	uint64_t	 id;		/* for logs and watchers */
 	bool		 close;		/* after what is queued has been sent */
 	bool		 watching;	/* takes no more commands: what it sends is thrown away */
+	uint32_t	 codecs;	/* 1 << enum codec of those that it reads itself, as its handshake said */
 	/*
 	 * A command that answers more than fits in memory (metadump, watch) installs this: called whenever out is
 	 * empty until it returns false; no further command is looked at before. When it has nothing to add it is
@@ -78,7 +79,9 @@ struct req {
 	bool		 flush;
 	bool		 leads;		/* a read that others may follow: followers is valid */
 	uint16_t	 weight;	/* how much of q.nwaiting it is */
+	bool		 alias;		/* "id/", another spelling of "id": it has no copy of its own */
 	uint64_t	 fence;
+	uint64_t	 cut;		/* of the fence: of the record, see cut.h */
 	uint32_t	 held;		/* bytes of its body, counted in q and ctx */
 	size_t		 parked;	/* bytes of out, counted in q */
 	uint32_t	 asked_at;	/* the cache's clock */

@@ -28,8 +28,6 @@ route_split(struct be_op *op, const struct conf_ns *ns)
 	op->op.hash = cache_hash(op->id);
 }
 
-/* A fence: writes under way in the low bits, moves above. */
-#define FENCE_MOVE	((uint64_t)1 << 24)
 /* Servers flush by clocks of whole seconds, and memcached a second early. */
 #define FLUSH_EARLY	2
 #define FLUSH_LATE	1
@@ -43,7 +41,7 @@ fence_of(const struct ctx *ctx, uint64_t hash)
 static inline uint64_t
 with_flushes(const struct ctx *ctx, uint64_t fence)
 {
-	return (fence + FENCE_MOVE *
+	return (fence + ROUTE_FENCE_MOVE *
 	    atomic_load_explicit(&ctx->shared->flushes, memory_order_acquire));
 }
 
@@ -64,14 +62,14 @@ route_fence_enter(struct ctx *ctx, uint64_t hash)
 void
 route_fence_leave(struct ctx *ctx, uint64_t hash)
 {
-	atomic_fetch_add_explicit(fence_of(ctx, hash), FENCE_MOVE - 1,
+	atomic_fetch_add_explicit(fence_of(ctx, hash), ROUTE_FENCE_MOVE - 1,
 	    memory_order_acq_rel);
 }
 
 unsigned
 route_fence_writes(uint64_t fence)
 {
-	return ((unsigned)(fence & (FENCE_MOVE - 1)));
+	return ((unsigned)(fence & (ROUTE_FENCE_MOVE - 1)));
 }
 
 static bool

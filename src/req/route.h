@@ -26,6 +26,8 @@ uint64_t	 route_fence_enter(struct ctx *, uint64_t hash);
 void		 route_fence_leave(struct ctx *, uint64_t hash);
 /* How many writes were under way. */
 unsigned	 route_fence_writes(uint64_t fence);
+/* One move of a fence. */
+#define ROUTE_FENCE_MOVE	((uint64_t)1 << 24)
 
 /*
  * flush_all starts: empties the local cache, at once or after delay seconds (its argument). Local copies go a

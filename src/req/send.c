@@ -7,6 +7,7 @@
 #include "obs/metric.h"
 #include "req/flight.h"
 #include "req/hedge.h"
+#include "req/record_internal.h"
 #include "req/route.h"
 #include "req/send.h"
 #include "req/value.h"
@@ -29,7 +30,8 @@ flight_read(struct flight *f)
 		flight_drop(f);
 		return;
 	}
-	if (h != NULL && f->ntargets > 1 && !f->behind)
+	/* Pages are written as they are found: by one server at a time. */
+	if (h != NULL && f->ntargets > 1 && !f->behind && f->r->be.rec == NULL)
 		hedger_wait(h, f, f->started);
 }
 
@@ -38,14 +40,14 @@ flight_read_done(struct flight *f, struct leg *leg)
 {
 	struct hedger *h = f->space->hedger;
 
-	if (h != NULL && (flight_leg_good(leg) || (!leg->hedge && leg->be.err == ERR_TIMEOUT)))
+	if (h != NULL && leg->be.rec == NULL && (flight_leg_good(leg) || (!leg->hedge && leg->be.err == ERR_TIMEOUT)))
 		hedger_learn(h, loop_now(f->ctx->loop) - f->started);
 	if (flight_leg_good(leg)) {
 		flight_decide(f, leg);
 		return;
 	}
 	flight_note(f, &leg->be);
-	if (flight_may_retry(f, &leg->be) && flight_next(f, false)) {
+	if (flight_may_retry(f, leg) && flight_next(f, false)) {
 		METRIC_ADD(&f->ctx->metrics, retries, 1);
 		return;
 	}
@@ -83,6 +85,10 @@ flight_take_body(struct flight *f)
 {
 	struct req *r = f->r;
 
+	if (r->be.rec != NULL) {
+		f->held = r->be.rec;
+		record_hold(f->held);
+	}
 	if (r->be.op.verb != OP_STORE || r->value == NULL)
 		return;
 	f->body = value_ref(r->value);

@@ -193,8 +193,7 @@ through_done(struct be_op *be)
 		through_end(r);
 }
 
-/* Milliseconds that the mark of a delete stays: delete_ttl, more or less. */
-static uint32_t
+uint32_t
 through_keep_dead(struct ctx *ctx, const struct conf_ns *ns)
 {
 	uint64_t keep = (ns->delete_ttl - ns->delete_jitter) / 1000, span = 2 * ns->delete_jitter / 1000;
@@ -257,6 +256,7 @@ through_begin(struct ctx *ctx, const struct space *sp, struct replyq *q,
 	if (sp->conf->format == FORMAT_ITEM)
 		through_version(r);
 	r->be.done = through_done;
+	r->alias = sp->splits && r->be.item.len == 0 && r->be.id.len < r->be.op.key.len;
 	r->asked_at = cache_now(ctx->cache);
 	r->cfd = ctx->cfd;
 	r->write = !is_read(&cmd->op);
@@ -264,7 +264,7 @@ through_begin(struct ctx *ctx, const struct space *sp, struct replyq *q,
 		r->kept = is_kept(sp, &cmd->op);
 		fill_write_begin(r);
 	} else
-		r->fence = route_fence(ctx, cmd->op.hash);
+		fill_read_begin(r);
 	return (r);
 }
 
@@ -275,14 +275,14 @@ through_ask(struct req *r)
 	const struct space *sp = r->space;
 	struct op *op = &r->be.op;
 
-	if (sp->conf->coalesce && coalesce_join(r))
+	if (sp->conf->coalesce && !r->alias && coalesce_join(r))
 		return;
 	if (op->verb == OP_GET && (op->opts & OPF_CAS) != 0) {
 		/* Servers before 1.6.40 do not know mg C: compare here. */
 		op->opts &= (uint16_t)~OPF_CAS;
 		op->want |= OPW_CAS;
 	}
-	r->fills = keeps(sp, &r->cmd.op) && op->verb == OP_GET &&
+	r->fills = keeps(sp, &r->cmd.op) && !r->alias && op->verb == OP_GET &&
 	    is_read(&r->cmd.op) && (op->want & OPW_VALUE) != 0 &&
 	    route_fence_writes(r->fence) == 0;
 	if (r->fills)

@@ -24,6 +24,8 @@ struct value	*through_body(struct ctx *, const struct space *, const struct comm
  */
 bool	through_too_large(const struct ctx *, const struct space *, const struct command *);
 bool	through_refuse(struct ctx *, const struct space *, struct replyq *, struct command *);
+/* Milliseconds that the mark of a delete stays: delete_ttl, more or less. */
+uint32_t through_keep_dead(struct ctx *, const struct conf_ns *);
 /* Whether any namespace has a store: multi-key reads need a parent then. */
 bool	through_any(const struct ctx *);
 

@@ -223,6 +223,7 @@ space_prepare(struct space *sp, const struct space *was, struct loop *loop)
 		return (true);
 	sp->plain = sp->pool->conf->replicas <= 1 && ns->hedge == HEDGE_OFF &&
 	    sp->pool->conf->on_down != ON_DOWN_FAILOVER;
+	sp->splits = ns->separator_len > 0;
 	sp->tokens = ns->format == FORMAT_ITEM && (sp->pool->ops->caps & BE_CAP_RECORDS) != 0;
 	if (ns->hedge == HEDGE_OFF)
 		return (true);

@@ -48,6 +48,7 @@ struct ns_stats {
 #include "tbl/ns_stats.h"
 #undef NS_STAT
 	unsigned	 refs;		/* views; worker's thread */
+	uint32_t	 item_size;	/* bytes of an item in pages, a moving average; 0: none yet; worker's thread */
 	void		*was;		/* admin's: what they were at the last `stats reset`; heap */
 };
 #define NS_ADD(ns, field)						\
@@ -73,6 +74,7 @@ struct space {
 	struct ns_stats		*stats;
 	struct view		*view;
 	bool			 plain;		/* an op goes to one server, once; see send.h */
+	bool			 splits;	/* keys have an item behind a separator */
 	struct hedger		*hedger;	/* NULL: nothing is sent twice */
 	bool			 tokens;	/* E and P of a write are its token */
 	struct token_top	*top;		/* tokens: version.c's */

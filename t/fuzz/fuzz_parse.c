@@ -64,6 +64,9 @@ check_command(const struct command *cmd)
 	case SHAPE_KEY:
 		PROMISE(cmd->op.key.len > 0);
 		break;
+	case SHAPE_RECORD:
+		PROMISE(cmd->line.len >= 2 && cmd->op.key.len == 0);
+		break;
 	case SHAPE_WORDS:
 		for (unsigned i = 0; i < cmd->nwords && i < COMMAND_WORDS_MAX; i++)
 			borrowed(cmd->words[i], cmd->line);
@@ -89,7 +92,7 @@ answer(const struct command *cmd)
 			end = reply_meta_line(buf, cmd, &res);
 		else if (cmd->shape == SHAPE_STORE || cmd->shape == SHAPE_KEY)
 			end = reply_classic_line(buf, cmd, &res);
-		else if (cmd->shape == SHAPE_WORDS)
+		else if (cmd->shape >= SHAPE_WORDS)
 			break;
 		else
 			end = reply_value_line(buf, cmd->op.key, &res, true);

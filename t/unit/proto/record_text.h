@@ -71,4 +71,31 @@ describe_record(struct description *d, const struct record_cmd *cmd)
 	return (d->text);
 }
 
+/* A body that is over. */
+static inline const char *
+describe_record_body(struct description *d, const struct record_body *b)
+{
+	if (b->error != NULL) {
+		describe_add(d, "%s%s", b->error, b->close ? " close" : "");
+		return (d->text);
+	}
+	for (uint32_t i = 0; i < b->nsubs; i++) {
+		const struct record_sub *sub = &b->subs[i];
+
+		describe_add(d, "%s", i > 0 ? "; " : "");
+		describe_record(d, &sub->cmd);
+		for (uint32_t n = 0; n < sub->nitems; n++) {
+			const struct record_item *it = &sub->items[n];
+
+			describe_slice(d, "item", it->key);
+			describe_add(d, " F%u T%d Z%u", it->client_flags, it->ttl, it->codec);
+			if (it->data.len <= 32)
+				describe_slice(d, "data", it->data);
+			else
+				describe_add(d, " data=%zu", it->data.len);
+		}
+	}
+	return (d->text);
+}
+
 #endif

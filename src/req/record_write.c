@@ -1,0 +1,381 @@
+/*
+ * record_write.c - kp, kd and km: puts and deletes of items.
+ *
+ * Each sub-command is a mutation: an op of its own, with the version that they all have. Those on one record go out
+ * one after the other, or as one where the store takes chains; records go out beside each other, as many as OUT_MAX.
+ * With `a` all of it is one chain.
+ *
+ *	writing --> mutation --> mutation		one record
+ *	        --> mutation				another
+ *	        ...
+ *
+ * Local copies of what is written are fenced from the beginning until the last of it is over, which where there are
+ * replicas may be after the client has been told.
+ */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "obs/metric.h"
+#include "proto/record_reply.h"
+#include "req/answer.h"
+#include "req/cut.h"
+#include "req/record.h"
+#include "req/record_write.h"
+#include "req/send.h"
+#include "req/through.h"
+#include "req/version.h"
+
+#define OUT_MAX		16	/* records under way */
+#define CUT_MIN		64	/* more items than that end all local copies of the record, not just theirs */
+
+static void mutation_done(struct be_op *);
+
+/* ---- local copies, memory ---- */
+
+/* What is written of one record by one sub-command begins, or is over. */
+static void
+cut_op(struct ctx *ctx, const struct plan_op *op, bool begins)
+{
+	const struct record_sub *sub = op->sub;
+	uint32_t n = plan_is_put(op) ? sub->nitems : sub->cmd.nkeys;
+
+	if (plan_is_range(op) || n > CUT_MIN) {
+		(begins ? cut_record_begin : cut_record_end)(ctx, op->space, sub->cmd.key);
+		return;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		(begins ? cut_item_begin : cut_item_end)(ctx, op->space, sub->cmd.key,
+		    plan_is_put(op) ? sub->items[i].key : sub->cmd.keys[i]);
+}
+
+static void
+writing_free(struct writing *w)
+{
+	if (w->body != NULL)
+		record_body_free(&w->body);
+	else
+		record_cmd_end(&w->sub.cmd);
+	plan_end(&w->plan);
+	free(w->ops);
+	free(w->mutations);
+	free(w->puts);
+	free(w->bodies);
+	while (w->nmade > 0)
+		free(w->made[--w->nmade]);
+	free(w->made);
+	free(w->keys);
+	free(w);
+}
+
+static void
+writing_unref(struct writing *w)
+{
+	if (--w->refs > 0)
+		return;
+	for (size_t i = 0; i < w->n; i++)
+		cut_op(w->ctx, &w->ops[i], false);
+	writing_free(w);
+}
+
+void
+record_hold(struct rec_op *rec)
+{
+	CONTAINER_OF(rec, struct mutation, rec)->w->refs++;
+}
+
+void
+record_release(struct rec_op *rec)
+{
+	writing_unref(CONTAINER_OF(rec, struct mutation, rec)->w);
+}
+
+/* ---- the end ---- */
+
+static void
+writing_tell(struct writing *w, struct outq *out)
+{
+	char line[RECORD_REPLY_MAX], *e = line;
+	bool good;
+
+	if (w->nfailed == 0) {
+		e = record_reply_done(line, w->cmd, w->cas);
+		good = outq_append(out, line, (size_t)(e - line));
+	} else if (w->cmd->id == CMD_KM) {
+		snprintf(line, sizeof line, "%u of %zu failed: %s", w->nfailed, w->n, w->why);
+		good = answer_server_error(out, line);
+	} else
+		good = answer_server_error(out, w->why);
+	if (!good)
+		req_broken(w->r);
+}
+
+static void
+writing_end(struct writing *w)
+{
+	struct req *r = w->r;
+	struct outq *out = req_out(r);
+
+	if (out != NULL)
+		writing_tell(w, out);
+	if (w->nfailed > 0)
+		NS_ADD(r->space->stats, errors);
+	METRIC_ADD(&w->ctx->metrics, record_writes, 1);
+	w->ctx->held -= r->held;
+	if (r->q != NULL)
+		r->q->held -= r->held;
+	w->r = NULL;
+	writing_unref(w);
+	record_end(r);
+}
+
+/* ---- mutations ---- */
+
+/* The next one on the record of which something is left. */
+static struct mutation *
+mutation_next(const struct mutation *m)
+{
+	for (const struct plan_op *op = m->op->next; op != NULL; op = op->next)
+		if (op->left > 0)
+			return (&m->w->mutations[op - m->w->ops]);
+	return (NULL);
+}
+
+static void
+mutation_fill(struct mutation *m, struct be_op *be)
+{
+	const struct writing *w = m->w;
+	const struct plan_op *op = m->op;
+	const struct record_cmd *cmd = w->cmd;
+
+	record_op(be, op->space, plan_is_put(op) ? OP_ITEMS_PUT : OP_ITEMS_DELETE, op->sub->cmd.key, &m->rec);
+	be->version = w->version;
+	if ((cmd->flags & RF_TIME) != 0) {
+		be->op.opts |= OPF_TOKEN;
+		memcpy(be->nonce, cmd->nonce, NONCE_LEN);
+	} else if (plan_is_range(op))
+		be->version = m->version;
+	if (!plan_is_put(op))
+		be->keep_dead = through_keep_dead(w->ctx, op->space->conf);
+	be->timeout = op->space->conf->slo_write.max;
+	be->done = mutation_done;
+}
+
+static void
+mutation_failed(struct mutation *m, const char *why)
+{
+	struct writing *w = m->w;
+
+	if (w->nfailed == 0)
+		snprintf(w->why, sizeof w->why, "%s", why);
+	if ((w->cmd->flags & RF_ATOMIC) != 0) {
+		w->nfailed = (uint32_t)w->n;
+		return;
+	}
+	for (const struct plan_op *op = m->op; op != NULL; op = op->next)
+		w->nfailed++;
+}
+
+/* All that goes out as one: m first. */
+static void
+mutation_chain(struct mutation *m, struct be_op *be)
+{
+	const struct writing *w = m->w;
+
+	if ((w->cmd->flags & RF_ATOMIC) != 0) {
+		for (struct mutation *end = w->mutations + w->n; ++m < end;)
+			if (m->op->left > 0) {
+				mutation_fill(m, &m->be);
+				be = be->also = &m->be;
+			}
+		return;
+	}
+	while (w->chains && (m = mutation_next(m)) != NULL) {
+		mutation_fill(m, &m->be);
+		be = be->also = &m->be;
+	}
+}
+
+/* False: it has failed already. */
+static bool
+mutation_send(struct mutation *m)
+{
+	struct writing *w = m->w;
+	struct req *r = w->ctx->closing ? NULL : record_req(w->ctx, NULL, m->op->space);
+
+	if (r == NULL) {
+		mutation_failed(m, w->ctx->closing ? "cancelled" : "out of memory");
+		return (false);
+	}
+	r->write = true;
+	mutation_fill(m, &r->be);
+	mutation_chain(m, &r->be);
+	send_op(r);
+	return (true);
+}
+
+/* Records go out as long as there are any and not too many are. */
+static void
+writing_go(struct writing *w)
+{
+	bool atomic = (w->cmd->flags & RF_ATOMIC) != 0;
+
+	while (w->next < w->n && w->nout < OUT_MAX) {
+		struct mutation *m = &w->mutations[w->next++];
+
+		if (m->op->left == 0)
+			m = atomic || !m->op->first ? NULL : mutation_next(m);
+		else if (!atomic && !m->op->first)
+			m = NULL;
+		if (m != NULL && mutation_send(m))
+			w->nout++;
+		if (m != NULL && atomic)
+			w->next = w->n;
+	}
+	if (w->nout == 0)
+		writing_end(w);
+}
+
+/* be_op.done */
+static void
+mutation_done(struct be_op *be)
+{
+	struct req *r = CONTAINER_OF(be, struct req, be);
+	struct mutation *m = CONTAINER_OF(be->rec, struct mutation, rec);
+	struct writing *w = m->w;
+	char buf[RECORD_WHY_MAX];
+	const char *why = record_failure(be, buf);
+
+	CHECK_OBJ(r, REQ_MAGIC);
+	if (why != NULL) {
+		METRIC_ADD(&w->ctx->metrics, store_errors, 1);
+		mutation_failed(m, why);
+	} else if (be->res.cas > w->cas)
+		w->cas = be->res.cas;
+	record_end(r);
+	if (why == NULL && !w->chains && (m = mutation_next(m)) != NULL && mutation_send(m))
+		return;
+	w->nout--;
+	writing_go(w);
+}
+
+/* All that is to be written is known to be good. NULL: it is ready; else what the client is to hear. */
+static const char *
+writing_prepare(struct writing *w, struct client *cl)
+{
+	size_t held = w->body != NULL ? record_body_size(w->body) : 0;
+	const char *error;
+
+	if (!plan_make(&w->plan, w->ops, w->n))
+		return (RECORD_NO_MEM);
+	error = writing_mutations(w);
+	if (error != NULL)
+		return (error);
+	w->r = record_req(cl->ctx, &cl->q, w->ops[0].space);
+	if (w->r == NULL)
+		return (RECORD_NO_MEM);
+	w->r->held = held > UINT32_MAX ? UINT32_MAX : (uint32_t)held;
+	w->ctx->held += w->r->held;
+	cl->q.held += w->r->held;
+	return (NULL);
+}
+
+static void
+writing_version(struct writing *w)
+{
+	bool token = (w->cmd->flags & RF_TIME) != 0;
+
+	w->version = token ? w->cmd->time : shared_version(w->ctx->shared);
+	w->cas = w->version;
+	for (size_t i = 0; i < w->n && !token; i++)
+		if (plan_is_range(&w->ops[i]))
+			w->mutations[i].version = space_version_above(w->ctx, w->ops[i].space);
+}
+
+/* ---- */
+
+static bool
+writing_refuse(struct client *cl, struct writing *w, const char *error)
+{
+	writing_free(w);
+	return (record_say(cl, error));
+}
+
+/* Takes what it is given. */
+static bool
+writing_begin(struct client *cl, struct writing *w)
+{
+	char why[RECORD_WHY_MAX];
+	const char *error;
+
+	w->refs = 1;
+	w->ctx = cl->ctx;
+	w->ops = calloc(w->n, sizeof *w->ops);
+	if (w->ops == NULL)
+		return (writing_refuse(cl, w, RECORD_NO_MEM));
+	if (!writing_check(w, why))
+		return (writing_refuse(cl, w, why));
+	error = writing_prepare(w, cl);
+	if (error != NULL)
+		return (writing_refuse(cl, w, error));
+	writing_version(w);
+	for (size_t i = 0; i < w->n; i++)
+		cut_op(w->ctx, &w->ops[i], true);
+	writing_go(w);
+	return (true);
+}
+
+bool
+record_write(struct client *cl, struct record_body *body)
+{
+	struct writing *w = calloc(1, sizeof *w);
+
+	if (w == NULL) {
+		record_body_free(&body);
+		return (record_say(cl, RECORD_NO_MEM));
+	}
+	w->body = body;
+	w->cmd = &body->cmd;
+	w->subs = body->subs;
+	w->n = body->nsubs;
+	return (writing_begin(cl, w));
+}
+
+bool
+record_delete(struct client *cl, struct record_cmd *cmd)
+{
+	struct writing *w = calloc(1, sizeof *w);
+
+	if (w == NULL) {
+		record_cmd_end(cmd);
+		return (record_say(cl, RECORD_NO_MEM));
+	}
+	w->sub.cmd = *cmd;
+	memset(cmd, 0, sizeof *cmd);
+	w->cmd = &w->sub.cmd;
+	w->subs = &w->sub;
+	w->n = 1;
+	return (writing_begin(cl, w));
+}
+
+uint64_t
+record_value_max(const struct client *cl, const struct record_cmd *cmd)
+{
+	const struct ctx *ctx = cl->ctx;
+	char why[RECORD_WHY_MAX];
+	const struct space *sp;
+	uint64_t most = 0;
+
+	if (cmd->id == CMD_KP) {
+		sp = record_space(ctx, (cmd->flags & RF_SPACE) != 0 ? cmd->space : SLICE_NULL, cmd->key, why);
+		if (sp != NULL)
+			return (sp->conf->item_size_max);
+	}
+	/* What the sub-commands are about is not known yet, or there is an error that comes first. */
+	for (unsigned i = 0; i < ctx->conf->nspaces; i++)
+		if (ctx->conf->spaces[i].item_size_max > most)
+			most = ctx->conf->spaces[i].item_size_max;
+	return (most);
+}

@@ -1,0 +1,71 @@
+#!/usr/bin/python3
+"""
+The record commands, said and answered: the transcripts of t/corpus/records (lib/transcript.py has their format), whole, cut
+at every byte and at random. A body that is being sent counts as memory; a connection lost in it, a reload and a stop
+meanwhile leave nothing undone and nothing half done.
+"""
+import os
+import random
+import signal
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
+from kvt import *
+from transcript import *
+
+CORPUS = load_corpus(os.path.join(os.path.dirname(os.path.realpath(__file__)), "corpus", "records"))
+LINES = [t for t in CORPUS if os.path.basename(t.file) < "03"]   # where no record need be
+
+
+def play_all(kv, transcripts):
+	with kv.client() as nudge:
+		for t in transcripts:
+			want = expected(t)
+			ways = [("whole", whole, None), ("cut at random", at_random(random.Random(7)), nudge)]
+			if not t.whole:
+				ways.append(("cut at every byte", each_byte, nudge))
+			for name, cut, other in ways:
+				try:
+					got = play(kv.addr, t, cut, other)
+				except (TimeoutError, OSError) as e:
+					got = [str(e).encode()]
+				if not same(got, want):
+					break
+			if not ok(same(got, want), t.title):
+				diag("%s:%d, %s" % (os.path.basename(t.file), t.line, name), "want:", show(want), "got:", show(got))
+
+
+def value(n):
+	return b"kp user:42 1\r\na %d\r\n%s\r\n" % (n, b"x" * n)
+
+
+def test_memory():
+	"""A body counts as long as it comes: what is more than buffer_max is refused, and read to its end."""
+	conf = 'client_buffer_max = 1MB\nbuffer_max = 2MB\nnamespace "default" { prefix = "" }\n'
+	refused = b"SERVER_ERROR out of memory storing object\r\n"
+	with Kvgate(["-t", "1"], conf=conf) as kv, kv.client() as c:
+		for n, too_much in ((1500000, False), (2500000, True), (10000000, True)):
+			c.send(value(n) + b"mn\r\n")
+			is_([c.line() == refused, c.line()], [too_much, b"MN\r\n"], "a value of %d bytes" % n)
+		c.send(b"kp user:42 3000\r\n" + value(1000)[14:] * 3000 + b"mn\r\n")
+		is_([c.line(), c.line()], [refused, b"MN\r\n"], "three million bytes of small values")
+		with kv.client() as half:
+			half.send(value(1800000)[:-2])
+			half.send(b"\r")
+			# It has all of that once it answers the next one.
+			wait_for(lambda: c.call(value(800000)) == refused, what="the half body to count")
+			ok(True, "what another client has sent so far counts too")
+		wait_for(lambda: c.call(value(800000)) != refused, what="the half body to be let go")
+		ok(True, "and is let go with its connection")
+	with Kvgate(["-t", "1"], conf=conf) as kv, kv.client() as c:
+		c.send(b"mn\r\nkm 2\r\nkp user:42 2\r\na 1\r\n")
+		is_(c.line(), b"MN\r\n", "a body has begun")
+		kv.send_signal(signal.SIGTERM)
+		is_(c.recv_all(), b"", "a stop does not wait for a body of which no more comes")
+
+
+with Kvgate(["-t", "1"]) as kv:
+	play_all(kv, LINES)
+test_memory()
+
+done_testing()
