@@ -13,6 +13,7 @@ struct redis {
 	const struct conf_server *server;
 	struct redis_node *node;
 	struct redis_later later;
+	struct redis_sweeper sweeper;
 };
 #define REDIS_MAGIC	0x72656469u
 
@@ -24,7 +25,8 @@ redis_submit(struct backend *be, struct be_op *op)
 	struct redis *r = (struct redis *)be;
 
 	redis_op_begin(be, op);
-	if (LIKELY(!redis_later_takes(&r->later, op, r->server->name)))
+	if (LIKELY(!redis_later_takes(&r->later, op, r->server->name) &&
+	    !redis_scan_takes(be, op, redis_submit, r->server->name)))
 		redis_node_submit(r->node, op);
 }
 
@@ -44,6 +46,8 @@ redis_open(struct loop *l, const struct conf_store *store, const struct conf_ser
 		r->node = redis_node_new(r->be.bl, store, &a, false, 0, &r->be.stats, &node_ops, r, why);
 	if (r->node != NULL) {
 		redis_later_init(&r->later, &r->be, redis_submit);
+		redis_sweeper_init(&r->sweeper, &r->be, redis_submit);
+		r->node->sweeper = &r->sweeper;
 		return (&r->be);
 	}
 	if (r->be.bl != NULL)
@@ -61,6 +65,7 @@ redis_close(struct backend **bep)
 	TAKE_OBJ_NOTNULL(be, bep, REDIS_MAGIC);
 	r = (struct redis *)be;
 	redis_later_fini(&r->later);
+	redis_sweeper_fini(&r->sweeper);
 	redis_node_close(r->node);
 	while (atomic_load_explicit(&be->stats.inflight, memory_order_relaxed) > 0)
 		be_loop_drain(be);
@@ -80,7 +85,8 @@ redis_group(const struct backend *be, uint64_t hash)
 static void
 redis_cancel(struct backend *be, struct be_op *op)
 {
-	redis_node_cancel(((struct redis *)be)->node, op);
+	if (!redis_scan_cancel(op))
+		redis_node_cancel(((struct redis *)be)->node, op);
 }
 
 static bool
@@ -116,7 +122,8 @@ redis_server_name(const struct backend *be)
 
 const struct be_ops redis_ops = {
 	.name = "redis",
-	.caps = BE_CAP_TTL | BE_CAP_COUNTERS | BE_CAP_KEYS | BE_CAP_RAW | BE_CAP_ITEM | BE_CAP_CLASSIC,
+	.caps = BE_CAP_TTL | BE_CAP_COUNTERS | BE_CAP_KEYS | BE_CAP_RAW | BE_CAP_ITEM | BE_CAP_CLASSIC |
+	    BE_CAP_ORDERED | BE_CAP_LWW | BE_CAP_RECORDS,
 	.open = redis_open,
 	.close = redis_close,
 	.submit = redis_submit,

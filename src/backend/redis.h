@@ -18,6 +18,8 @@
 
 #include "backend/be_loop.h"
 #include "backend/health.h"
+#include "backend/markers.h"
+#include "backend/record.h"
 #include "backend/resolve.h"
 #include "conf/model.h"
 
@@ -41,6 +43,9 @@ struct redis_node;
 #define REDIS_WHY_MAX		256
 #define REDIS_SHA		40	/* hexadecimal digits */
 #define REDIS_NAME_MAX		2048	/* longest key that is made */
+#define REDIS_ID_MAX		255	/* of a record */
+#define REDIS_BASE_MAX		(3 * REDIS_ID_MAX + 2)
+#define REDIS_TAG_MAX		8
 
 /* The scripts of redis.lua, in its order. */
 enum redis_script {
@@ -48,6 +53,11 @@ enum redis_script {
 	RS_STORE,
 	RS_DELETE,
 	RS_ARITH,
+	RS_READ,
+	RS_SCAN,
+	RS_PUT,
+	RS_ERASE,
+	RS_SWEEP,
 	RS_RAW_GET,
 	RS_RAW_STORE,
 	RS_RAW_ARITH,
@@ -66,6 +76,9 @@ enum redis_want {
 	RW_ITEM,		/* a string with an envelope, or nil */
 	RW_RAW,			/* the value, or nil */
 	RW_KEYS,		/* an array of these, as op->format says */
+	RW_COVERED,		/* the same of an item of a record: its marks, then RW_ITEM */
+	RW_ITEMS,		/* READ's: for each item its key, what is left out, itself; where the page ends */
+	RW_SCANNED,		/* SCAN's: the same with the record before each */
 	RW_RESULT,		/* what the scripts return */
 	RW_STORED,		/* +OK; nil: the condition did not hold */
 	RW_COUNT,		/* a number, 0 is a miss */
@@ -83,14 +96,28 @@ enum redis_want {
  */
 struct redis_cmd {
 	uint32_t	 len;
-	uint32_t	 rest;		/* bytes of op->body that follow, and CRLF; 0: nothing does */
+	uint32_t	 rest;		/* bytes of op->body that follow, and CRLF; OP_ITEMS_PUT: items; 0: no more */
 	uint32_t	 key_at;	/* where in the bytes the key stands */
 	uint16_t	 key_len;
+	uint16_t	 item_len;	/* of the key, at its end: the item key of a record; RW_COVERED */
 	uint8_t		 want;		/* enum redis_want */
 	uint8_t		 script;	/* enum redis_script */
 	bool		 read;		/* changes nothing: asking twice does no harm */
 	bool		 asking;	/* ASKING went before it */
 	bool		 looks;		/* a read that takes the win by a second command, if it finds one to take */
+};
+
+/* An item of RW_ITEMS that is being read, and what there was before it. */
+struct redis_row {
+	uint32_t	 count;		/* elements of the reply */
+	uint32_t	 items;		/* that were found */
+	uint64_t	 bytes;		/* they cost */
+	bool		 full;		/* no more are wanted, though some come */
+	bool		 bad;		/* one is no item */
+	long long	 left;		/* bytes of its value that stayed there; -1: none, it comes whole */
+	uint16_t	 id_len, key_len, last_id_len, last_key_len;
+	char		 id[REDIS_ID_MAX], last_id[REDIS_ID_MAX];
+	char		 key[REC_KEY_MAX], last_key[REC_KEY_MAX];
 };
 
 typedef void	 redis_control_f(struct redis_conn *, const struct redisReply *, uint64_t sent_at);
@@ -147,6 +174,9 @@ struct redis_conn {
 	uint64_t	 late_at;	/* when a deadline was first found passed with bytes unread; 0: not now */
 	uint64_t	 taken;		/* bytes of the replies that were read */
 	uint32_t	 elements;	/* of the reply that is being read */
+	struct stamp	 cover;		/* RW_COVERED: of the newest mark on the item */
+	bool		 covered;
+	struct redis_row *row;		/* NULL: none was read yet */
 	uint64_t	 clock_at;	/* when the server was last asked for its time */
 	bool		 refused;	/* the greeting was answered with an error, doom_text */
 
@@ -231,6 +261,7 @@ struct redis_node {
 	struct timer	 wait_timer;	/* for those with a deadline of their own */
 	uint64_t	 wait_at;
 	struct redis_script_row *scripts;	/* RS_COUNT */
+	struct redis_sweeper *sweeper;	/* the store's */
 	char		 why[REDIS_WHY_MAX];	/* "<server> is down: ..." */
 	char		 why_busy[REDIS_WHY_MAX];
 	char		 why_slow[REDIS_WHY_MAX];
@@ -238,8 +269,12 @@ struct redis_node {
 	struct redis_conn conns[];
 };
 
+/* Verbs of ops of our own. */
+enum { REDIS_OP_STEP = 64 /* SCAN of id's slot */, REDIS_OP_PROBE /* whether there is any */, REDIS_OP_SWEEP };
+
 /* enum of be_op.state */
-enum redis_op_state { REDIS_OP_ENDING, REDIS_OP_WAITING, REDIS_OP_SLOT, REDIS_OP_TAKEN /* by the owner */ };
+enum redis_op_state { REDIS_OP_ENDING, REDIS_OP_WAITING, REDIS_OP_SLOT, REDIS_OP_TAKEN /* by the owner */,
+	REDIS_OP_SCAN };
 
 /* redis_node.c */
 /* Where it is. */
@@ -398,16 +433,45 @@ size_t	 redis_put_words_max(unsigned n, const struct slice *words);
 /* SCAN from a cursor on; the end. */
 char	*redis_put_scan(char *dst, struct slice cursor);
 /* What takes the win of the stale item that a plain read has found. key: of that read. */
-void	 redis_put_win(char *dst, const struct be_op *, struct slice key, const struct redis_script_row *,
-	    struct redis_cmd *);
+void	 redis_put_win(char *dst, const struct be_op *, struct slice key, size_t item_len,
+	    const struct redis_script_row *, struct redis_cmd *);
+
+/* redis_put_record.c */
+/* The same as redis_put_max() and redis_put() for ops that have a rec. */
+size_t	 redis_put_record_max(const struct be_op *);
+char	*redis_put_record(char *dst, const struct be_op *, const struct redis_script_row *, struct redis_cmd *);
+/* The words that follow the command for an item of OP_ITEMS_PUT, up to the bytes of its body. */
+#define REDIS_PUT_MAX		(REC_KEY_MAX + 256)
+char	*redis_put_item_head(char dst[REDIS_PUT_MAX], const struct be_op *, const struct rec_put *);
+
+/* redis_words.c */
+char	*redis_put_bytes(char *dst, const char *p, size_t len);
+char	*redis_put_number(char *dst, uint64_t);
+char	*redis_put_word(char *dst, struct slice);
+char	*redis_put_head(char *dst, char type, uint64_t n);
+char	*redis_put_name(char *dst, struct slice base, char kind, struct slice item);
+/* "EVALSHA" with its digest, n words following the number of keys. */
+char	*redis_put_evalsha(char *dst, unsigned n, unsigned keys, const struct redis_script_row *);
 
 /* redis_name.c */
 /* Where the first answer to a relative write of this key is kept: in its slot. */
 struct slice redis_name_answer(char name[REDIS_NAME_MAX], struct slice key, const struct be_op *);
 /* Where a piece of a value is: anywhere. */
 struct slice redis_name_chunk(char name[REDIS_NAME_MAX], const struct be_op *);
+/* Whether the op is about a record, or an item of one: then these are its names. */
+bool	 redis_is_record(const struct be_op *);
+/* "{id}" */
+struct slice redis_name_base(char base[REDIS_BASE_MAX], struct slice id);
+/* What is in the braces as an id again. False: it is none. */
+bool	 redis_name_id(char id[REDIS_ID_MAX], struct slice name, size_t *len);
+/* What stands in braces for the slot itself. */
+struct slice redis_name_tag(char tag[REDIS_TAG_MAX], unsigned slot);
+/* The list of those records of the namespace that are in the slot of this one. */
+struct slice redis_name_list(char name[REDIS_NAME_MAX], struct slice base, const struct conf_ns *);
 /* The slot of what the op is about. */
 unsigned redis_slot_of(const struct be_op *);
+/* Whose namespace says what becomes of a key: the part of it that clients know. */
+struct slice redis_name_owner(char buf[REDIS_ID_MAX], struct slice name);
 
 /* redis_reply.c */
 /* Makes hiredis' reader hand its objects to us; after each connect. */
@@ -423,6 +487,8 @@ struct redis_obj {
 };
 /* Ends the slot's op, if there is one, as the reply says. False: the reply does not fit, the op is still there. */
 bool	 redis_outcome(struct redis_conn *, const struct redis_slot *, const struct redis_obj *);
+/* The same for the item of RW_COVERED. */
+bool	 redis_outcome_item(struct redis_conn *, const struct redis_slot *, const struct redis_obj *);
 /* The same for each value of RW_KEYS, and the end of them. */
 void	 redis_outcome_key(struct redis_conn *, struct be_op *, uint32_t at, const struct redis_obj *);
 void	 redis_outcome_keys_end(struct redis_conn *, struct be_op *);
@@ -433,6 +499,47 @@ void	 redis_op_fail(const char *name, struct be_op *, enum err, const char *fmt,
 	    __attribute__((format(printf, 4, 5)));
 void	 redis_op_fail_later(const char *name, struct be_op *, enum err, const char *fmt, ...)
 	    __attribute__((format(printf, 4, 5)));
+
+/* redis_items.c */
+/* An array of n has begun. False: it does not fit. */
+bool	 redis_items_begin(struct redis_conn *, const struct redis_slot *, size_t n);
+/* Its ith element; the last ends the op. False: it does not fit. */
+bool	 redis_items_next(struct redis_conn *, struct be_op *, const struct redis_slot *, size_t i,
+	    const struct redis_obj *);
+/* The newest of a record's marks that covers the item. False: none does. */
+bool	 redis_marks_find(struct slice marks, struct slice key, struct stamp *);
+
+/* redis_sweep.c */
+/* What is dead in records is removed behind the ops that have seen it, one record at a time. */
+#define REDIS_SWEEPS		16	/* records that wait; more are seen again some day */
+struct redis_sweep {
+	uint8_t		 id_len;
+	uint16_t	 key_len;
+	uint8_t		 prefix_len;
+	char		 id[REDIS_ID_MAX], prefix[REDIS_ID_MAX + 1];
+	char		 key[REC_KEY_MAX];
+};
+struct redis_sweeper {
+	struct backend	*be;
+	void		(*submit)(struct backend *, struct be_op *);
+	struct be_op	 op;
+	struct rec_op	 rec;
+	struct conf_ns	 ns;		/* as much of it as names need */
+	bool		 out, closing;
+	unsigned	 n;		/* todo[0] is under way */
+	struct redis_sweep todo[REDIS_SWEEPS];
+};
+void	 redis_sweeper_init(struct redis_sweeper *, struct backend *, void (*submit)(struct backend *, struct be_op *));
+void	 redis_sweeper_fini(struct redis_sweeper *);
+/* base: "{id}"; key: what may have expired is looked for from there on. */
+void	 redis_sweep_want(struct redis_sweeper *, const struct conf_ns *, struct slice base, struct slice key);
+
+/* redis_scan.c */
+/* Of any op that has begun: true if it is an OP_SCAN, which goes on by ops of its own. */
+bool	 redis_scan_takes(struct backend *, struct be_op *, void (*submit)(struct backend *, struct be_op *),
+	    const char *name);
+/* be_ops.cancel of such an op; false: it is none. */
+bool	 redis_scan_cancel(struct be_op *);
 
 /* redis_flush.c */
 /* A step of an OP_FLUSH with flushes was answered. */
@@ -470,6 +577,13 @@ static inline char *
 redis_sent_at(struct redis_conn *c, uint64_t at)
 {
 	return (c->sent.buf + (at - c->sent.base));
+}
+
+/* "{id}" of a command on a record, which has one byte behind that in its first key. */
+static inline struct slice
+redis_sent_base(struct redis_conn *c, const struct redis_slot *s)
+{
+	return (slice_of(redis_sent_at(c, s->at + s->cmd.key_at), s->cmd.key_len - (s->cmd.key_len > 0)));
 }
 
 #endif

@@ -11,10 +11,16 @@
 --
 -- A blind write that knows its place in time (LWW, TOKEN) changes nothing that is as new as it. One that depends on what is
 -- there is done whenever it comes, but once: its first answer is kept under ANSWER, and given to those that repeat it.
+--
+-- In a namespace with records the keys of an item are its own, its record's INDEX (a sorted set of item keys), the record's
+-- MARKS (a list of deletes: of ranges and of all of it) and a list of the records of its SLOT; see redis_name.c. An item is
+-- dead when a mark that covers it is newer. What it covers is removed a little at a time (SWEEP). What has expired leaves
+-- index and list by chance: who enters looks at two others.
 
 local call, pack, unpack, band = redis.call, struct.pack, struct.unpack, bit.band
 local sub, byte, floor = string.sub, string.byte, math.floor
-local KEY, ANSWER = KEYS[1], KEYS[2]
+local KEY, INDEX, MARKS, SLOT = KEYS[1], KEYS[3] and KEYS[2], KEYS[3], KEYS[4]
+local ANSWER, MEMBER = KEYS[5] or not INDEX and KEYS[2], INDEX and string.sub(KEY, #INDEX + 1)
 local ZERO, MAGIC = '\0\0\0\0\0\0\0\0', '\241kv\1'
 
 -- op.opts, op.want, the marks of an item, enum op_status, OPR_* bits
@@ -99,11 +105,66 @@ local function parts(item)
 	return marks, version, exp, flags, len, len >= 44 and sub(item, 29, 44) or '', codec, encoded
 end
 
--- The same of what is there; nil: nothing.
-local function head()
-	local item = call('GETRANGE', KEY, 0, 63)
+-- Whether a comes before b, byte by byte.
+local function below(a, b)
+	local n = math.min(#a, #b)
+	for i = 1, n do
+		local x, y = byte(a, i), byte(b, i)
+		if x ~= y then return x < y end
+	end
+	return #a < #b
+end
+
+-- The list of a record's marks. upto false: to the end. swept: what it covers is gone, up to at it is anyway.
+local function marks_of(s)
+	local list, i = {}, 1
+	while s and i <= #s do
+		local flags, f, u, c, version, nonce, keep = unpack('>BI2I2I2c8c16I8', s, i)
+		i = i + 39
+		list[#list + 1] = { from = sub(s, i, i + f - 1), upto = band(flags, 1) ~= 0 and sub(s, i + f, i + f + u - 1),
+			at = sub(s, i + f + u, i + f + u + c - 1), swept = band(flags, 2) ~= 0, version = version, nonce = nonce, keep = keep }
+		i = i + f + u + c
+	end
+	return list
+end
+
+-- The newest that covers an item.
+local function covering(list, key)
+	local best
+	for i = 1, #list do
+		local m = list[i]
+		if not below(key, m.from) and (not m.upto or below(key, m.upto)) and
+			(not best or after(m.version, m.nonce, best.version, best.nonce)) then best = m end
+	end
+	return best
+end
+
+-- What parts() has of an item, '' being none (nil); its mark's where it is dead by one, with that last.
+local function see(item, list, member)
+	local marks, version, exp, flags, len, nonce, codec, encoded
+	if item ~= '' then
+		marks, version, exp, flags, len, nonce, codec, encoded = parts(item)
+		if not marks then return false end
+	end
+	local m = #list > 0 and covering(list, member)
+	if m and (not marks or after(m.version, m.nonce, version, nonce)) then
+		return DEAD, m.version, 0, 0, 28, m.nonce, 0, false, m
+	end
+	return marks, version, exp, flags, len, nonce, codec, encoded
+end
+
+-- The same of the item that all is about.
+local function head(item)
+	if not item then item = call('GETRANGE', KEY, 0, 63) end
+	if INDEX then return see(item, marks_of(call('GET', MARKS)), MEMBER) end
 	if item == '' then return nil end
 	return parts(item)
+end
+
+-- Whether a blind write changes nothing, because what is there, or was deleted, is as new. A mark of its own token lets it be.
+local function falls(version, nonce, old, oldnonce, mark)
+	if after(version, nonce, old, oldnonce) then return false end
+	return not (mark and version == old and not after(old, oldnonce, version, nonce))
 end
 
 local function size(len)
@@ -112,6 +173,43 @@ end
 
 local function value(len)
 	return sub(call('GET', KEY), len + 1)
+end
+
+-- Two of a set by chance: what is not there any more leaves.
+local function prune(set, before, behind)
+	for _, m in ipairs(call('ZRANDMEMBER', set, 2)) do
+		if redis.pcall('EXISTS', before .. m .. behind) == 0 then call('ZREM', set, m) end
+	end
+end
+
+-- The index lives as long as what is in it: exp, 0 being for ever. fresh: there was nothing.
+local function stays(exp, fresh)
+	if exp == 0 then
+		if not fresh then call('PERSIST', INDEX) end
+		return
+	end
+	local ms = fresh and 0 or call('PTTL', INDEX)
+	if ms >= 0 and msec() + ms < exp then call('PEXPIREAT', INDEX, exp) end
+end
+
+-- The record is in its slot's list.
+local function enlist()
+	local name = sub(INDEX, 2, -3)
+	if call('ZADD', SLOT, 0, name) == 1 then prune(SLOT, '{', '}#') end
+end
+
+local function enters(exp)
+	if not INDEX then return end
+	local fresh = call('EXISTS', INDEX) == 0
+	if call('ZADD', INDEX, 0, MEMBER) == 1 and not fresh and exp ~= 0 then prune(INDEX, sub(INDEX, 1, -2) .. '=', '') end
+	stays(exp, fresh)
+	if fresh then enlist() end
+end
+
+local function leaves(member)
+	if INDEX and call('ZREM', INDEX, member) == 1 and call('EXISTS', INDEX) == 0 then
+		call('ZREM', SLOT, sub(INDEX, 2, -3))
+	end
 end
 
 -- Writes an item; one that is over by now goes. tail: what its head has beyond 28 bytes.
@@ -123,7 +221,10 @@ local function save(marks, version, exp, flags, text, tail, codec)
 		call('SET', KEY, item, 'PXAT', exp)
 	else
 		call('DEL', KEY)
+		return leaves(MEMBER)
 	end
+	if band(marks, DEAD) ~= 0 then return leaves(MEMBER) end
+	enters(exp)
 end
 
 -- Changes an item's head in place: marks; marks, version and nonce; expiry.
@@ -148,9 +249,11 @@ local function expire(exp)
 	elseif exp > msec() then
 		call('PEXPIREAT', KEY, exp)
 	else
-		return call('DEL', KEY)
+		call('DEL', KEY)
+		return leaves(MEMBER)
 	end
 	call('SETRANGE', KEY, 16, pack('>I8', exp))
+	if INDEX then stays(exp, false) end
 end
 
 -- What redis_reply.c reads: status, bits, client flags, TTL, unique, number, size, last access, text.
@@ -166,6 +269,11 @@ end
 local function first(a, ms)
 	if ANSWER then call('SET', ANSWER, a, 'PX', ms) end
 	return a
+end
+
+-- What is there has to be decoded first; or what comes is in pieces under a version that would have to be above this one.
+local function encoded_by(version)
+	return answer(ENCODED, R_ENCODED, 0, -1, version, ZERO, 0, 0, '')
 end
 
 local function idle()
@@ -195,6 +303,104 @@ local function walk(order, ttl, vttl, rttl, there, won, exp)
 		end
 	end
 	return exp, shown or left(exp), takes
+end
+
+-- The record's marks; when all that they cover is gone they go, too, in time.
+local function put_marks(list)
+	local s, last = '', 0
+	for i = 1, #list do
+		local m = list[i]
+		local flags = (m.upto and 1 or 0) + (m.swept and 2 or 0)
+		s = s .. pack('>BI2I2I2c8c16I8', flags, #m.from, m.upto and #m.upto or 0, #m.at, m.version, m.nonce, m.keep) ..
+			m.from .. (m.upto or '') .. m.at
+		if not m.swept then
+			last = nil
+		elseif last and m.keep > last then
+			last = m.keep
+		end
+	end
+	if s == '' then
+		call('DEL', MARKS)
+	elseif not last then
+		call('SET', MARKS, s)
+	elseif last > msec() then
+		call('SET', MARKS, s, 'PXAT', last)
+	else
+		call('DEL', MARKS)
+	end
+end
+
+-- Whether a covers nothing that b does not cover.
+local function within(a, b)
+	return not below(a.from, b.from) and (not b.upto or a.upto and not below(b.upto, a.upto)) and
+		not after(a.version, a.nonce, b.version, b.nonce)
+end
+
+-- A page of items: what is asked, as redis_put_record.c has it, and what there is of it. key (and id) were looked at last.
+local function page()
+	local flags, big, items, bytes, most, guess, each = unpack('>BI4I4I8I4I4I4', ARGV[1])
+	return { values = band(flags, 1) ~= 0, reverse = band(flags, 2) ~= 0, listed = band(flags, 4) ~= 0,
+		scans = band(flags, 8) ~= 0, big = big, items = items, bytes = bytes, most = most, guess = guess, each = each,
+		n = 0, sum = 0, work = 0, out = {} }
+end
+
+-- Looks at an item. Why the page ends: before it (1: it is full), or behind it (2: items, 3: work); nil: it does not.
+local function look(p, id, name, key, list)
+	local whole = p.values and p.big == 0
+	local item = whole and call('GET', name) or not whole and call('GETRANGE', name, 0, 63) or ''
+	local marks, _, _, _, len, _, _, encoded = see(item, list, key)
+	p.work = p.work + 1
+	if not marks or band(marks, DEAD) ~= 0 then
+		if not p.listed and not p.dirty then p.dirty = key end
+		return p.work >= p.most and 3 or nil
+	end
+	local left = -1
+	if not whole then
+		local n = call('STRLEN', name) - len
+		if p.values and (encoded and unpack('>I8', item, 45) or n) <= p.big then
+			item = call('GET', name)
+		else
+			item, left = sub(item, 1, len), n
+		end
+	end
+	local sum = p.sum + p.each + #id + #key + #item - len
+	if p.n > 0 and p.bytes > 0 and sum > p.bytes then return 1 end
+	local out = p.out
+	if p.scans then out[#out + 1] = id end
+	out[#out + 1] = key
+	out[#out + 1] = left
+	out[#out + 1] = item
+	p.sum, p.n = sum, p.n + 1
+	if p.n == p.items then return 2 end
+	return p.work >= p.most and 3 or nil
+end
+
+-- The items of a record between two bounds, as ZRANGEBYLEX takes them.
+local function tread(p, id, base, lo, hi)
+	local list, count = marks_of(call('GET', base .. '!')), p.guess
+	for i = 1, #list do p.unswept = p.unswept or not list[i].swept end
+	while true do
+		local keys = p.reverse and call('ZREVRANGEBYLEX', base .. '#', hi, lo, 'LIMIT', 0, count) or
+			not p.reverse and call('ZRANGEBYLEX', base .. '#', lo, hi, 'LIMIT', 0, count)
+		for i = 1, #keys do
+			local stop = look(p, id, base .. '=' .. keys[i], keys[i], list)
+			if stop == 1 then return 1 end
+			p.id, p.key = id, keys[i]
+			if stop then return stop end
+		end
+		if #keys < count then return nil end
+		if p.reverse then hi = '(' .. keys[#keys] else lo = '(' .. keys[#keys] end
+		count = count * 2
+		if p.n > 0 and p.bytes > 0 then count = floor((p.bytes - p.sum) * p.n / p.sum) + 2 end
+		if count > 1000 then count = 1000 end
+	end
+end
+
+-- The page, and behind it where it ends and why.
+local function given(p, stop)
+	p.out[#p.out + 1] = pack('>BBI2I2I2', stop or 0, (p.key and 1 or 0) + ((p.dirty or p.unswept) and 2 or 0),
+		p.id and #p.id or 0, p.key and #p.key or 0, p.dirty and #p.dirty or 0) .. (p.id or '') .. (p.key or '') .. (p.dirty or '')
+	return p.out
 end
 
 -- 64-bit numbers as halves, for incr and decr. nil: memcached would not take it for a number.
@@ -292,7 +498,7 @@ return answer(OK, bits, flags, shown, old, ZERO, n, la, text)
 local mode, opts, ttl, vttl, mine, cas, newcas, version, max, codec, keep =
 	unpack('>BI2i4i4I4c8c8c8I4BI4', ARGV[1])
 local text, tail = ARGV[2], sub(ARGV[1], 49)
-if mode == 0 and band(opts, CAS + NEWCAS) == 0 and ttl <= 2592000 and ttl >= 0 and version ~= ZERO then
+if mode == 0 and not INDEX and band(opts, CAS + NEWCAS) == 0 and ttl <= 2592000 and ttl >= 0 and version ~= ZERO then
 	-- A plain set, unless what is there is not older.
 	local ah, al = unpack('>I4I4', version)
 	local item, bh, bl = call('GETRANGE', KEY, 4, 15), 0, 0
@@ -316,7 +522,7 @@ if ANSWER then
 	local a = call('GET', ANSWER)
 	if a then return a end
 end
-local marks, old, exp, flags, len, oldnonce, _, encoded = head()
+local marks, old, exp, flags, len, oldnonce, _, encoded, mark = head()
 local joins = mode == 3 or mode == 4
 if marks == false then
 	-- A plain set does not ask what was there.
@@ -330,7 +536,8 @@ local placed = band(opts, LWW + TOKEN) ~= 0 and mode == 0 and band(opts, CAS) ==
 
 -- It was sent twice, and this one comes late: something newer is there, or it is. What makes something new stays behind a
 -- delete that is newer.
-if band(opts, LWW + TOKEN) ~= 0 and marks and not after(version, nonce, old, oldnonce) and
+local pieces = #tail >= 36 and sub(tail, 33, 36) ~= '\0\0\0\0'
+if band(opts, LWW + TOKEN) ~= 0 and marks and falls(version, nonce, old, oldnonce, mark) and
 	(placed or not there and (mode == 1 or joins and band(opts, VIVIFY) ~= 0)) then
 	return first(answer(OK, 0, 0, -1, there and old or version, ZERO, #text, 0, ''), keep)
 end
@@ -341,6 +548,7 @@ if not there then
 		if mode == 2 then return just(NOT_STORED, #text) end
 	end
 	local v = stamp(opts, newcas, version, old, placed)
+	if pieces and v ~= version then return encoded_by(old) end
 	save(binary, v, moment(joins and vttl or ttl), mine, text, tail, codec)
 	return first(answer(OK, binary ~= 0 and R_BINKEY or 0, 0, -1, v, ZERO, #text, 0, ''), keep)
 end
@@ -354,7 +562,7 @@ if compares then
 end
 if joins then
 	if compares and not same then return just(EXISTS, #text) end
-	if encoded then return just(ENCODED) end
+	if encoded then return encoded_by(old) end
 	local n = size(len) + #text
 	if max > 0 and n > max then return just(NOT_STORED, #text) end
 	local v = stamp(opts, newcas, version, old, placed)
@@ -374,6 +582,7 @@ if mode == 0 and band(opts, CAS + NEWCAS) == 0 and version == old and flags == m
 	return answer(OK, 0, 0, -1, old, ZERO, size(len), 0, '')
 end
 local v = stamp(opts, newcas, version, old, placed)
+if pieces and v ~= version then return encoded_by(old) end
 if older then
 	-- Older than what is there: kept, but marked, until somebody brings the new one.
 	save(STALE + band(marks, WON) + binary, v, exp, mine, text, tail, codec)
@@ -390,14 +599,15 @@ if ANSWER then
 	if a then return a end
 end
 local nonce = sub(ARGV[1], 43)
-local marks, old, exp, flags, len, oldnonce, codec = head()
+local marks, old, exp, flags, len, oldnonce, codec, encoded, mark = head()
 if marks == false then
 	if band(opts, CAS + INVALIDATE + REMOVE_VAL) ~= 0 then return just(BADVALUE) end
 	call('DEL', KEY)
+	leaves(MEMBER)
 	return just(OK)
 end
 local placed = band(opts, LWW + TOKEN) ~= 0 and band(opts, CAS) == 0
-if placed and marks and not after(version, nonce, old, oldnonce) then return just(OK) end
+if placed and marks and falls(version, nonce, old, oldnonce, mark) then return just(OK) end
 if not marks or band(marks, DEAD) ~= 0 then
 	-- What was written before this one and comes later finds it.
 	if placed and band(opts, TOKEN) ~= 0 and dead > 0 then save(DEAD, version, msec() + dead, 0, '', nonce) end
@@ -416,6 +626,7 @@ if band(opts, REMOVE_VAL) ~= 0 then
 	return first(answer(OK, band(marks, BINARY) ~= 0 and R_BINKEY or 0, mine, left(to), v, ZERO, 0, 0, ''), keep)
 end
 if band(opts, INVALIDATE) ~= 0 then
+	if encoded and codec == 0 then return encoded_by(old) end
 	local n = size(len)
 	revise(band(marks, BINARY + FETCHED) + STALE, len, v, nonce)
 	if to ~= exp then expire(to) end
@@ -425,6 +636,7 @@ if dead > 0 then
 	save(DEAD, stamp(0, ZERO, version, old, placed), msec() + dead, 0, '', sub(ARGV[1], 43))
 else
 	call('DEL', KEY)
+	leaves(MEMBER)
 end
 return first(just(OK), keep)
 
@@ -438,8 +650,7 @@ if ANSWER then
 	if a then return a end
 end
 local item = call('GET', KEY)
-local marks, old, exp, flags, len, oldnonce, _, encoded
-if item then marks, old, exp, flags, len, oldnonce, _, encoded = parts(item) end
+local marks, old, exp, flags, len, oldnonce, _, encoded = head(item or '')
 if marks == false then return just(BADVALUE) end
 local there = marks and band(marks, DEAD) == 0
 if not there then
@@ -454,7 +665,7 @@ if not there then
 	end
 	return first(answer(OK, binary and R_BINKEY or 0, 0, shown, v, initial, 0, 0, ''), keep)
 end
-if encoded then return just(ENCODED) end
+if encoded then return encoded_by(old) end
 local text = sub(item, len + 1)
 if text == '' then return answer(ERROR, 0, 0, -1, ZERO, ZERO, 0, 0, NONNUMERIC) end
 if band(opts, CAS) ~= 0 and cas ~= ZERO and cas ~= old then return just(EXISTS) end
@@ -469,6 +680,159 @@ if order ~= 0 then to, shown = walk(order, ttl, vttl, 0, true, false, exp) end
 save(marks, v, to, flags, digits .. string.rep(' ', #text - #digits), nonce)
 return first(answer(OK, band(marks, BINARY) ~= 0 and R_BINKEY or 0, flags, shown, v, pack('>I4I4', h, l),
 	math.max(#text, #digits), 0, ''), keep)
+
+--@ READ
+-- kg. Keys: KEY is in the slot and never there, so that nothing is done while it moves (a flat namespace's is the item's).
+-- ARGV: bounds, or item keys.
+local p = page()
+local base, stop = INDEX and sub(INDEX, 1, -2)
+if not p.listed then return given(p, tread(p, '', base, ARGV[2], ARGV[3])) end
+local list = marks_of(base and call('GET', MARKS))
+for i = 2, #ARGV do
+	stop = look(p, '', base and base .. '=' .. ARGV[i] or KEY, ARGV[i], list)
+	if stop == 1 then break end
+	p.id, p.key = '', ARGV[i]
+	if stop then break end
+end
+return given(p, stop)
+
+--@ SCAN
+-- ks in one slot. KEYS[2]: the list of its records. ARGV: behind which record's item.
+local p = page()
+local lo, stop = ARGV[2] and '[' .. ARGV[2] or '-'
+repeat
+	local names = call('ZRANGEBYLEX', KEYS[2], lo, '+', 'LIMIT', 0, 64)
+	for i = 1, #names do
+		local name = names[i]
+		stop = tread(p, name, '{' .. name .. '}', name == ARGV[2] and '(' .. ARGV[3] or '-', '+')
+		if stop then break end
+		if p.id ~= name then p.id, p.key = name, name == ARGV[2] and ARGV[3] or '' end
+		p.work = p.work + 1
+		if p.work >= p.most then
+			stop = 3
+			break
+		end
+		lo = '(' .. name
+	end
+until stop or #names < 64
+return given(p, stop)
+
+--@ PUT
+-- kp. KEY is as in READ. ARGV[1] is of all; then for each item what it is, and its value. All is read before anything is
+-- written, so that it is all or nothing.
+local opts, version, nonce = unpack('>I2c8c16', ARGV[1])
+local placed = band(opts, LWW + TOKEN) ~= 0
+local base, list = INDEX and sub(INDEX, 1, -2) .. '=', marks_of(INDEX and call('GET', MARKS))
+if version == ZERO then version = pack('>I8', usec()) end
+local late, v, top, pieces = {}, version, ZERO, false
+for i = 2, #ARGV, 2 do
+	local _, _, _, _, chunked, len = unpack('>I8I4BBBI2', ARGV[i])
+	local key = sub(ARGV[i], 18, 17 + len)
+	local marks, old, _, _, _, oldnonce, _, _, mark = see(call('GETRANGE', base and base .. key or KEY, 0, 63), list, key)
+	pieces = pieces or chunked ~= 0
+	if marks and placed then
+		late[i] = falls(version, nonce, old, oldnonce, mark)
+	elseif marks and not newer(v, old) then
+		v, top = next_after(old), old
+	end
+end
+if pieces and v ~= version then return encoded_by(top) end
+local fresh, last, lasting = INDEX and call('EXISTS', INDEX) == 0, 0, false
+for i = 2, #ARGV, 2 do
+	if not late[i] then
+		local exp, flags, marks, codec, _, len = unpack('>I8I4BBBI2', ARGV[i])
+		local key, tail = sub(ARGV[i], 18, 17 + len), sub(ARGV[i], 18 + len)
+		local name = base and base .. key or KEY
+		local item = pack('>c4BBI2c8I8I4', MAGIC, marks, codec, 28 + #tail, v, exp, flags) .. tail .. ARGV[i + 1]
+		if exp == 0 then
+			call('SET', name, item)
+			lasting = true
+		elseif exp > msec() then
+			call('SET', name, item, 'PXAT', exp)
+			if exp > last then last = exp end
+		else
+			call('DEL', name)
+			leaves(key)
+			key = nil
+		end
+		if INDEX and key then call('ZADD', INDEX, 0, key) end
+	end
+end
+if INDEX and (lasting or last > 0) then
+	if last > 0 and not fresh then prune(INDEX, base, '') end
+	stays(lasting and 0 or last, fresh)
+	if fresh then enlist() end
+end
+return answer(OK, 0, 0, -1, v, ZERO, 0, 0, '')
+
+--@ ERASE
+-- kd. KEY is as in READ. what: 1 item keys, 2 a range, 3 a range without end.
+local opts, version, nonce, dead, what = unpack('>I2c8c16I4B', ARGV[1])
+local placed, list = band(opts, LWW + TOKEN) ~= 0, marks_of(INDEX and call('GET', MARKS))
+local now = msec()
+if version == ZERO then version = pack('>I8', usec()) end
+if what == 1 then
+	local base, top = INDEX and sub(INDEX, 1, -2) .. '=', version
+	if nonce == ZERO .. ZERO then nonce = '' end
+	for i = 2, #ARGV do
+		local key, v = ARGV[i], version
+		local name = base and base .. key or KEY
+		local marks, old, _, _, _, oldnonce, _, _, mark = see(call('GETRANGE', name, 0, 63), list, key)
+		local there = marks == false or marks and band(marks, DEAD) == 0
+		local goes = there
+		if placed then
+			goes = not marks or not falls(version, nonce, old, oldnonce, mark)
+		elseif marks and there then
+			v = stamp(0, ZERO, version, old)
+			if newer(v, top) then top = v end
+		end
+		if goes and dead > 0 and (there or band(opts, TOKEN) ~= 0) then
+			call('SET', name, pack('>c4BBI2c8I8I4', MAGIC, DEAD, 0, 28 + #nonce, v, now + dead, 0) .. nonce, 'PXAT', now + dead)
+		elseif goes and there then
+			call('DEL', name)
+		end
+		if goes then leaves(key) end
+	end
+	return answer(OK, 0, 0, -1, top, ZERO, 0, 0, '')
+end
+local mark = { from = ARGV[2], upto = what == 2 and ARGV[3], at = ARGV[2], swept = call('EXISTS', INDEX) == 0,
+	version = version, nonce = nonce, keep = now + dead }
+local all = {}
+for i = 1, #list do
+	local m = list[i]
+	if within(mark, m) then return answer(OK, 0, 0, -1, version, ZERO, 0, 0, '') end
+	if not within(m, mark) and not (m.swept and m.keep <= now) then all[#all + 1] = m end
+end
+-- More than these are more than anybody deletes in the time that they are kept; what is gone can do without.
+for i = #all, 1, -1 do
+	if #all >= 1000 and all[i].swept then table.remove(all, i) end
+end
+if #all >= 1000 then return answer(ERROR, 0, 0, -1, ZERO, ZERO, 0, 0, 'SERVER_ERROR too many ranges were deleted of this record') end
+all[#all + 1] = mark
+put_marks(all)
+return answer(OK, 0, 0, -1, version, mark.swept and ZERO or pack('>I8', 1), 0, 0, '')
+
+--@ SWEEP
+-- Removes what a mark covers, or from the index what has expired, from a key on. Returns whether there is more.
+local most, list, base, m = tonumber(ARGV[1]), marks_of(call('GET', MARKS)), sub(INDEX, 1, -2) .. '='
+for i = #list, 1, -1 do
+	if not list[i].swept then m = list[i] end
+end
+local keys = call('ZRANGEBYLEX', INDEX, '[' .. (m and m.at or ARGV[2]), m and m.upto and '(' .. m.upto or '+', 'LIMIT', 0, most)
+for i = 1, #keys do
+	local item = call('GETRANGE', base .. keys[i], 0, 63)
+	local _, _, _, _, _, _, _, _, by = see(item, list, keys[i])
+	if item ~= '' and by then call('UNLINK', base .. keys[i]) end
+	if item == '' or by then leaves(keys[i]) end
+end
+if not m then return 0 end
+m.at = keys[#keys] or ''
+if #keys < most then m.swept, m.at = true, '' end
+put_marks(list)
+for i = 1, #list do
+	if not list[i].swept then return 1 end
+end
+return 0
 
 --@ RAW_GET
 -- get with the time that is left, gat, touch, mg T and t, me: on plain strings.

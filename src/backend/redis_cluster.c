@@ -256,7 +256,16 @@ cluster_flushes_kick(struct cluster *cl)
 bool
 cluster_is_read(const struct op *op)
 {
-	return (op->verb == OP_GET && (op->opts & (OPF_NEWCAS | OPF_TTL | OPF_VIVIFY | OPF_RECACHE)) == 0);
+	switch (op->verb) {
+	case OP_GET:
+		return ((op->opts & (OPF_NEWCAS | OPF_TTL | OPF_VIVIFY | OPF_RECACHE)) == 0);
+	case OP_ITEMS_READ:
+	case REDIS_OP_STEP:
+	case REDIS_OP_PROBE:
+		return (true);
+	default:
+		return (false);
+	}
 }
 
 /* Where an op goes that is not to be held in order; NULL: nowhere. */
@@ -299,7 +308,8 @@ cluster_submit(struct backend *be, struct be_op *op)
 	op->where = NULL;
 	op->hops = 0;
 	op->slot = CLUSTER_ANY;
-	if (UNLIKELY(redis_later_takes(&cl->later, op, cl->store->name)))
+	if (UNLIKELY(redis_later_takes(&cl->later, op, cl->store->name) ||
+	    redis_scan_takes(be, op, cluster_submit, cl->store->name)))
 		return;
 	if (UNLIKELY(cl->down))
 		be_op_end_later(op, ERR_DOWN, cl->why);
@@ -320,6 +330,8 @@ cluster_cancel(struct backend *be, struct be_op *op)
 	struct cluster *cl = (struct cluster *)be;
 	struct cluster_link *link = op->where;
 
+	if (redis_scan_cancel(op))
+		return;
 	if (op->state == CLUSTER_OP_HELD)
 		cluster_held_cancel(cl, op);
 	else if (link != NULL)
@@ -408,6 +420,7 @@ cluster_open(struct loop *l, const struct conf_store *store, const struct conf_s
 		return (NULL);
 	}
 	redis_later_init(&cl->later, &cl->be, cluster_submit);
+	redis_sweeper_init(&cl->sweeper, &cl->be, cluster_submit);
 	timer_set(&cl->map_timer, 0);
 	*why = NULL;
 	return (&cl->be);
@@ -427,6 +440,7 @@ cluster_close(struct backend **bep)
 	timer_clear(&cl->tick);
 	timer_clear(&cl->map_timer);
 	redis_later_fini(&cl->later);
+	redis_sweeper_fini(&cl->sweeper);
 	cluster_held_fail(cl, ERR_CANCELLED, err_text(ERR_CANCELLED));
 	while ((f = TAILQ_FIRST(&cl->flushes)) != NULL) {
 		flush_unwait(cl, f);
@@ -480,7 +494,8 @@ extern const struct be_ops redis_cluster_ops;
 
 const struct be_ops redis_cluster_ops = {
 	.name = "redis-cluster",
-	.caps = BE_CAP_TTL | BE_CAP_COUNTERS | BE_CAP_RAW | BE_CAP_ITEM | BE_CAP_WHOLE | BE_CAP_CLASSIC,
+	.caps = BE_CAP_TTL | BE_CAP_COUNTERS | BE_CAP_RAW | BE_CAP_ITEM | BE_CAP_WHOLE | BE_CAP_CLASSIC |
+	    BE_CAP_ORDERED | BE_CAP_LWW | BE_CAP_RECORDS,
 	.open = cluster_open,
 	.close = cluster_close,
 	.submit = cluster_submit,

@@ -120,6 +120,7 @@ struct cluster {
 	unsigned	 nnodes;
 
 	struct redis_later later;	/* flush_all with a delay */
+	struct redis_sweeper sweeper;
 
 	/* the map: redis_cluster_map.c */
 	struct slots_map *map;		/* NULL: none yet */

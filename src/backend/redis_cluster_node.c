@@ -112,6 +112,8 @@ cluster_connect(struct cluster_link *link, const char **why)
 	/* Numbered, so that names are never looked up in place. */
 	link->conn = redis_node_new(n->cluster->be.bl, n->cluster->store, &a, link->readonly, 1, &link->stats,
 	    &node_ops, link, why);
+	if (link->conn != NULL)
+		link->conn->sweeper = &n->cluster->sweeper;
 	atomic_store_explicit(&link->known, true, memory_order_release);
 	return (link->conn);
 }

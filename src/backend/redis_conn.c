@@ -399,6 +399,8 @@ redis_conn_fini(struct redis_conn *c)
 	free(c->ring);
 	free(c->sent.buf);
 	free(c->looking);
+	free(c->row);
+	c->row = NULL;
 	c->ring = NULL;
 	c->sent = (struct redis_sent){ 0 };
 }

@@ -112,8 +112,9 @@ redis_flush_scanned(struct redis_conn *c, struct be_op *op, const struct redisRe
 	words[0] = SLICE_LIT("UNLINK");
 	for (size_t i = 0; i < keys->elements; i++) {
 		struct slice key = slice_of(keys->element[i]->str, (size_t)keys->element[i]->len);
+		char owner[REDIS_ID_MAX];
 
-		if (op->flushes(op, key))
+		if (op->flushes(op, redis_name_owner(owner, key)))
 			words[n++] = key;
 	}
 	if (n > 1 && c->node->ops->apart)

@@ -195,11 +195,11 @@ redis_item(const struct redis_conn *c, struct slice item, struct op_result *res,
 
 /* The item is stale and nobody has been told to renew it: this client is, by a script, so that no other is. */
 static void
-redis_take_win(struct redis_conn *c, struct slice key, struct be_op *op)
+redis_take_win(struct redis_conn *c, struct slice key, size_t item_len, struct be_op *op)
 {
-	size_t max = redis_put_max(op) + key.len;
+	size_t max = redis_put_max(op) + 5 * key.len;
 	struct redis_cmd cmd;
-	char *room, copy[OP_KEY_MAX];
+	char *room, copy[REDIS_NAME_MAX];
 
 	/* What is put may move what the key is a part of. */
 	MUST(key.len <= sizeof copy);
@@ -211,12 +211,24 @@ redis_take_win(struct redis_conn *c, struct slice key, struct be_op *op)
 		be_op_end(op);
 		return;
 	}
-	redis_put_win(room, op, slice_of(copy, key.len), c->node->scripts, &cmd);
+	redis_put_win(room, op, slice_of(copy, key.len), item_len, c->node->scripts, &cmd);
 	if (!redis_conn_put(c, op, &cmd, room, NULL))
 		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
 }
 
+/* Whether a record or range delete is newer than the item. */
 static bool
+redis_is_covered(const struct redis_conn *c, const struct redis_slot *s, const struct envelope *e)
+{
+	struct stamp own;
+
+	if (s->cmd.want != RW_COVERED || !c->covered)
+		return (false);
+	own = stamp_of(e->version, e->nonce);
+	return (stamp_cmp(&own, &c->cover) < 0);
+}
+
+bool
 redis_outcome_item(struct redis_conn *c, const struct redis_slot *s, const struct redis_obj *o)
 {
 	struct be_op *op = s->op;
@@ -237,9 +249,15 @@ redis_outcome_item(struct redis_conn *c, const struct redis_slot *s, const struc
 		redis_bad_value(c, op);
 		return (true);
 	}
+	if (UNLIKELY(rc == ITEM_HIT && redis_is_covered(c, s, e))) {
+		op->res = (struct op_result){ .status = OP_MISS, .ttl = OP_TTL_NONE };
+		be_op_end(op);
+		return (true);
+	}
 	if (UNLIKELY((e->marks & (ENVELOPE_STALE | ENVELOPE_WON)) == ENVELOPE_STALE) &&
 	    (op->op.opts & OPF_CLASSIC) == 0) {
-		redis_take_win(c, slice_of(redis_sent_at(c, s->at + s->cmd.key_at), s->cmd.key_len), op);
+		redis_take_win(c, slice_of(redis_sent_at(c, s->at + s->cmd.key_at), s->cmd.key_len),
+		    s->cmd.item_len, op);
 		return (true);
 	}
 	if (rc == ITEM_HIT)
@@ -346,8 +364,9 @@ redis_debug(struct be_op *op, char *buf, size_t len)
 }
 
 static bool
-redis_outcome_result(struct redis_conn *c, struct be_op *op, const struct redis_obj *o)
+redis_outcome_result(struct redis_conn *c, const struct redis_slot *s, const struct redis_obj *o)
 {
+	struct be_op *op = s->op;
 	struct op_result unwanted;
 	struct slice text;
 	char buf[200];
@@ -361,13 +380,15 @@ redis_outcome_result(struct redis_conn *c, struct be_op *op, const struct redis_
 		redis_bad_value(c, op);
 		return (true);
 	case RESULT_ENCODED:
-		op->res.status = OP_NOT_STORED;
-		op->res.bits = OPR_ENCODED;
+		op->res.status = OP_ERROR;
+		op->res.error = SLICE_LIT("SERVER_ERROR the value is encoded");
 		break;
 	case OP_ERROR:
 		op->res.error = text;
 		break;
 	case OP_OK:
+		if (op->op.verb == OP_ITEMS_DELETE && op->res.number != 0)
+			redis_sweep_want(c->node->sweeper, op->ns, redis_sent_base(c, s), SLICE_LIT(""));
 		if (op->op.verb == OP_DEBUG)
 			redis_debug(op, buf, sizeof buf);
 		if (op->op.verb != OP_GET)
@@ -421,7 +442,7 @@ redis_outcome(struct redis_conn *c, const struct redis_slot *s, const struct red
 	case RW_RAW:
 		return (redis_outcome_raw(s->op, o));
 	case RW_RESULT:
-		return (redis_outcome_result(c, s->op, o));
+		return (redis_outcome_result(c, s, o));
 	case RW_STORED:
 		return (redis_outcome_stored(s->op, o));
 	case RW_COUNT:
@@ -433,6 +454,6 @@ redis_outcome(struct redis_conn *c, const struct redis_slot *s, const struct red
 	case RW_DROP:
 		return (true);
 	default:
-		return (false);		/* RW_KEYS: an array was due */
+		return (false);		/* an array was due */
 	}
 }

@@ -23,85 +23,31 @@
 #define PLAIN_OPTS	(OPF_BINKEY | OPF_NO_BUMP | OPF_CLASSIC)
 #define KNOWN_WANTS	(OPW_VALUE | OPW_CAS | OPW_FLAGS | OPW_SIZE | OPW_TTL)
 
-/* ---- words ---- */
-
-static char *
-put_bytes(char *dst, const char *p, size_t len)
-{
-	if (len > 0)
-		memcpy(dst, p, len);
-	return (dst + len);
-}
-
-static char *
-put_head(char *dst, char type, uint64_t n)
-{
-	*dst++ = type;
-	dst = num_put_u64(dst, n);
-	return (put_bytes(dst, "\r\n", 2));
-}
-
-static char *
-put_word(char *dst, struct slice w)
-{
-	dst = put_head(dst, '$', w.len);
-	dst = put_bytes(dst, w.p, w.len);
-	return (put_bytes(dst, "\r\n", 2));
-}
-
-static char *
-put_number_word(char *dst, uint64_t n)
-{
-	char digits[NUM_U64_MAXLEN];
-
-	return (put_word(dst, slice_of(digits, (size_t)(num_put_u64(digits, n) - digits))));
-}
-
-size_t
-redis_put_words_max(unsigned n, const struct slice *words)
-{
-	size_t len = WORD_MAX;
-
-	for (unsigned i = 0; i < n; i++)
-		len += words[i].len + WORD_MAX;
-	return (len);
-}
-
-size_t
-redis_put_words(char *dst, unsigned n, const struct slice *words)
-{
-	char *p = put_head(dst, '*', n);
-
-	for (unsigned i = 0; i < n; i++)
-		p = put_word(p, words[i]);
-	return ((size_t)(p - dst));
-}
-
 /* "*n $cmd $key"; the key's place is noted. */
 static char *
 put_command(char *dst, unsigned n, struct slice word, struct slice key, struct redis_cmd *cmd)
 {
-	char *p = put_word(put_head(dst, '*', n), word);
+	char *p = redis_put_word(redis_put_head(dst, '*', n), word);
 
-	p = put_head(p, '$', key.len);
+	p = redis_put_head(p, '$', key.len);
 	cmd->key_at = (uint32_t)(p - dst);
 	cmd->key_len = (uint16_t)key.len;
-	p = put_bytes(p, key.p, key.len);
-	return (put_bytes(p, "\r\n", 2));
+	p = redis_put_bytes(p, key.p, key.len);
+	return (redis_put_bytes(p, "\r\n", 2));
 }
 
 /* The op's body, as the last word. What is short is copied, the rest follows from where it is. */
 static char *
 put_body(char *dst, const struct be_op *op, struct redis_cmd *cmd)
 {
-	dst = put_head(dst, '$', op->op.vlen);
+	dst = redis_put_head(dst, '$', op->op.vlen);
 	if (op->op.vlen > BE_BODY_COPY_MAX) {
 		cmd->rest = op->op.vlen;
 		return (dst);
 	}
 	for (int i = 0; i < op->nbody; i++)
-		dst = put_bytes(dst, op->body[i].iov_base, op->body[i].iov_len);
-	return (put_bytes(dst, "\r\n", 2));
+		dst = redis_put_bytes(dst, op->body[i].iov_base, op->body[i].iov_len);
+	return (redis_put_bytes(dst, "\r\n", 2));
 }
 
 static bool
@@ -181,25 +127,71 @@ add_keep(struct args *a, const struct be_op *op)
 	add(a, ms > UINT32_MAX ? UINT32_MAX : ms, 4);
 }
 
+/* What an op is about, by its names: a flat key, or the item of a record. */
+struct target {
+	bool		 record;
+	struct slice	 key;
+	struct slice	 base, item;
+	char		 buf[REDIS_BASE_MAX];
+};
+
+static void
+target_init(struct target *t, const struct be_op *op)
+{
+	t->record = redis_is_record(op);
+	t->key = op->op.key;
+	if (t->record) {
+		t->base = redis_name_base(t->buf, op->id);
+		t->item = op->item;
+	}
+}
+
+/* The key, or a record's item; its place is noted. */
 static char *
-put_script(char *dst, const struct be_op *op, enum redis_script rs, struct slice key, const struct args *a,
+put_key(char *dst, char *p, const struct target *t, struct redis_cmd *cmd)
+{
+	size_t len = t->record ? t->base.len + 1 + t->item.len : t->key.len;
+	char *end = t->record ? redis_put_name(p, t->base, '=', t->item) : redis_put_word(p, t->key);
+
+	cmd->key_at = (uint32_t)(end - dst - 2 - (ptrdiff_t)len);
+	cmd->key_len = (uint16_t)len;
+	cmd->item_len = t->record ? (uint16_t)t->item.len : 0;
+	return (end);
+}
+
+static char *
+put_answer(char *p, const struct be_op *op, const struct target *t)
+{
+	char name[REDIS_NAME_MAX], *n = name;
+
+	if (!t->record)
+		return (redis_put_word(p, redis_name_answer(name, t->key, op)));
+	for (unsigned i = 8; i-- > 0;)
+		*n++ = (char)(op->version >> (8 * i));
+	n = redis_put_bytes(n, (const char *)op->nonce, NONCE_LEN);
+	n = redis_put_bytes(n, t->item.p, t->item.len);
+	return (redis_put_name(p, t->base, '$', slice_of(name, (size_t)(n - name))));
+}
+
+static char *
+put_script(char *dst, const struct be_op *op, enum redis_script rs, const struct target *t, const struct args *a,
     const struct redis_script_row *scripts, struct redis_cmd *cmd)
 {
 	bool keeps = op->format == FORMAT_ITEM && rs != RS_GET && keeps_answer(op);
-	char *p = put_word(put_head(dst, '*', 5 + needs_body(op) + keeps), SLICE_LIT("EVALSHA")), name[REDIS_NAME_MAX];
+	unsigned keys = (t->record ? 4 : 1) + keeps;
+	char name[REDIS_NAME_MAX], *p = redis_put_evalsha(dst, keys + 1 + needs_body(op), keys, &scripts[rs]);
 
 	cmd->want = RW_RESULT;
 	cmd->script = (uint8_t)rs;
-	p = put_word(p, slice_of(scripts[rs].sha, REDIS_SHA));
-	p = put_number_word(p, 1 + keeps);
-	p = put_head(p, '$', key.len);
-	cmd->key_at = (uint32_t)(p - dst);
-	cmd->key_len = (uint16_t)key.len;
-	p = put_bytes(p, key.p, key.len);
-	p = put_bytes(p, "\r\n", 2);
+	p = put_key(dst, p, t, cmd);
+	if (t->record) {
+		p = redis_put_name(p, t->base, '#', SLICE_NULL);
+		p = redis_put_name(p, t->base, '!', SLICE_NULL);
+		p = redis_put_word(p, redis_name_list(name, t->base, op->ns));
+	}
 	if (keeps)
-		p = put_word(p, redis_name_answer(name, key, op));
-	p = put_word(p, slice_of(a->bytes, a->len));
+		p = put_answer(p, op, t);
+	p = redis_put_word(p, slice_of(a->bytes, a->len));
 	return (needs_body(op) ? put_body(p, op, cmd) : p);
 }
 
@@ -300,7 +292,7 @@ put_chunk(char *dst, const struct be_op *op, struct redis_cmd *cmd)
 		if (ttl == 0)
 			p = put_command(dst, 3, SLICE_LIT("SET"), key, cmd);
 		else
-			p = put_number_word(put_command(dst, 4, SLICE_LIT("PSETEX"), key, cmd), life_of(ttl));
+			p = redis_put_number(put_command(dst, 4, SLICE_LIT("PSETEX"), key, cmd), life_of(ttl));
 		return (put_body(p, op, cmd));
 	case OP_DELETE:
 		cmd->want = RW_COUNT;
@@ -312,47 +304,66 @@ put_chunk(char *dst, const struct be_op *op, struct redis_cmd *cmd)
 	}
 }
 
+/* A plain read; of a record's item with the record's marks before it. */
+static char *
+put_look(char *dst, const struct be_op *op, const struct target *t, struct redis_cmd *cmd)
+{
+	char *p;
+
+	cmd->want = RW_ITEM;
+	cmd->read = true;
+	cmd->looks = (op->op.opts & OPF_CLASSIC) == 0;
+	if (!t->record)
+		return (put_command(dst, 2, SLICE_LIT("GET"), t->key, cmd));
+	cmd->want = RW_COVERED;
+	p = redis_put_word(redis_put_head(dst, '*', 3), SLICE_LIT("MGET"));
+	return (put_key(dst, redis_put_name(p, t->base, '!', SLICE_NULL), t, cmd));
+}
+
 static char *
 put_item(char *dst, const struct be_op *op, const struct redis_script_row *scripts, struct redis_cmd *cmd)
 {
 	const struct op *o = &op->op;
 	struct args a = { .len = 0 };
+	struct target t;
 
 	if (op->chunk != 0)
 		return (put_chunk(dst, op, cmd));
+	target_init(&t, op);
 	switch (o->verb) {
 	case OP_GET:
-		if ((o->opts & ~PLAIN_OPTS) == 0 && (o->want & ~KNOWN_WANTS) == 0) {
-			cmd->want = RW_ITEM;
-			cmd->read = true;
-			cmd->looks = (o->opts & OPF_CLASSIC) == 0;
-			return (put_command(dst, 2, SLICE_LIT("GET"), o->key, cmd));
-		}
+		if ((o->opts & ~PLAIN_OPTS) == 0 && (o->want & ~KNOWN_WANTS) == 0)
+			return (put_look(dst, op, &t, cmd));
 		/* FALLTHROUGH */
 	case OP_DEBUG:
 		get_args(&a, op);
-		return (put_script(dst, op, RS_GET, o->key, &a, scripts, cmd));
+		return (put_script(dst, op, RS_GET, &t, &a, scripts, cmd));
 	case OP_STORE:
 		store_args(&a, op);
-		return (put_script(dst, op, RS_STORE, o->key, &a, scripts, cmd));
+		return (put_script(dst, op, RS_STORE, &t, &a, scripts, cmd));
 	case OP_DELETE:
 		delete_args(&a, op);
-		return (put_script(dst, op, RS_DELETE, o->key, &a, scripts, cmd));
+		return (put_script(dst, op, RS_DELETE, &t, &a, scripts, cmd));
 	default:
 		arith_args(&a, op);
-		return (put_script(dst, op, RS_ARITH, o->key, &a, scripts, cmd));
+		return (put_script(dst, op, RS_ARITH, &t, &a, scripts, cmd));
 	}
 }
 
 void
-redis_put_win(char *dst, const struct be_op *op, struct slice key, const struct redis_script_row *scripts,
-    struct redis_cmd *cmd)
+redis_put_win(char *dst, const struct be_op *op, struct slice key, size_t item_len,
+    const struct redis_script_row *scripts, struct redis_cmd *cmd)
 {
 	struct args a = { .len = 0 };
+	struct target t = { .key = key, .record = op->ns != NULL && op->ns->separator_len > 0 && item_len < key.len };
 
+	if (t.record) {
+		t.base = slice_of(key.p, key.len - item_len - 1);
+		t.item = slice_of(key.p + key.len - item_len, item_len);
+	}
 	*cmd = (struct redis_cmd){ .script = RS_NONE };
 	get_args(&a, op);
-	cmd->len = (uint32_t)(put_script(dst, op, RS_GET, key, &a, scripts, cmd) - dst);
+	cmd->len = (uint32_t)(put_script(dst, op, RS_GET, &t, &a, scripts, cmd) - dst);
 }
 
 /* ---- raw ---- */
@@ -391,6 +402,7 @@ put_raw_get(char *dst, const struct be_op *op, const struct redis_script_row *sc
 {
 	const struct op *o = &op->op;
 	struct args a = { .len = 0 };
+	struct target t = { .key = o->key };
 
 	if (o->verb == OP_GET && (o->opts & ~PLAIN_OPTS) == 0 && (o->want & ~(OPW_VALUE | OPW_FLAGS | OPW_SIZE)) == 0) {
 		cmd->want = RW_RAW;
@@ -399,7 +411,7 @@ put_raw_get(char *dst, const struct be_op *op, const struct redis_script_row *sc
 	}
 	raw_get_args(&a, o);
 	cmd->read = o->verb == OP_DEBUG || (o->opts & OPF_TTL) == 0;
-	return (put_script(dst, op, RS_RAW_GET, o->key, &a, scripts, cmd));
+	return (put_script(dst, op, RS_RAW_GET, &t, &a, scripts, cmd));
 }
 
 /* set, add and replace with a life that has not ended yet are one SET. */
@@ -418,11 +430,11 @@ put_raw_set(char *dst, const struct be_op *op, struct redis_cmd *cmd)
 	p = put_command(dst, 3 + (ttl != 0 ? 2 : 0) + (condition.len > 0), SLICE_LIT("SET"), o->key, cmd);
 	p = put_body(p, op, cmd);
 	if (ttl != 0) {
-		p = put_word(p, ttl <= OP_REALTIME_MAX ? SLICE_LIT("EX") : SLICE_LIT("EXAT"));
-		p = put_number_word(p, (uint32_t)ttl);
+		p = redis_put_word(p, ttl <= OP_REALTIME_MAX ? SLICE_LIT("EX") : SLICE_LIT("EXAT"));
+		p = redis_put_number(p, (uint32_t)ttl);
 	}
 	if (condition.len > 0)
-		p = put_word(p, condition);
+		p = redis_put_word(p, condition);
 	cmd->want = RW_STORED;
 	return (p);
 }
@@ -432,6 +444,7 @@ put_raw_store(char *dst, const struct be_op *op, const struct redis_script_row *
 {
 	const struct op *o = &op->op;
 	struct args a = { .len = 0 };
+	struct target t = { .key = o->key };
 	char *p;
 
 	if (o->mode <= OP_REPLACE && ttl_of(o) >= 0 && (p = put_raw_set(dst, op, cmd)) != NULL)
@@ -441,7 +454,7 @@ put_raw_store(char *dst, const struct be_op *op, const struct redis_script_row *
 	add_seconds(&a, ttl_of(o));
 	add_seconds(&a, o->vivify_ttl);
 	add(&a, op->value_max, 4);
-	return (put_script(dst, op, RS_RAW_STORE, o->key, &a, scripts, cmd));
+	return (put_script(dst, op, RS_RAW_STORE, &t, &a, scripts, cmd));
 }
 
 static char *
@@ -449,6 +462,7 @@ put_raw_arith(char *dst, const struct be_op *op, const struct redis_script_row *
 {
 	const struct op *o = &op->op;
 	struct args a = { .len = 0 };
+	struct target t = { .key = o->key };
 
 	add(&a, o->mode, 1);
 	add(&a, o->opts, 2);
@@ -457,7 +471,7 @@ put_raw_arith(char *dst, const struct be_op *op, const struct redis_script_row *
 	add_seconds(&a, o->vivify_ttl);
 	add(&a, o->delta, 8);
 	add(&a, o->initial, 8);
-	return (put_script(dst, op, RS_RAW_ARITH, o->key, &a, scripts, cmd));
+	return (put_script(dst, op, RS_RAW_ARITH, &t, &a, scripts, cmd));
 }
 
 static char *
@@ -482,10 +496,10 @@ put_raw(char *dst, const struct be_op *op, const struct redis_script_row *script
 static char *
 put_keys(char *dst, const struct be_op *op, struct redis_cmd *cmd)
 {
-	char *p = put_word(put_head(dst, '*', op->nkeys + 1), SLICE_LIT("MGET"));
+	char *p = redis_put_word(redis_put_head(dst, '*', op->nkeys + 1), SLICE_LIT("MGET"));
 
 	for (uint32_t i = 0; i < op->nkeys; i++)
-		p = put_word(p, op->keys[i]);
+		p = redis_put_word(p, op->keys[i]);
 	cmd->want = RW_KEYS;
 	cmd->read = true;
 	return (p);
@@ -499,16 +513,16 @@ put_flush(char *dst, const struct be_op *op, struct redis_cmd *cmd)
 		return (redis_put_scan(dst, SLICE_LIT("0")));
 	}
 	cmd->want = RW_FLUSHED;
-	return (put_word(put_word(put_head(dst, '*', 2), SLICE_LIT("FLUSHDB")), SLICE_LIT("ASYNC")));
+	return (redis_put_word(redis_put_word(redis_put_head(dst, '*', 2), SLICE_LIT("FLUSHDB")), SLICE_LIT("ASYNC")));
 }
 
 char *
 redis_put_scan(char *dst, struct slice cursor)
 {
-	char *p = put_word(put_head(dst, '*', 4), SLICE_LIT("SCAN"));
+	char *p = redis_put_word(redis_put_head(dst, '*', 4), SLICE_LIT("SCAN"));
 
-	p = put_word(p, cursor);
-	return (put_word(put_word(p, SLICE_LIT("COUNT")), SLICE_LIT("1000")));
+	p = redis_put_word(p, cursor);
+	return (redis_put_word(redis_put_word(p, SLICE_LIT("COUNT")), SLICE_LIT("1000")));
 }
 
 /* ---- */
@@ -518,8 +532,12 @@ redis_put_max(const struct be_op *op)
 {
 	size_t len = HEAD_MAX + op->op.key.len;
 
-	if (op->format == FORMAT_ITEM)
-		len += 2 * REDIS_NAME_MAX;
+	if (op->op.verb >= OP_ITEMS_READ)
+		return (redis_put_record_max(op));
+	if (redis_is_record(op))
+		len += 5 * (3 * op->id.len + op->item.len + 64) + op->ns->prefix_len;
+	else if (op->format == FORMAT_ITEM)
+		len += 3 * op->op.key.len + 128;
 
 	if (needs_body(op) && op->op.vlen <= BE_BODY_COPY_MAX)
 		len += op->op.vlen;
@@ -537,6 +555,8 @@ redis_put(char *dst, const struct be_op *op, const struct redis_script_row *scri
 	*cmd = (struct redis_cmd){ .script = RS_NONE };
 	if (op->op.verb == OP_FLUSH)
 		p = put_flush(dst, op, cmd);
+	else if (op->op.verb >= OP_ITEMS_READ)
+		p = redis_put_record(dst, op, scripts, cmd);
 	else if (op->format == FORMAT_ITEM)
 		p = op->keys != NULL ? put_keys(dst, op, cmd) : put_item(dst, op, scripts, cmd);
 	else if ((cannot = raw_cannot(&op->op)) != NULL)

@@ -133,14 +133,29 @@ redis_reply_tree(struct redis_conn *c, const struct redisReply *r)
 	redis_popped(c, &s);
 }
 
-/* ---- the values of MGET ---- */
+/* ---- arrays ---- */
+
+/* Whether an array of n is due. */
+static bool
+redis_array_fits(struct redis_conn *c, const struct redis_slot *s, size_t n)
+{
+	switch (s->cmd.want) {
+	case RW_KEYS:
+		return (n == s->nkeys && n > 0);
+	case RW_COVERED:
+		return (n == 2);
+	case RW_ITEMS:
+	case RW_SCANNED:
+		return (redis_items_begin(c, s, n));
+	default:
+		return (false);
+	}
+}
 
 static bool
-redis_keys_begin(struct redis_conn *c, size_t n)
+redis_array_begin(struct redis_conn *c, size_t n)
 {
-	struct redis_slot *s = redis_slot(c, c->head);
-
-	if (s->cmd.want != RW_KEYS || n != s->nkeys || n == 0)
+	if (!redis_array_fits(c, redis_slot(c, c->head), n))
 		return (false);
 	if (UNLIKELY(c->redo))
 		redis_reread(c);
@@ -152,7 +167,7 @@ redis_keys_next(struct redis_conn *c, const redisReadTask *t, const struct redis
 {
 	struct redis_slot *s = redis_slot(c, c->head), last;
 
-	if (t->parent->parent != NULL || (o->type != REDIS_REPLY_STRING && o->type != REDIS_REPLY_NIL))
+	if (o->type != REDIS_REPLY_STRING && o->type != REDIS_REPLY_NIL)
 		return (redis_misfit(c, o->text));
 	if (s->op != NULL)
 		redis_outcome_key(c, s->op, (uint32_t)t->idx, o);
@@ -163,6 +178,59 @@ redis_keys_next(struct redis_conn *c, const redisReadTask *t, const struct redis
 		redis_outcome_keys_end(c, last.op);
 	redis_popped(c, &last);
 	return (true);
+}
+
+/* The marks of a record and an item of it. */
+static bool
+redis_covered_next(struct redis_conn *c, const redisReadTask *t, const struct redis_obj *o)
+{
+	struct redis_slot *s = redis_slot(c, c->head), last;
+	const char *key = redis_sent_at(c, s->at + s->cmd.key_at);
+	bool good;
+
+	if (o->type != REDIS_REPLY_STRING && o->type != REDIS_REPLY_NIL)
+		return (redis_misfit(c, o->text));
+	if (t->idx == 0) {
+		c->covered = o->type == REDIS_REPLY_STRING && redis_marks_find(o->text,
+		    slice_of(key + s->cmd.key_len - s->cmd.item_len, s->cmd.item_len), &c->cover);
+		return (true);
+	}
+	redis_pop(c, &last);
+	good = redis_outcome_item(c, &last, o);
+	redis_popped(c, &last);
+	return (good);
+}
+
+/* Items of records. */
+static bool
+redis_rows_next(struct redis_conn *c, const redisReadTask *t, const struct redis_obj *o)
+{
+	struct redis_slot *s = redis_slot(c, c->head), last;
+	bool good;
+
+	if ((uint32_t)t->idx + 1 < c->row->count)
+		return (redis_items_next(c, s->op, s, (size_t)t->idx, o) || redis_misfit(c, o->text));
+	redis_pop(c, &last);
+	good = redis_items_next(c, last.op, &last, (size_t)t->idx, o);
+	if (!good && last.op != NULL)
+		redis_op_fail(c->node->name, last.op, ERR_PROTOCOL, "%s", err_text(ERR_PROTOCOL));
+	redis_popped(c, &last);
+	return (good || redis_misfit(c, o->text));
+}
+
+static bool
+redis_element(struct redis_conn *c, const redisReadTask *t, const struct redis_obj *o)
+{
+	if (t->parent->parent != NULL)
+		return (redis_misfit(c, o->text));
+	switch (redis_slot(c, c->head)->cmd.want) {
+	case RW_KEYS:
+		return (redis_keys_next(c, t, o));
+	case RW_COVERED:
+		return (redis_covered_next(c, t, o));
+	default:
+		return (redis_rows_next(c, t, o));
+	}
 }
 
 /* ---- hiredis ---- */
@@ -204,7 +272,7 @@ redis_object(struct redis_conn *c, const redisReadTask *t, const struct redis_ob
 {
 	if (LIKELY(t->parent == NULL))
 		return (redis_take(c, o) ? &handled : NULL);
-	return (redis_keys_next(c, t, o) ? &handled : NULL);
+	return (redis_element(c, t, o) ? &handled : NULL);
 }
 
 static void *
@@ -236,7 +304,7 @@ redis_array_of(const redisReadTask *t, size_t n)
 		c->elements += (uint32_t)n;
 		return (redis_trees(c)->createArray(t, (int)n));
 	}
-	if (!c->tree && t->parent == NULL && t->type == REDIS_REPLY_ARRAY && redis_keys_begin(c, n))
+	if (!c->tree && t->parent == NULL && t->type == REDIS_REPLY_ARRAY && redis_array_begin(c, n))
 		return (&handled);
 	(void)redis_misfit(c, SLICE_NULL);
 	return (NULL);

@@ -145,6 +145,24 @@ redis_replied(struct redisAsyncContext *ac, void *reply, void *arg)
 	}
 }
 
+/* The items of a put, which lie where they are until it is over. */
+static bool
+redis_hand_puts(redisAsyncContext *ac, const struct be_op *op)
+{
+	const struct rec_op *rec = op->rec;
+	char head[REDIS_PUT_MAX];
+
+	for (uint32_t i = 0; i < rec->nputs && ac->c.err == 0; i++) {
+		const struct rec_put *put = &rec->puts[i];
+
+		(void)redisAppendFormattedCommand(&ac->c, head, (size_t)(redis_put_item_head(head, op, put) - head));
+		for (int k = 0; k < put->nbody; k++)
+			(void)redisAppendFormattedCommand(&ac->c, put->body[k].iov_base, put->body[k].iov_len);
+		(void)redisAppendFormattedCommand(&ac->c, "\r\n", 2);
+	}
+	return (ac->c.err == 0);
+}
+
 static bool
 redis_hand_over(struct redis_conn *c, const struct be_op *op, const struct redis_cmd *cmd, const char *bytes)
 {
@@ -156,6 +174,8 @@ redis_hand_over(struct redis_conn *c, const struct be_op *op, const struct redis
 		return (false);
 	if (cmd->rest == 0)
 		return (ac->c.err == 0);
+	if (op->op.verb == OP_ITEMS_PUT)
+		return (redis_hand_puts(ac, op));
 	for (int i = 0; i < op->nbody; i++)
 		(void)redisAppendFormattedCommand(&ac->c, op->body[i].iov_base, op->body[i].iov_len);
 	(void)redisAppendFormattedCommand(&ac->c, "\r\n", 2);
@@ -272,6 +292,8 @@ redis_ring_fail(struct redis_conn *c, enum err err, const char *why)
 		c->n--;
 		if (s.op != NULL) {
 			c->nops--;
+			if (s.op->at > 0)
+				s.cmd.read = false;	/* of some the caller knows already */
 			if (redis_node_offer(c->node, s.op, &s.cmd, redis_sent_at(c, s.at), err, slice_str(why)))
 				continue;
 			s.op->err = err;

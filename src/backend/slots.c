@@ -429,6 +429,9 @@ slots_refusal(struct slice text, unsigned *slot, struct slots_addr *a)
 			return (refusals[i].refusal);
 		break;
 	}
+	/* A script has met a key that is elsewhere: its slot is moving. */
+	if (text.len > 0 && memmem(text.p, text.len, "access a non local key", sizeof "access a non local key" - 1) != NULL)
+		return (REFUSED_TRYAGAIN);
 	return (REFUSED_NOT);
 }
 
