@@ -88,10 +88,11 @@ class Server:
     live = []
 
     def __init__(self, path, core=None, backends=(), wrap=(), tmp=None, memory=1024,
-                 timeout_ms=TIMEOUT_MS, store="", space=""):
-        """timeout_ms is a proxy's; store, space: more for these sections of kvgate's configuration."""
+                 timeout_ms=TIMEOUT_MS, store="", space="", conf=""):
+        """timeout_ms is a proxy's; store, space: more for these sections of kvgate's configuration; conf: all of it."""
         self.path = path
         self.timeout_ms, self.store, self.space = timeout_ms, store, space
+        self.conf = conf
         self.memory = memory    # MiB
         self.backends = list(backends)
         self.tmp = tmp
@@ -133,8 +134,8 @@ class Server:
 
     def _kvgate(self):
         command = [self.path] + self._memcached_options()
-        if self.backends:
-            command.append(self._file("conf", self._kvgate_conf()))
+        if self.backends or self.conf:
+            command.append(self._file("conf", self.conf or self._kvgate_conf()))
         return command
 
     def _kvgate_conf(self):
