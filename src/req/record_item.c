@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "cache/cache.h"
+#include "obs/metric.h"
 #include "proto/record_reply.h"
 #include "req/encode.h"
 #include "req/record_read.h"
@@ -149,6 +150,7 @@ reading_add(struct reading *rd, const struct rec_item *it)
 		rd->full = "partial";
 		return;
 	}
+	METRIC_ADD(&rd->r->ctx->metrics, record_bytes_given, it->key.len + it->value.len);
 	rd->bytes += cost;
 	rd->items++;
 	reading_reached(rd, it->id, it->key);
@@ -175,6 +177,7 @@ reading_found(struct be_op *be)
 	if (!reading_is_scan(rd))
 		it.id = rd->cmd.key;
 	rd->op_items++;
+	METRIC_ADD(&rd->r->ctx->metrics, record_bytes_read, it.key.len + it.value.len);
 	if (rd->full != NULL || rd->r->q == NULL)
 		return;
 	if (is_elsewhere(rd, it.id)) {
