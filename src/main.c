@@ -29,6 +29,7 @@
 #include "req/version.h"
 
 #define EXIT_USAGE	2
+#define DATABASE_FDS	1024	/* files that a database has open */
 #define CLUSTER_NODES	32		/* what a cluster may have, of which some seeds are known */
 #define TICK_USEC	(100 * 1000)	/* how late the cache's second may be */
 
@@ -274,6 +275,8 @@ program_fds(const struct conf *conf)
 		if (st->kind == STORE_REDIS_CLUSTER && nodes < CLUSTER_NODES)
 			nodes = CLUSTER_NODES;
 		n += (size_t)nodes * st->connections * conf->threads;
+		if (st->kind == STORE_ROCKSDB)
+			n += conf->threads + DATABASE_FDS;
 	}
 	for (unsigned i = 0; i < conf->nspaces; i++)
 		if (conf->spaces[i].hedge != HEDGE_OFF)
@@ -308,6 +311,7 @@ program_open(struct program *p)
 	if (p->listeners == NULL)
 		return (refuse(why));
 	p->shared.listeners = p->listeners;
+	privs_make_paths(conf, conf->user);
 	if (!privs_drop(conf->user))
 		return (false);
 	if (conf->lock_memory)

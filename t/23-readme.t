@@ -5,6 +5,7 @@ What README.md shows being typed is answered as README.md shows it, by kvgate wi
 import os, re, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
 from kvt import *
+from modes import *
 
 COMMANDS = ("set ", "get ", "ma ", "mg ", "quit")
 
@@ -26,7 +27,7 @@ def session():
 typed, answered = session()
 ok(len(typed) > 4 and len(answered) > 4, "README.md has a session")
 with open(os.path.join(top_srcdir, "proxy.conf.example")) as f:
-	example = f.read()
+	example = f.read().replace('"kvgate-data"', '"%s"' % disk_path())
 with Kvgate(conf=example) as kv, kv.client() as c:
 	c.send("".join(line + "\r\n" for line in typed).encode())
 	is_(c.recv_all().decode().split("\r\n"), answered + [""], "it is answered as printed")

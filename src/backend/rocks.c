@@ -129,6 +129,8 @@ rocks_job_back(struct rocks_job *j)
 static bool
 rocks_may_change(const struct be_op *op, enum rocks_job_kind kind)
 {
+	if (op->chunk != 0)
+		return (kind == ROCKS_WRITE);
 	return (kind == ROCKS_WRITE || (op->op.opts & (OPF_TTL | OPF_VIVIFY | OPF_RECACHE)) != 0 ||
 	    (op->op.want & OPW_HIT) != 0);
 }
@@ -448,6 +450,21 @@ rocks_stats(struct backend *be)
 	return (&be->stats);
 }
 
+static uint64_t
+rocks_version(const struct backend *be)
+{
+	const struct rocks *r = (const struct rocks *)be;
+	const struct rocks_family *f = atomic_load_explicit(&r->db->families, memory_order_acquire);
+	uint64_t top = 0;
+
+	for (; f != NULL; f = atomic_load_explicit(&f->next, memory_order_acquire)) {
+		uint64_t newest = atomic_load_explicit(&f->newest, memory_order_relaxed);
+
+		top = newest > top ? newest : top;
+	}
+	return (top);
+}
+
 static const char *
 rocks_server_name(const struct backend *be)
 {
@@ -469,6 +486,7 @@ const struct be_ops rocks_ops = {
 	.submit = rocks_submit,
 	.cancel = rocks_cancel,
 	.healthy = rocks_healthy,
+	.version = rocks_version,
 	.each = rocks_each,
 	.stats = rocks_stats,
 	.server_name = rocks_server_name,

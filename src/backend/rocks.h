@@ -24,6 +24,8 @@
 #include "backend/record.h"
 #include "backend/rocks_key.h"
 
+/* In front of a piece of a value: the moment (milliseconds since 1970, 0: none) until which it need not be named. */
+#define ROCKS_PIECE_HEAD	8
 #define ROCKS_BUCKETS	1024u		/* of records with writes under way */
 #define ROCKS_WHY_MAX	400
 
@@ -49,8 +51,9 @@ struct rocks_family {
 	struct rocksdb_compactionfilter_t *filter;
 	/* Milliseconds for which what is expired keeps its version; 0: not known before its first write. */
 	_Atomic uint32_t keep;
+	_Atomic bool	 ready;		/* its database is open */
 	_Atomic bool	 swept;		/* no row is left that a marker covers */
-	uint64_t	 newest;	/* the writer's: the newest version in it */
+	_Atomic uint64_t newest;	/* version in it; only the writer changes it */
 	bool		 moved;		/* the same: newest is not written yet */
 };
 
@@ -265,7 +268,12 @@ void		 rocks_keeper_later(struct rocks_db *, struct rocks_job *, uint64_t usec);
 
 /* ---- rocks_filter.c ---- */
 
-enum rocks_fate { ROCKS_STAYS, ROCKS_GOES, ROCKS_CHANGES };
+enum rocks_fate {
+	ROCKS_STAYS,
+	ROCKS_GOES,
+	ROCKS_CHANGES,
+	ROCKS_IF_NAMED,			/* a piece of a value stays if its item is of the same version and nonce */
+};
 /*
  * What a compaction makes of a row. ROCKS_CHANGES: *value is what it becomes, in buf. keep, swept: rocks_family's.
  * Pure.

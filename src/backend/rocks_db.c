@@ -26,6 +26,7 @@
 /* Files in which so many of so many rows one after the other are deletions are compacted. */
 #define DELETED_WINDOW	4096
 #define DELETED_MANY	2048
+#define OPEN_FILES	900		/* main.c makes room for them */
 #define PARALLEL	2
 
 static struct {
@@ -112,6 +113,35 @@ rocks_family_find(const struct rocks_db *db, const char *name)
 	return (f);
 }
 
+/* Whether the item of which this is a piece still has it. */
+static bool
+is_named(struct rocks_family *f, struct slice piece)
+{
+	rocksdb_pinnableslice_t *pin;
+	struct rocks_row_name n;
+	struct rocks_key key;
+	struct envelope e;
+	struct slice row;
+	char *text = NULL;
+	bool is = true;
+
+	/* It may be that the database is just being opened. */
+	if (!atomic_load_explicit(&f->ready, memory_order_acquire) || !rocks_key_parse(piece, &n))
+		return (true);
+	rocks_key_item(&key, ROCKS_ITEM, n.id, n.item);
+	pin = rocksdb_get_pinned_cf(f->db->db, f->db->usual, f->cf, key.bytes, key.len, &text);
+	if (text == NULL && pin == NULL)
+		is = false;
+	if (text == NULL && pin != NULL) {
+		row.p = rocksdb_pinnableslice_value(pin, &row.len);
+		is = envelope_get(row, &e, &row) && e.version == n.version && memcmp(e.nonce, n.nonce, NONCE_LEN) == 0;
+	}
+	if (pin != NULL)
+		rocksdb_pinnableslice_destroy(pin);
+	free(text);
+	return (is);
+}
+
 static unsigned char
 filter_row(void *arg, int level, const char *key, size_t klen, const char *old, size_t olen, char **new, size_t *nlen,
     unsigned char *changed)
@@ -129,7 +159,7 @@ filter_row(void *arg, int level, const char *key, size_t klen, const char *old, 
 		*nlen = value.len;
 		*changed = 1;
 	}
-	return (fate == ROCKS_GOES);
+	return (fate == ROCKS_GOES || (fate == ROCKS_IF_NAMED && !is_named(f, slice_of(key, klen))));
 }
 
 static const char *
@@ -191,6 +221,7 @@ family_begin(struct rocks_family *f, char **why)
 {
 	rocksdb_pinnableslice_t *pin;
 	struct rocks_key key;
+	uint64_t newest = 0;
 	size_t len;
 
 	rocks_key_newest(&key);
@@ -201,7 +232,8 @@ family_begin(struct rocks_family *f, char **why)
 		const char *p = rocksdb_pinnableslice_value(pin, &len);
 
 		for (size_t i = 0; i < len && i < 8; i++)
-			f->newest = f->newest << 8 | (unsigned char)p[i];
+			newest = newest << 8 | (unsigned char)p[i];
+		atomic_store(&f->newest, newest);
 		rocksdb_pinnableslice_destroy(pin);
 	}
 	return (true);
@@ -210,6 +242,7 @@ family_begin(struct rocks_family *f, char **why)
 static void
 family_publish(struct rocks_db *db, struct rocks_family *f)
 {
+	atomic_store_explicit(&f->ready, true, memory_order_release);
 	atomic_store_explicit(&f->next, atomic_load_explicit(&db->families, memory_order_relaxed),
 	    memory_order_relaxed);
 	atomic_store_explicit(&db->families, f, memory_order_release);
@@ -263,6 +296,7 @@ db_options(struct rocks_db *db, const struct conf_store *st)
 	rocksdb_options_set_max_total_wal_size(db->options, WAL_MAX);
 	rocksdb_options_set_max_log_file_size(db->options, LOG_MAX);
 	rocksdb_options_set_keep_log_file_num(db->options, LOGS);
+	rocksdb_options_set_max_open_files(db->options, OPEN_FILES);
 	rocksdb_options_set_max_background_jobs(db->options, PARALLEL);
 	rocksdb_options_enable_statistics(db->options);
 	rocksdb_options_set_stats_dump_period_sec(db->options, 0);

@@ -40,6 +40,17 @@ filter_record(struct slice *list, uint64_t now, bool swept, char *buf)
 	return (len == 0 ? ROCKS_GOES : ROCKS_CHANGES);
 }
 
+/* What is written before its item has time until then. */
+static enum rocks_fate
+filter_chunk(struct slice row, uint64_t now)
+{
+	uint64_t until = 0;
+
+	for (size_t i = 0; i < ROCKS_PIECE_HEAD && i < row.len; i++)
+		until = until << 8 | (unsigned char)row.p[i];
+	return (until > now ? ROCKS_STAYS : ROCKS_IF_NAMED);
+}
+
 enum rocks_fate
 rocks_filter(struct slice key, struct slice *value, uint64_t now, uint32_t keep, bool swept, char *buf)
 {
@@ -56,6 +67,8 @@ rocks_filter(struct slice key, struct slice *value, uint64_t now, uint32_t keep,
 		return (filter_record(value, now, swept, buf));
 	case ROCKS_ANSWER:
 		return (row_answer_get(*value, &res, &until) && until <= now ? ROCKS_GOES : ROCKS_STAYS);
+	case ROCKS_CHUNK:
+		return (filter_chunk(*value, now));
 	default:
 		return (ROCKS_STAYS);
 	}

@@ -14,6 +14,7 @@
 #include "conf/model.h"
 
 #define ROWS_AT_ONCE	32u	/* that a range delete looks at */
+#define PIECE_TIME	3600000u	/* milliseconds that a piece has to be named, if nobody says */
 #define CHUNKS_AT_ONCE	64u	/* more go by a range */
 
 /* An op being carried out. */
@@ -46,9 +47,9 @@ act_newer(const struct act *a)
 static void
 newest(struct act *a, uint64_t version)
 {
-	if (version <= a->f->newest)
+	if (version <= atomic_load_explicit(&a->f->newest, memory_order_relaxed))
 		return;
-	a->f->newest = version;
+	atomic_store_explicit(&a->f->newest, version, memory_order_relaxed);
 	a->f->moved = true;
 }
 
@@ -226,12 +227,28 @@ act_item(struct act *a)
 	/* Its text needs a place. */
 	if (a->be.op.verb == OP_DEBUG)
 		return ((a->j->result = rocks_result_new(0)) != NULL);
-	if (a->be.op.verb != OP_GET || a->j->res.status != OP_OK || (a->be.op.want & OPW_VALUE) == 0)
-		return (true);
 	if (ask.row != NULL)
 		a->j->found_head = a->row.head;
+	if (a->be.op.verb != OP_GET || a->j->res.status != OP_OK || (a->be.op.want & OPW_VALUE) == 0)
+		return (true);
 	return (rocks_result_value(&a->j->result, ask.row != NULL && a->j->res.size > 0 ? a->row.value :
 	    SLICE_LIT("")));
+}
+
+/* A piece comes before its item, with the time that it has until then. */
+static char *
+put_until(char *dst, const struct act *a)
+{
+	int32_t ttl = (a->be.op.opts & OPF_TTL) != 0 ? a->be.op.ttl : 0;
+	uint64_t until = a->now;
+
+	if (ttl > OP_REALTIME_MAX)
+		until = (uint64_t)ttl * 1000;
+	else
+		until += ttl > 0 ? (uint64_t)ttl * 1000 : PIECE_TIME;
+	for (unsigned i = 0; i < ROCKS_PIECE_HEAD; i++)
+		*dst++ = (char)(until >> (56 - 8 * i));
+	return (dst);
 }
 
 static bool
@@ -247,9 +264,10 @@ act_chunk(struct act *a)
 	rocks_key_write(&key, ROCKS_CHUNK, a->be.id, a->be.item, a->be.version, a->be.nonce, a->be.chunk);
 	switch (a->be.op.verb) {
 	case OP_STORE:
-		row = at = rocks_batch_room(a->b, a->be.op.vlen + 1);
+		row = rocks_batch_room(a->b, ROCKS_PIECE_HEAD + a->be.op.vlen);
 		if (row == NULL)
 			return (false);
+		at = put_until(row, a);
 		for (int i = 0; i < a->be.nbody; i++) {
 			memcpy(at, a->be.body[i].iov_base, a->be.body[i].iov_len);
 			at += a->be.body[i].iov_len;
@@ -260,9 +278,14 @@ act_chunk(struct act *a)
 	default:
 		if (!rocks_batch_get(a->b, a->f, &key, &value, &there))
 			return (false);
+		if (there && value.len < ROCKS_PIECE_HEAD)
+			return (act_bad(a));
 		res->status = there ? OP_OK : OP_MISS;
+		if (!there)
+			return (true);
+		value = slice_of(value.p + ROCKS_PIECE_HEAD, value.len - ROCKS_PIECE_HEAD);
 		res->size = (uint32_t)value.len;
-		return (!there || rocks_result_value(&a->j->result, value));
+		return (rocks_result_value(&a->j->result, value));
 	}
 }
 
@@ -465,15 +488,17 @@ act_delete_range(struct act *a)
 	char buf[REC_KEY_MAX], *list;
 	struct marker m = { 0 };
 	struct rocks_key key;
+	uint64_t top;
 	size_t len;
 	bool above;
 
 	if (!load_markers(a) || !markers_range(&a->be.rec->which, buf, &m.from, &m.until))
 		return (a->j->err == ERR_NONE);
 	/* A plain one is above all that was ever written. */
-	if (act_newer(a) && a->be.version <= a->f->newest && a->f->newest < UINT64_MAX)
-		a->be.version = a->f->newest + 1;
-	above = a->be.version > a->f->newest;
+	top = atomic_load_explicit(&a->f->newest, memory_order_relaxed);
+	if (act_newer(a) && a->be.version <= top && top < UINT64_MAX)
+		a->be.version = top + 1;
+	above = a->be.version > top;
 	newest(a, a->be.version);
 	m.stamp = stamp_of(a->be.version, a->be.nonce);
 	m.keep = a->now + a->be.keep_dead;

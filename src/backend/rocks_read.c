@@ -173,9 +173,13 @@ read_chunk(struct reader *rd)
 	if (rc != ROCKS_DONE)
 		return (rc);
 	j->res = (struct op_result){ .status = pin != NULL ? OP_OK : OP_MISS, .ttl = OP_TTL_NONE };
-	if (pin != NULL) {
+	if (pin != NULL && value.len < ROCKS_PIECE_HEAD)
+		rc = bad_row(rd);
+	else if (pin != NULL) {
+		value = slice_of(value.p + ROCKS_PIECE_HEAD, value.len - ROCKS_PIECE_HEAD);
 		j->res.size = (uint32_t)value.len;
-		if (!rocks_result_value(&j->result, value))
+		/* A new time for it: it has as much as its item, which names it by now. */
+		if ((op->op.want & OPW_VALUE) != 0 && !rocks_result_value(&j->result, value))
 			rc = no_memory(rd);
 	}
 	let_go(&pin);

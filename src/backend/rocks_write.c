@@ -307,7 +307,7 @@ put_newest(struct rocks_batch *b)
 		if (!f->moved)
 			continue;
 		for (unsigned i = 0; i < 8; i++)
-			value[i] = (char)(f->newest >> (56 - 8 * i));
+			value[i] = (char)(atomic_load_explicit(&f->newest, memory_order_relaxed) >> (56 - 8 * i));
 		rocksdb_writebatch_put_cf(b->batch, f->cf, key.bytes, key.len, value, sizeof value);
 		f->moved = false;
 	}

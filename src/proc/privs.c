@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -78,6 +79,18 @@ privs_set_limits(const struct conf *c, size_t nfds)
 		return (false);
 	}
 	return (true);
+}
+
+void
+privs_make_paths(const struct conf *c, const char *user)
+{
+	const struct passwd *pw;
+
+	if ((getuid() != 0 && geteuid() != 0) || user == NULL || (pw = getpwnam(user)) == NULL)
+		return;
+	for (unsigned i = 0; i < c->nstores; i++)
+		if (c->stores[i].path != NULL && mkdir(c->stores[i].path, 0755) == 0)
+			(void)!chown(c->stores[i].path, pw->pw_uid, pw->pw_gid);
 }
 
 bool
