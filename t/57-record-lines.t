@@ -6,11 +6,13 @@ meanwhile leave nothing undone and nothing half done.
 """
 import os
 import random
+import re
 import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
 from kvt import *
+from modes import disk_path
 from transcript import *
 
 CORPUS = load_corpus(os.path.join(os.path.dirname(os.path.realpath(__file__)), "corpus", "records"))
@@ -35,8 +37,28 @@ def play_all(kv, transcripts):
 				diag("%s:%d, %s" % (os.path.basename(t.file), t.line, name), "want:", show(want), "got:", show(got))
 
 
+def disk_conf():
+	return ('store "disk" { type = rocksdb  path = "%s"  durability = none }\n'
+	    'namespace "default" { prefix = ""  primary { store = "disk" } }\n'
+	    'namespace "users" { prefix = "user:"  item_separator = "/"  flush = yes  primary { store = "disk" } local { ttl = 5s } }\n'
+	    'namespace "small" { prefix = "s:"  item_separator = "/"  flush = yes  item_size_max = 1KB\n'
+	    '  primary { store = "disk" } }\n' % disk_path())
+
+
 def value(n):
 	return b"kp user:42 1\r\na %d\r\n%s\r\n" % (n, b"x" * n)
+
+
+def test_manual():
+	"""The session of kvgate-protocol(7) is answered as it is printed."""
+	with open(os.path.join(top_srcdir, "man", "kvgate-protocol.7")) as f:
+		session = re.search(r"^\.Ss Record commands$.*?^\.Bd [^\n]*\n(.*?)^\.Ed$", f.read(), re.M | re.S).group(1)
+	lines = session.splitlines()
+	typed = [line for line in lines if not line.startswith("    ")]
+	with Kvgate(["-t", "1"], conf=disk_conf()) as kv, kv.client() as c:
+		c.send("".join(line + "\r\n" for line in typed + ["quit"]).encode())
+		is_(c.recv_all().decode().split("\r\n"), [line[4:] for line in lines if line.startswith("    ")] + [""],
+		    "the manual's session")
 
 
 def test_memory():
@@ -66,6 +88,9 @@ def test_memory():
 
 with Kvgate(["-t", "1"]) as kv:
 	play_all(kv, LINES)
+with Kvgate(["-t", "1"], conf=disk_conf()) as kv:
+	play_all(kv, [t for t in CORPUS if t not in LINES])
+test_manual()
 test_memory()
 
 done_testing()

@@ -12,6 +12,7 @@
 
 #include "backend/rocks.h"
 #include "base/check.h"
+#include "conf/model.h"
 
 #define LOOP_BYTES	(64 * 1024)	/* a loop copies no more for one op, */
 #define LOOP_ROWS	512		/* and looks at no more rows */
@@ -443,6 +444,11 @@ rocks_read(struct rocks_db *db, struct rocks_job *j, bool in_memory)
 	j->err = ERR_NONE;
 	j->end = REC_END;
 	j->more = false;
+	/* A read behind the first write there is had none to find when it came. */
+	if (rd.sub->family == NULL)
+		rd.sub->family = rocks_family_find(db, rd.sub->op->ns->name);
+	if (rd.sub->family == NULL)
+		return (rd.sub->op->rec != NULL ? ROCKS_DONE : ROCKS_NOT_PURE);
 	rd.options = in_memory ? db->cached : db->usual;
 	if (rd.sub->op->rec != NULL) {
 		if (snapshot == NULL)

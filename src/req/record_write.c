@@ -371,11 +371,11 @@ record_value_max(const struct client *cl, const struct record_cmd *cmd)
 	if (cmd->id == CMD_KP) {
 		sp = record_space(ctx, (cmd->flags & RF_SPACE) != 0 ? cmd->space : SLICE_NULL, cmd->key, why);
 		if (sp != NULL)
-			return (sp->conf->item_size_max);
+			return (sp->conf->item_size_max > 0 ? sp->conf->item_size_max : UINT64_MAX);
 	}
 	/* What the sub-commands are about is not known yet, or there is an error that comes first. */
 	for (unsigned i = 0; i < ctx->conf->nspaces; i++)
 		if (ctx->conf->spaces[i].item_size_max > most)
 			most = ctx->conf->spaces[i].item_size_max;
-	return (most);
+	return (most > 0 ? most : UINT64_MAX);
 }
