@@ -7,7 +7,8 @@ records - kvgate with records behind it, for the tests of records and of the Pyt
 			users = c.namespace("users")
 
 	rocksdb         the embedded store; its directory is fresh and kv.path
-	redis           one redis-server                         kv.servers: it
+	redis           one redis-server                        kv.servers: it
+	cluster         a six-node Redis Cluster; not among those that are usual, because it takes long to start
 
 users has the prefix "user:" and items behind "/"; "flat" (prefix "flat:") has none; the default namespace is in the same
 store. KVT_RECORD_MODES names the modes that are wanted. record_kvgate(mode) is one of them, as a context.
@@ -19,14 +20,14 @@ import sys
 import tempfile
 
 from kvt import *
-from redises import Redis
+from redises import Redis, RedisCluster
 
 sys.path.insert(0, os.path.join(top_srcdir, "contrib", "python"))
 import kvgate
 
 __all__ = "RECORD_MODES client disk_store kvgate record_conf record_kvgate record_modes".split()
 
-RECORD_MODES = (os.environ.get("KVT_RECORD_MODES") or "rocksdb").split()
+RECORD_MODES = (os.environ.get("KVT_RECORD_MODES") or "rocksdb redis").split()
 
 
 def record_conf(store, users=""):
@@ -51,10 +52,12 @@ def record_kvgate(mode, users="", args=("-t", "2"), more=None):
 			kv.path = path
 			yield kv
 		return
-	with Redis() as redis:
-		store = 'store "s" { type = redis  servers = { "%s" }  timeout = %dms  %s }' % (redis.server, 2000 * patience, more or "")
+	kind, behind = ("redis", Redis()) if mode == "redis" else ("redis-cluster", RedisCluster())
+	with behind:
+		servers = '"%s"' % behind.server if mode == "redis" else behind.server
+		store = 'store "s" { type = %s  servers = { %s }  timeout = %dms  %s }' % (kind, servers, 2000 * patience, more or "")
 		with Kvgate(args, conf=record_conf(store, users)) as kv:
-			kv.servers = [redis]
+			kv.servers = [behind] if mode == "redis" else behind.nodes
 			yield kv
 
 
