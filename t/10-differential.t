@@ -68,7 +68,7 @@ DIFFERENCES = {
 # With servers behind, these are answered by the servers, which may be older.
 but = {"local": (), "fleet": ACCESS, "redis": ACCESS, "cluster": ACCESS, "disk": ACCESS}
 # There E and P of what writes are a token that has to be of now.
-TOKENED = ("disk",)
+TOKENED = ("redis", "cluster", "disk")
 TOKEN = re.compile(rb"(?m)^m[sda] [^\r]* [EP]")
 BY_SERVERS = {"E", "md-x", "mg-C", "ms-N", "ms-s", "me-exp"}
 

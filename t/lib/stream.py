@@ -36,7 +36,7 @@ TOKENS = {
     b"T": lambda s: s.ttl(), b"N": lambda s: s.ttl(), b"R": lambda s: s.rng.choice(NEARS),
     b"O": lambda s: s.pick(b"1", b"opaque", b"o" * 31), b"C": lambda s: s.cas(),
     b"D": lambda s: s.number(), b"J": lambda s: s.number(),
-    b"F": lambda s: s.pick(b"0", b"7", b"4294967295"), b"L": lambda s: b"default", b"P": lambda s: b"cd",
+    b"F": lambda s: s.pick(b"0", b"7", b"4294967295"), b"L": lambda s: b"default/", b"P": lambda s: b"cd",
 }
 
 
@@ -338,7 +338,7 @@ def _agreed_meta(verb, words, n):
 	unsound = len(set(letters)) < len(letters) or not all(f in b"bckqtvfhlsuOCNJDTMIFPLR" for f in letters)
 	if any(letter == b"O" and len(f) > 32 for letter, f in zip(letters, flags)):
 		return None     # memcached refuses it after N and T have acted
-	if b"L" in letters and b"Ldefault" not in flags:
+	if b"L" in letters and b"Ldefault/" not in flags:
 		return None     # a namespace
 	if b"b" in letters:
 		if verb == b"ms" or b"N" in letters or b"k" in letters:
