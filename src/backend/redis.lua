@@ -31,6 +31,9 @@ local STALE, WON, DEAD, BINARY, FETCHED = 1, 2, 4, 8, 16
 local OK, MISS, NOT_STORED, EXISTS, ERROR, BADVALUE, ENCODED = 0, 1, 2, 3, 4, 5, 6
 local R_WON, R_STALE, R_SENT, R_FETCHED, R_BINKEY, R_ENCODED = 1, 2, 4, 8, 16, 64
 
+-- Milliseconds that what has expired is kept, so that nothing older comes instead.
+local SPARE = 0
+
 local clock
 local function usec()
 	if not clock then
@@ -95,13 +98,14 @@ local function stamp(opts, newcas, version, old, placed)
 	return version
 end
 
--- Of an item: marks, version, expiry, client flags, where the value begins, nonce, codec, whether there is more to its value
--- than what is stored; false: it is none of ours.
+-- Of an item: marks, version, expiry, client flags, where the value begins, nonce, codec, whether the value is encoded (1) or
+-- in pieces (2); false: it is none of ours.
 local function parts(item)
 	if #item < 28 or sub(item, 1, 4) ~= MAGIC then return false end
 	local marks, codec, len, version, exp, flags = unpack('>BBI2c8I8I4', item, 5)
 	if len < 28 then return false end
-	local encoded = codec ~= 0 or len >= 64 and sub(item, 61, 64) ~= '\0\0\0\0'
+	local encoded = len >= 64 and sub(item, 61, 64) ~= '\0\0\0\0' and 2 or codec ~= 0 and 1
+	if exp ~= 0 and exp <= msec() then marks = DEAD end
 	return marks, version, exp, flags, len, len >= 44 and sub(item, 29, 44) or '', codec, encoded
 end
 
@@ -218,7 +222,12 @@ local function save(marks, version, exp, flags, text, tail, codec)
 	if exp == 0 then
 		call('SET', KEY, item)
 	elseif exp > msec() then
-		call('SET', KEY, item, 'PXAT', exp)
+		call('SET', KEY, item, 'PXAT', exp + (band(marks, DEAD) == 0 and SPARE or 0))
+	elseif SPARE > 0 then
+		exp = msec() + SPARE
+		call('SET', KEY, pack('>c4BBI2c8I8I4', MAGIC, DEAD, 0, 28 + #sub(tail, 1, 16), version, exp, 0) .. sub(tail, 1, 16),
+			'PXAT', exp)
+		return leaves(MEMBER)
 	else
 		call('DEL', KEY)
 		return leaves(MEMBER)
@@ -468,7 +477,8 @@ if not there then
 	if band(opts, VIVIFY) == 0 then return just(MISS) end
 	local v = stamp(opts, newcas, version, old)
 	local binary = band(opts, BINKEY) ~= 0
-	save(WON + (binary and BINARY or 0), v, to, 0, '', '')
+	local hit = band(want, HIT) ~= 0 and band(opts, NO_BUMP) == 0
+	save(WON + (binary and BINARY or 0) + (hit and FETCHED or 0), v, to, 0, '', '')
 	return answer(OK, R_WON + (binary and R_BINKEY or 0), 0, shown, v, ZERO, 0, 0, '')
 end
 local text = band(want, VALUE) ~= 0 and value(len) or ''
@@ -495,15 +505,16 @@ return answer(OK, bits, flags, shown, old, ZERO, n, la, text)
 
 --@ STORE
 -- set, add, replace, append, prepend, cas, ms. ARGV[2]: the value.
-local mode, opts, ttl, vttl, mine, cas, newcas, version, max, codec, keep =
-	unpack('>BI2i4i4I4c8c8c8I4BI4', ARGV[1])
-local text, tail = ARGV[2], sub(ARGV[1], 49)
+local mode, opts, ttl, vttl, mine, cas, newcas, version, max, codec, keep, spare =
+	unpack('>BI2i4i4I4c8c8c8I4BI4I4', ARGV[1])
+local text, tail = ARGV[2], sub(ARGV[1], 53)
 if mode == 0 and not INDEX and band(opts, CAS + NEWCAS) == 0 and ttl <= 2592000 and ttl >= 0 and version ~= ZERO then
 	-- A plain set, unless what is there is not older.
 	local ah, al = unpack('>I4I4', version)
-	local item, bh, bl = call('GETRANGE', KEY, 4, 15), 0, 0
-	if #item == 12 then bh, bl = unpack('>I4I4', item, 5) end
-	if ah > bh or ah == bh and al > bl then
+	local item, bh, bl = call('GETRANGE', KEY, 4, 63), 0, 0
+	if #item >= 12 then bh, bl = unpack('>I4I4', item, 5) end
+	-- What is in pieces has a long head.
+	if (ah > bh or ah == bh and al > bl) and (#item < 60 or byte(item, 4) < 64) then
 		local binary = band(opts, BINKEY) / BINKEY
 		local len = 28 + #tail
 		if ttl == 0 then
@@ -512,12 +523,13 @@ if mode == 0 and not INDEX and band(opts, CAS + NEWCAS) == 0 and ttl <= 2592000 
 			local t = call('TIME')
 			local exp = t[1] * 1000 + floor(t[2] / 1000) + ttl * 1000
 			call('SET', KEY, pack('>c4BBI2c8I8I4', MAGIC, binary * BINARY, codec, len, version, exp, mine) .. tail .. text,
-				'PXAT', exp)
+				'PXAT', exp + spare)
 		end
 		return pack('>BBI4i4c8c8I4I4', OK, binary * R_BINKEY, 0, -1, version, ZERO, #text, 0)
 	end
 end
 --@@
+SPARE = spare
 if ANSWER then
 	local a = call('GET', ANSWER)
 	if a then return a end
@@ -583,13 +595,14 @@ if mode == 0 and band(opts, CAS + NEWCAS) == 0 and version == old and flags == m
 end
 local v = stamp(opts, newcas, version, old, placed)
 if pieces and v ~= version then return encoded_by(old) end
+local rest = encoded == 2 and call('GETRANGE', KEY, 0, len - 1)
 if older then
 	-- Older than what is there: kept, but marked, until somebody brings the new one.
 	save(STALE + band(marks, WON) + binary, v, exp, mine, text, tail, codec)
 else
 	save(binary, v, moment(ttl), mine, text, tail, codec)
 end
-return first(answer(OK, binary ~= 0 and R_BINKEY or 0, 0, -1, v, ZERO, #text, 0, ''), keep)
+return first(answer(OK, (binary ~= 0 and R_BINKEY or 0) + (rest and R_ENCODED or 0), 0, -1, v, ZERO, #text, 0, rest or ''), keep)
 
 --@ DELETE
 -- delete, md.
@@ -599,7 +612,7 @@ if ANSWER then
 	if a then return a end
 end
 local nonce = sub(ARGV[1], 43)
-local marks, old, exp, flags, len, oldnonce, codec, encoded, mark = head()
+local marks, old, exp, flags, len, oldnonce, _, encoded, mark = head()
 if marks == false then
 	if band(opts, CAS + INVALIDATE + REMOVE_VAL) ~= 0 then return just(BADVALUE) end
 	call('DEL', KEY)
@@ -621,12 +634,14 @@ else
 	nonce = oldnonce
 end
 local to = band(opts, TTL) ~= 0 and moment(ttl) or band(opts, REMOVE_VAL) ~= 0 and 0 or exp
+local rest = encoded == 2 and call('GETRANGE', KEY, 0, len - 1)
+local bits = (band(marks, BINARY) ~= 0 and R_BINKEY or 0) + (rest and R_ENCODED or 0)
 if band(opts, REMOVE_VAL) ~= 0 then
 	save(band(marks, BINARY) + (band(opts, INVALIDATE) ~= 0 and STALE or 0), v, to, mine, '', nonce)
-	return first(answer(OK, band(marks, BINARY) ~= 0 and R_BINKEY or 0, mine, left(to), v, ZERO, 0, 0, ''), keep)
+	return first(answer(OK, bits, mine, left(to), v, ZERO, 0, 0, rest or ''), keep)
 end
 if band(opts, INVALIDATE) ~= 0 then
-	if encoded and codec == 0 then return encoded_by(old) end
+	if encoded == 2 then return encoded_by(old) end
 	local n = size(len)
 	revise(band(marks, BINARY + FETCHED) + STALE, len, v, nonce)
 	if to ~= exp then expire(to) end
@@ -638,13 +653,14 @@ else
 	call('DEL', KEY)
 	leaves(MEMBER)
 end
-return first(just(OK), keep)
+return first(answer(OK, rest and R_ENCODED or 0, 0, -1, ZERO, ZERO, 0, 0, rest or ''), keep)
 
 --@ ARITH
 -- incr, decr, ma.
-local mode, opts, order, ttl, vttl, cas, newcas, version, delta, initial, keep =
-	unpack('>BI2I2i4i4c8c8c8c8c8I4', ARGV[1])
-local nonce = sub(ARGV[1], 58)
+local mode, opts, order, ttl, vttl, cas, newcas, version, delta, initial, keep, spare =
+	unpack('>BI2I2i4i4c8c8c8c8c8I4I4', ARGV[1])
+local nonce = sub(ARGV[1], 62)
+SPARE = spare
 if ANSWER then
 	local a = call('GET', ANSWER)
 	if a then return a end
@@ -720,7 +736,7 @@ return given(p, stop)
 --@ PUT
 -- kp. KEY is as in READ. ARGV[1] is of all; then for each item what it is, and its value. All is read before anything is
 -- written, so that it is all or nothing.
-local opts, version, nonce = unpack('>I2c8c16', ARGV[1])
+local opts, version, nonce, spare = unpack('>I2c8c16I4', ARGV[1])
 local placed = band(opts, LWW + TOKEN) ~= 0
 local base, list = INDEX and sub(INDEX, 1, -2) .. '=', marks_of(INDEX and call('GET', MARKS))
 if version == ZERO then version = pack('>I8', usec()) end
@@ -748,8 +764,13 @@ for i = 2, #ARGV, 2 do
 			call('SET', name, item)
 			lasting = true
 		elseif exp > msec() then
-			call('SET', name, item, 'PXAT', exp)
+			call('SET', name, item, 'PXAT', exp + spare)
 			if exp > last then last = exp end
+		elseif spare > 0 then
+			tail, exp = sub(tail, 1, 16), msec() + spare
+			call('SET', name, pack('>c4BBI2c8I8I4', MAGIC, DEAD, 0, 28 + #tail, v, exp, 0) .. tail, 'PXAT', exp)
+			leaves(key)
+			key = nil
 		else
 			call('DEL', name)
 			leaves(key)

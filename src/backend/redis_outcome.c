@@ -16,7 +16,6 @@
 #define RESULT_LEN	34		/* what redis.lua's answer() puts before the text */
 #define RESULT_BADVALUE	5		/* behind enum op_status */
 #define RESULT_ENCODED	6
-#define LATE		1000		/* milliseconds that an item may be seen after its end: clocks differ */
 #define CLS		1		/* Redis has no classes of sizes */
 
 /* ---- errors ---- */
@@ -173,7 +172,7 @@ redis_item(const struct redis_conn *c, struct slice item, struct op_result *res,
 	res->ttl = OP_TTL_NONE;
 	if (e->expiry != 0) {
 		ms = (int64_t)(e->expiry - redis_node_time(c->node) / 1000);
-		if (UNLIKELY(ms < -LATE)) {
+		if (UNLIKELY(ms <= 0)) {
 			res->bits = OPR_EXPIRED;
 			return (ITEM_MISS);
 		}
@@ -391,10 +390,11 @@ redis_outcome_result(struct redis_conn *c, const struct redis_slot *s, const str
 			redis_sweep_want(c->node->sweeper, op->ns, redis_sent_base(c, s), SLICE_LIT(""));
 		if (op->op.verb == OP_DEBUG)
 			redis_debug(op, buf, sizeof buf);
-		if (op->op.verb != OP_GET)
-			break;
+		/* A write has taken the place of something in pieces, which are nobody's now. */
 		if ((op->res.bits & OPR_ENCODED) != 0 && !envelope_get(text, &op->found_head, &text))
 			return (false);
+		if (op->op.verb != OP_GET)
+			break;
 		if ((op->op.want & OPW_VALUE) == 0)
 			break;
 		if (text.len != op->res.size)

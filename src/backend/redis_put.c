@@ -120,11 +120,24 @@ keeps_answer(const struct be_op *op)
 }
 
 static void
-add_keep(struct args *a, const struct be_op *op)
+add_usec(struct args *a, uint64_t usec)
 {
-	uint64_t ms = op->ns == NULL ? 0 : op->ns->drift_behind / 1000;
+	uint64_t ms = usec / 1000;
 
 	add(a, ms > UINT32_MAX ? UINT32_MAX : ms, 4);
+}
+
+static void
+add_keep(struct args *a, const struct be_op *op)
+{
+	add_usec(a, op->ns == NULL ? 0 : op->ns->drift_behind);
+}
+
+/* How long what expires is remembered, so that no older write with a token comes instead of it. */
+static void
+add_spare(struct args *a, const struct be_op *op)
+{
+	add_usec(a, op->ns == NULL || (op->op.opts & OPF_TOKEN) == 0 ? 0 : op->ns->delete_ttl);
 }
 
 /* What an op is about, by its names: a flat key, or the item of a record. */
@@ -205,7 +218,7 @@ get_args(struct args *a, const struct be_op *op)
 
 	if (o->verb == OP_DEBUG)
 		want = OPW_LA;
-	add(a, o->opts, 2);
+	add(a, o->verb == OP_DEBUG ? o->opts | OPF_CLASSIC : o->opts, 2);
 	add(a, want, 2);
 	add(a, o->order, 2);
 	add_seconds(a, o->ttl);
@@ -231,6 +244,7 @@ store_args(struct args *a, const struct be_op *op)
 	add(a, op->value_max, 4);
 	add(a, op->head != NULL ? op->head->codec : CODEC_NONE, 1);
 	add_keep(a, op);
+	add_spare(a, op);
 	add_tail(a, op);
 }
 
@@ -266,6 +280,7 @@ arith_args(struct args *a, const struct be_op *op)
 	add(a, o->delta, 8);
 	add(a, o->initial, 8);
 	add_keep(a, op);
+	add_spare(a, op);
 	add_tail(a, op);
 }
 
@@ -298,10 +313,18 @@ put_chunk(char *dst, const struct be_op *op, struct redis_cmd *cmd)
 		cmd->want = RW_COUNT;
 		return (put_command(dst, 2, SLICE_LIT("UNLINK"), key, cmd));
 	default:
-		cmd->want = RW_RAW;
-		cmd->read = true;
-		return (put_command(dst, 2, SLICE_LIT("GET"), key, cmd));
+		break;
 	}
+	if ((op->op.opts & OPF_TTL) != 0) {
+		/* It has the life of its item from now on. */
+		cmd->want = RW_COUNT;
+		if (ttl == 0)
+			return (put_command(dst, 2, SLICE_LIT("PERSIST"), key, cmd));
+		return (redis_put_number(put_command(dst, 3, SLICE_LIT("PEXPIRE"), key, cmd), life_of(ttl)));
+	}
+	cmd->want = RW_RAW;
+	cmd->read = true;
+	return (put_command(dst, 2, SLICE_LIT("GET"), key, cmd));
 }
 
 /* A plain read; of a record's item with the record's marks before it. */

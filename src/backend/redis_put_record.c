@@ -271,14 +271,16 @@ token_args(char *p, const struct be_op *op)
 static char *
 put_puts(char *dst, const struct be_op *op, const struct redis_script_row *scripts, struct redis_cmd *cmd)
 {
+	uint64_t spare = (op->op.opts & OPF_TOKEN) != 0 && op->ns != NULL ? op->ns->delete_ttl / 1000 : 0;
 	unsigned keys = nkeys(op, true);
-	char args[ARGS_MAX], *p = redis_put_evalsha(dst, keys + 1 + 2 * op->rec->nputs, keys, &scripts[RS_PUT]);
+	char args[ARGS_MAX], *p = redis_put_evalsha(dst, keys + 1 + 2 * op->rec->nputs, keys, &scripts[RS_PUT]), *a;
 
 	cmd->want = RW_RESULT;
 	cmd->script = RS_PUT;
 	cmd->rest = op->rec->nputs;
 	p = put_keys(dst, p, op, true, cmd);
-	return (put_args(p, args, token_args(args, op)));
+	a = pack(token_args(args, op), spare > UINT32_MAX ? UINT32_MAX : spare, 4);
+	return (put_args(p, args, a));
 }
 
 char *

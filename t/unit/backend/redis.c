@@ -171,7 +171,7 @@ values_have_a_limit(struct backend *be)
 /* ---- tokens ---- */
 
 static const struct conf_ns space = { .name = (char *)(uintptr_t)"default", .prefix = (char *)(uintptr_t)"",
-    .format = FORMAT_ITEM, .drift_behind = 60000000 };
+    .format = FORMAT_ITEM, .drift_behind = 60000000, .delete_ttl = 60000000 };
 
 /* The same op with a token; nonce 0: none. */
 static struct call *
@@ -321,6 +321,17 @@ heads_stay(struct backend *be)
 		ok(c->op.res.status == OP_ERROR && c->op.res.bits == OPR_ENCODED && c->op.res.cas == 1000 + i, "heads: incr too");
 		call_free(c);
 	}
+	c = tokened(item_new(OP_DELETE, "h", 3000), 1);
+	once(be, c);
+	ok(c->op.res.status == OP_OK && c->op.res.bits == OPR_ENCODED && c->op.found_head.chunks == 3 &&
+	    c->op.found_head.version == 1001, "heads: who deletes it learns of its pieces");
+	call_free(c);
+	c = tokened(item_set("h3", "x", 1000), 1);
+	c->op.op.opts |= OPF_TTL;
+	c->op.op.ttl = -1;
+	is_u(status_of(be, c), OP_OK, "heads: over when it is written");
+	(void)status_of(be, tokened(item_set("h3", "older", 900), 1));
+	ok(is_value(be, "h3", NULL), "heads: its version is remembered");
 	(void)cas_of(be, item_set("h2", "a", 1000));
 	(void)cas_of(be, tokened(moded(item_set("h2", "b", 2000), OP_APPEND, 0), 9));
 	ok(is_value(be, "h2", "ab"), "heads: a short one grows");
@@ -361,6 +372,8 @@ pieces_are_apart(struct backend *be)
 		call_free(c);
 	}
 	ok(is_value(be, "p", NULL), "pieces: are no item");
+	c = moded(piece(call_new(OP_GET, "p"), 1), OP_SET, OPF_TTL);
+	is_u(status_of(be, c), OP_OK, "pieces: stay for ever");
 	is_u(status_of(be, piece(call_new(OP_DELETE, "p"), 1)), OP_OK, "pieces: deleted");
 	is_u(status_of(be, piece(get_new("p"), 1)), OP_MISS, "pieces: and gone");
 }
