@@ -189,9 +189,15 @@ req_out(struct req *r)
 {
 	if (r->q == NULL)
 		return (NULL);
-	if (TAILQ_FIRST(&r->q->waiting) == r && !r->hold)
-		return (r->q->out);
-	return (&r->out);
+	if (TAILQ_FIRST(&r->q->waiting) != r || r->hold)
+		return (&r->out);
+	/* Begun before it was its turn. */
+	if (UNLIKELY(outq_len(&r->out) > 0)) {
+		r->q->parked -= r->parked;
+		r->parked = 0;
+		outq_splice(r->q->out, &r->out);
+	}
+	return (r->q->out);
 }
 
 /* Moves what is due from the head of the queue to its output. */

@@ -94,6 +94,26 @@ whatever_ends_first_waits_for_its_turn(void)
 }
 
 static void
+what_was_begun_out_of_turn_goes_first(void)
+{
+	struct req *a, *b;
+
+	setup();
+	a = req_new(&ctx, &q, NULL);
+	b = req_new(&ctx, &q, NULL);
+	outq_append(req_out(b), "b1 ", 3);
+	req_park(b);
+	is_u(replyq_parked(&q), 3, "what is not due yet is counted");
+	answer(a, "a ");
+	outq_append(req_out(b), "b2 ", 3);
+	is_u(replyq_parked(&q), 0, "what is due is not");
+	answer(b, "b3 ");
+	is_s(sent(), "a b1 b2 b3 ", "an answer in pieces stays in order");
+	is_u(replyq_parked(&q), 0, "nothing is parked");
+	teardown();
+}
+
+static void
 every_order_of_ends_gives_one_order_of_answers(void)
 {
 	static const unsigned perms[][4] = { { 0, 1, 2, 3 }, { 3, 2, 1, 0 }, { 1, 0, 3, 2 }, { 2, 3, 0, 1 },
@@ -155,6 +175,7 @@ int
 main(void)
 {
 	whatever_ends_first_waits_for_its_turn();
+	what_was_begun_out_of_turn_goes_first();
 	every_order_of_ends_gives_one_order_of_answers();
 	held_answers_do_not_leave();
 	abandoned_requests_end_alone();
