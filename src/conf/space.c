@@ -95,6 +95,10 @@ read_primary(struct conf_ctx *x, cfg_t *sec, struct conf_ns *ns)
 	if (ns->primary == NULL)
 		return (conf_fail_at(x, store->line, "store \"%.60s\" is unknown; store \"%.60s\" { ... } somewhere",
 		    store->text, store->text));
+	for (const struct conf_ns *o = x->conf->spaces; o < ns; o++)
+		if (o->cache == ns->primary)
+			return (conf_fail_at(x, store->line, "store \"%s\" is the cache of namespace \"%s\", which may be emptied; "
+			    "another one", ns->primary->name, o->name));
 	return (read_format(x, primary, ns));
 }
 

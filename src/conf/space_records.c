@@ -104,6 +104,10 @@ read_cache(struct conf_ctx *x, cfg_t *sec, struct conf_ns *ns)
 	if (ns->cache->kind != STORE_MEMCACHED)
 		return (conf_fail_at(x, store->line, "store \"%s\" has type = %s, which is for what has to stay; a cache has "
 		    "type = memcached", ns->cache->name, ns->cache->type));
+	for (const struct conf_ns *o = x->conf->spaces; o < ns; o++)
+		if (o->primary == ns->cache)
+			return (conf_fail_at(x, store->line, "store \"%s\" is the primary of namespace \"%s\"; another one for a "
+			    "cache, which may be emptied", ns->cache->name, o->name));
 	ns->cache_ttl = CACHE_TTL;
 	return (file_get_seconds(x, cache, "ttl", FILE_SECOND, 30 * FILE_DAY, &ns->cache_ttl));
 }

@@ -78,7 +78,8 @@ batch_takes(const struct batch_plan *plan, const struct space *sp,
 	return (plan->plain && sp->pool != NULL && !sp->conf->local && sp->plain &&
 	    sp->conf->on_error == ON_ERROR_ERROR && sp->pool->conf->on_down == ON_DOWN_ERROR &&
 	    cmd->op.verb == OP_GET && cmd->op.opts == OPF_CLASSIC &&
-	    (sp->pool->ops->caps & BE_CAP_KEYS) != 0 && sp->conf->separator_len == 0);
+	    (sp->pool->ops->caps & BE_CAP_KEYS) != 0 && !sp->splits &&
+	    sp->tier == NULL);
 }
 
 void

@@ -31,6 +31,7 @@ struct listeners;
 struct req;
 struct prefixes;
 struct token_top;
+struct tier_ask;
 struct totals_base;
 struct watch;
 struct worker;
@@ -87,10 +88,12 @@ struct shared {
 	struct watch		*watch;		/* `watch` */
 	/* route.c's: fences between writes, reads and flushes. */
 	_Atomic uint32_t	 flushes;	/* moves every fence */
+	_Atomic unsigned	 flushing;	/* requests of flush_all under way; parts.c's */
 	_Atomic uint32_t	 flush_from, flush_to;	/* when servers carry out a delayed flush; the cache's clock */
 	_Atomic uint64_t	 fences[NFENCES];
 	_Atomic bool		 cut;	/* cut.c's: there was one */
 	_Atomic uint64_t	 cuts[NCUTS];
+	_Atomic uint32_t	 doubts[NCUTS];	/* tier.c's: until when the cache store may have what is old */
 	_Atomic uint64_t	 version;	/* the last one given out; see shared_version() */
 	struct token_top	*tops;		/* version.c's; lock: catalog */
 	time_t			 started;	/* unix time at which the cache's clock was 0 */
@@ -122,6 +125,7 @@ struct ctx {
 	bool		 closing;	/* servers are being closed: nothing is tried again */
 	uint32_t	 random;	/* of ctx_random() */
 	struct lead_list leads[NLEADS];	/* coalesce.c's, by hash: reads under way that others may follow */
+	LIST_HEAD(, tier_ask) tier_asks[NLEADS];	/* tier.c's, by hash of the id: reads that wait there */
 	int		 cfd;		/* descriptor of the client whose input is being carried out, for watchers */
 	struct codec_ctx *codec;	/* encode.c's; NULL: not needed yet */
 	char		*scratch;	/* the same */

@@ -11,6 +11,7 @@
 #include "req/copy.h"
 #include "req/cut.h"
 #include "req/route.h"
+#include "req/tier.h"
 
 static inline _Atomic uint64_t *
 place_of(const struct ctx *ctx, uint64_t id_hash)
@@ -44,6 +45,26 @@ cut_allows(const struct ctx *ctx, const struct conf_ns *ns, struct slice key, ui
 	return (route_fence_writes(word) == 0 && cut_seen(word) == seen);
 }
 
+void
+cut_enter(struct ctx *ctx, uint64_t id_hash)
+{
+	atomic_store_explicit(&ctx->shared->cut, true, memory_order_release);
+	atomic_fetch_add_explicit(place_of(ctx, id_hash), 1, memory_order_acq_rel);
+}
+
+void
+cut_leave(struct ctx *ctx, uint64_t id_hash)
+{
+	atomic_fetch_add_explicit(place_of(ctx, id_hash), ROUTE_FENCE_MOVE - 1, memory_order_acq_rel);
+}
+
+/* The cache store has what keys name by themselves. */
+static bool
+has_tier(const struct space *sp, struct slice key)
+{
+	return (sp->tier != NULL && view_find(sp->view, key) == sp);
+}
+
 /* ---- records ---- */
 
 void
@@ -53,8 +74,9 @@ cut_record_begin(struct ctx *ctx, const struct space *sp, struct slice id)
 		cut_item_begin(ctx, sp, id, SLICE_NULL);
 		return;
 	}
-	atomic_store_explicit(&ctx->shared->cut, true, memory_order_release);
-	atomic_fetch_add_explicit(place_of(ctx, cache_hash(id)), 1, memory_order_acq_rel);
+	if (has_tier(sp, id))
+		tier_hurry(ctx, cache_hash(id));
+	cut_enter(ctx, cache_hash(id));
 }
 
 void
@@ -64,7 +86,9 @@ cut_record_end(struct ctx *ctx, const struct space *sp, struct slice id)
 		cut_item_end(ctx, sp, id, SLICE_NULL);
 		return;
 	}
-	atomic_fetch_add_explicit(place_of(ctx, cache_hash(id)), ROUTE_FENCE_MOVE - 1, memory_order_acq_rel);
+	if (has_tier(sp, id))
+		tier_cut(ctx, sp, id);
+	cut_leave(ctx, cache_hash(id));
 }
 
 /* ---- items ---- */
@@ -116,6 +140,8 @@ cut_item_begin(struct ctx *ctx, const struct space *sp, struct slice id, struct 
 	if (!whole_key(sp, id, item, buf, &key))
 		return;
 	hash = cache_hash(key);
+	if (has_tier(sp, key))
+		tier_hurry(ctx, cache_hash(id));
 	if (!has_copy(sp, key)) {
 		(void)route_fence_enter(ctx, hash);
 		return;
@@ -137,6 +163,8 @@ cut_item_end(struct ctx *ctx, const struct space *sp, struct slice id, struct sl
 	if (!whole_key(sp, id, item, buf, &key))
 		return;
 	hash = cache_hash(key);
+	if (has_tier(sp, key))
+		tier_wrote(ctx, sp, key, 0, true);
 	if (!has_copy(sp, key)) {
 		route_fence_leave(ctx, hash);
 		return;

@@ -23,6 +23,9 @@ void		 cut_record_end(struct ctx *, const struct space *, struct slice id);
 
 /* The place of a record in the table, by the hash of its id: cuts under way in the low bits, as in a fence. */
 uint64_t	 cut_word(const struct ctx *, uint64_t id_hash);
+/* What cut_record_begin() and _end() do to it, beside what concerns the cache store. */
+void		 cut_enter(struct ctx *, uint64_t id_hash);
+void		 cut_leave(struct ctx *, uint64_t id_hash);
 /* What a copy keeps of the word; CUT_BITS of it. */
 #define CUT_BITS	30
 uint32_t	 cut_seen(uint64_t word);

@@ -9,6 +9,7 @@
 #include "req/cut.h"
 #include "req/fill.h"
 #include "req/route.h"
+#include "req/tier.h"
 
 #define USEC_PER_SEC	1000000u
 #define HOLDS_LITTLE	(64 * 1024)
@@ -201,6 +202,12 @@ fill_read_begin(struct req *r)
 	r->fence = route_fence(r->ctx, r->cmd.op.hash) + r->cut;
 }
 
+bool
+fill_is_last(const struct req *r)
+{
+	return (r->space->view == r->ctx->view && route_fence_writes(r->fence) == 0 && fill_fence(r) == r->fence);
+}
+
 /*
  * Lock held: whether others may find the item, with the configuration as it is now. writes: those under way when it was
  * asked for, itself included.
@@ -345,6 +352,13 @@ fill_is_over(const struct req *r, bool known)
 	return (r->be.res.status == OP_MISS);
 }
 
+/* Whether the cache store may have what is written. */
+static bool
+fill_has_tier(const struct req *r)
+{
+	return (UNLIKELY(r->space->tier != NULL) && !r->alias && (r->cmd.op.opts & OPF_ELSEWHERE) == 0);
+}
+
 void
 fill_write_begin(struct req *r)
 {
@@ -353,6 +367,8 @@ fill_write_begin(struct req *r)
 	struct cache_shard *s;
 	struct item *old;
 
+	if (fill_has_tier(r))
+		tier_hurry(ctx, r->be.op.hash);
 	if (UNLIKELY(r->alias))
 		cut_record_begin(ctx, r->space, r->be.id);
 	r->cut = fill_cut_word(r);
@@ -368,8 +384,8 @@ fill_write_begin(struct req *r)
 	cache_unlock(s);
 }
 
-void
-fill_write_end(struct req *r, bool known)
+static void
+fill_write_over(struct req *r, bool known)
 {
 	struct ctx *ctx = r->ctx;
 	uint64_t hash = r->cmd.op.hash;
@@ -402,4 +418,13 @@ fill_write_end(struct req *r, bool known)
 	if (!r->lingers)
 		route_fence_leave(ctx, hash);
 	cache_unlock(s);
+}
+
+void
+fill_write_end(struct req *r, bool known)
+{
+	fill_write_over(r, known);
+	/* From here on it counts as under way again until the cache store knows. */
+	if (fill_has_tier(r) && (!known || r->be.res.status == OP_OK))
+		tier_wrote(r->ctx, r->space, r->cmd.op.key, r->be.version, known);
 }

@@ -28,6 +28,8 @@ void		 fill_copy_in(struct value *, struct slice);
 void		 fill_read_begin(struct req *);
 /* A read that fills, and found something or nothing: r->be.data, r->value or that enters the cache if it may. */
 void		 fill_read(struct req *);
+/* Whether what was read is not older than what may be there now. */
+bool		 fill_is_last(const struct req *);
 /* A write starts: remembers the fence, and the local copy, if there may be one, is fresh no longer. */
 void		 fill_write_begin(struct req *);
 /* A write ended; known: the store said how. Sets, removes or leaves the local copy. */

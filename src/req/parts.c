@@ -218,6 +218,7 @@ flush_done(struct be_op *be)
 	else if (be->res.status == OP_ERROR)
 		parts_fail(p, be->res.error.p, be->res.error.len);
 	route_flush_end(r->ctx, p->cmd.op.ttl);
+	atomic_fetch_sub_explicit(&r->ctx->shared->flushing, 1, memory_order_release);
 	req_done(r);
 }
 
@@ -260,6 +261,7 @@ flush_server(struct req *p, struct pool *pool, struct backend *b)
 		r->be.flushes = flush_takes;
 	r->be.flushes_space = flush_takes_space;
 	r->be.done = flush_done;
+	atomic_fetch_add_explicit(&p->ctx->shared->flushing, 1, memory_order_acquire);
 	pool->ops->submit(b, &r->be);
 }
 

@@ -92,6 +92,8 @@ req_get(struct ctx *ctx)
 	r->weight = 1;
 	r->held = 0;
 	r->parked = 0;
+	r->alias = false;
+	r->tier = NULL;
 	r->space = NULL;
 	r->parent = NULL;
 	r->item = NULL;

@@ -21,6 +21,7 @@
 #include "proto/command.h"
 #include "req/ctx.h"
 
+struct tier_ask;
 struct value;
 
 TAILQ_HEAD(req_list, req);
@@ -81,6 +82,7 @@ struct req {
 	uint16_t	 weight;	/* how much of q.nwaiting it is */
 	bool		 alias;		/* "id/", another spelling of "id": it has no copy of its own */
 	uint64_t	 fence;
+	struct tier_ask	*tier;		/* a read that the cache store was asked for */
 	uint64_t	 cut;		/* of the fence: of the record, see cut.h */
 	uint32_t	 held;		/* bytes of its body, counted in q and ctx */
 	size_t		 parked;	/* bytes of out, counted in q */

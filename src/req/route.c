@@ -146,7 +146,7 @@ route_flush_reaches(const struct ctx *ctx, const struct pool *p)
 	for (unsigned i = 0; i < ctx->conf->nspaces; i++) {
 		const struct space *sp = &ctx->view->spaces[i];
 
-		if (sp->pool == p && sp->conf->flush)
+		if ((sp->pool == p || sp->tier == p) && sp->conf->flush)
 			return (true);
 	}
 	return (false);

@@ -29,6 +29,7 @@
 #include "req/send.h"
 #include "req/through.h"
 #include "req/through_internal.h"
+#include "req/tier.h"
 
 #define READ_OPTS	(COPY_OPTS | OPF_CAS | OPF_ELSEWHERE)
 /* Values that may be too large for a server: there add, replace ... behave unlike any ms. */
@@ -287,7 +288,8 @@ through_ask(struct req *r)
 	    route_fence_writes(r->fence) == 0;
 	if (r->fills)
 		op->want |= OPW_TTL | OPW_FLAGS;
-	through_submit(r);
+	if (LIKELY(sp->tier == NULL) || (r->cmd.op.opts & OPF_ELSEWHERE) != 0 || !tier_read(r))
+		through_submit(r);
 }
 
 bool

@@ -246,6 +246,8 @@ view_make_spaces(struct view *v, const struct view *was, struct loop *loop)
 			sp->dicts = v->snap->dicts[i];
 		if (sp->conf->primary != NULL)
 			sp->pool = v->pools[sp->conf->primary - conf->stores];
+		if (sp->conf->cache != NULL)
+			sp->tier = v->pools[sp->conf->cache - conf->stores];
 		sp->stats = old != NULL ? old->stats : calloc(1, sizeof *sp->stats);
 		if (sp->stats == NULL)
 			return (false);

@@ -71,6 +71,7 @@ struct pool {
 struct space {
 	const struct conf_ns	*conf;
 	struct pool		*pool;		/* NULL: the local cache is all there is */
+	struct pool		*tier;		/* the cache store before it; NULL: none */
 	struct ns_stats		*stats;
 	struct view		*view;
 	bool			 plain;		/* an op goes to one server, once; see send.h */

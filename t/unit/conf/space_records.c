@@ -89,6 +89,12 @@ refused_values(void)
 		{ ITEM("cache {\nstore = none }"), "f:4: store \"none\" is unknown; store \"none\" { ... } somewhere" },
 		{ ITEM("cache { store = j }"), "f:3: store \"j\" has type = redis, which is for what has to stay; a cache has "
 		    "type = memcached" },
+		{ STORES "namespace a { prefix = a primary { store = m } }\nnamespace default { primary { store = i format = item }\n"
+		    "cache { store = m } }", "f:4: store \"m\" is the primary of namespace \"a\"; another one for a cache, which may be "
+		    "emptied" },
+		{ STORES "namespace default { primary { store = i format = item } cache { store = m } }\nnamespace a { prefix = a\n"
+		    "primary { store = m } }", "f:4: store \"m\" is the cache of namespace \"default\", which may be emptied; another "
+		    "one" },
 		{ ITEM("cache { store = m ttl = 0 }"), "f:3: ttl = 0 is out of bounds; 1s to 30d" },
 		{ ITEM("cache { store = m ttl = 1500ms }"), "f:3: ttl = 1500ms is no whole number of seconds; 1s or more" },
 		{ ITEM("cache { store = m }\ncache { store = m }"), "f:4: a second cache section; one is enough" },
