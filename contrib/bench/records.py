@@ -195,7 +195,7 @@ def points(bench):
 
 def stats(server):
     with socket.create_connection(("127.0.0.1", server.port)) as s:
-        s.sendall(b"stats\r\nquit\r\n")
+        s.sendall(b"stats kvgate\r\nquit\r\n")
         text = s.makefile("rb").read().decode("latin1")
     return dict(words[1:] for words in (row.split(" ", 2) for row in text.split("\r\n")) if words[0] == "STAT")
 
