@@ -7,18 +7,25 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "li
 from kvt import *
 from modes import *
 
-COMMANDS = ("set ", "get ", "ma ", "mg ", "quit")
+COMMANDS = ("set ", "get ", "kp ", "kg ", "kd ", "quit")
+
+
+def body(line):
+	"""How many lines more are typed for a command."""
+	if line.startswith("kp "):
+		return 2 * int(line.split()[2])
+	return 1 if line.startswith("set ") else 0
 
 
 def session():
 	"""The lines of the telnet session: what is typed, what is answered."""
 	with open(os.path.join(top_srcdir, "README.md")) as f:
 		block = re.search(r"^\$ telnet [^\n]*\n(.*?)^```", f.read(), re.M | re.S).group(1)
-	typed, answered, data = [], [], False
+	typed, answered, more = [], [], 0
 	for line in block.splitlines():
-		if data or line.startswith(COMMANDS):
+		if more or line.startswith(COMMANDS):
 			typed.append(line)
-			data = not data and line.startswith("set ")
+			more = more - 1 if more else body(line)
 		else:
 			answered.append(line)
 	return typed, answered
