@@ -77,7 +77,7 @@ def good_ones():
 	parts = [re.sub(r"(?m)^#", "", part) for part in parts if "#store" in part]
 	is_([re.search(r"type = (\S+)", part).group(1) for part in parts], ["memcached", "redis", "redis-cluster"], "its other parts")
 	for part in parts:
-		whole = re.sub(r'(?m)^(?:store "disk"|namespace "default") .*\n', "", text) + part
+		whole = re.sub(r'(?m)^(?:store "disk"|namespace "(?:default|user)") .*\n', "", text) + part
 		status, out, err = check(whole)
 		if not ok(part.count('namespace "default"') == 1 and status == 0 and err == "", "good without the comment marks"):
 			diag(err)
