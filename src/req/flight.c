@@ -80,6 +80,10 @@ flight_new(struct req *r)
 	f->err = ERR_NONE;
 	f->failed = false;
 	SLIST_INIT(&f->legs);
+	if (r->be.rec != NULL) {
+		f->held = r->be.rec;
+		record_hold(f->held);
+	}
 	view_pin(f->space->view);
 	return (f);
 }
@@ -140,15 +144,19 @@ leg_iov(struct be_op *be, const struct op_result *res, uint32_t off, struct iove
 
 static const struct be_sink leg_sink = { leg_iov };
 
-/* be_op.found of a page: who asked hears of it at once. */
+/* be_op.found of a page: who asked hears of it at once, and from then on of no other leg. */
 static void
 leg_found(struct be_op *be)
 {
 	struct leg *leg = CONTAINER_OF(be, struct leg, be);
+	struct flight *f = leg->flight;
 
-	leg->found = true;
-	if (leg->flight->r != NULL)
-		leg->flight->r->be.found(be);
+	if (f->r == NULL)
+		return;
+	if (f->teller == NULL)
+		f->teller = leg;
+	if (f->teller == leg)
+		f->r->be.found(be);
 }
 
 /* Seconds as a client gives them, no longer than max from now. */
@@ -350,13 +358,10 @@ flight_note(struct flight *f, const struct be_op *be)
 }
 
 bool
-flight_may_retry(const struct flight *f, const struct leg *leg)
+flight_may_retry(const struct flight *f, const struct be_op *be)
 {
 	const struct conf_ns *ns = f->space->conf;
-	const struct be_op *be = &leg->be;
 
-	if (leg->found)
-		return (false);
 	if (f->ctx->closing || (be->err != ERR_NONE && !err_retryable(be->err)))
 		return (false);
 	/* Nothing else than this tells of a request that came later than those before it. */

@@ -33,7 +33,6 @@ struct leg {
 	const struct target *target;
 	struct value	*value;		/* a large one that arrives */
 	bool		 out;		/* done() has not come yet */
-	bool		 found;		/* something was, and told: nobody else may be asked the same */
 	bool		 hedge;
 };
 SLIST_HEAD(leg_list, leg);
@@ -47,7 +46,8 @@ struct flight {
 	const struct space *space;	/* its view is pinned */
 	struct value	*body;		/* of a write: its legs may outlive the req */
 	struct iovec	*pieces;
-	struct rec_op	*held;		/* of a write to a record: what its legs need */
+	struct rec_op	*held;		/* of an op on records: what its legs need */
+	struct leg	*teller;	/* of a page: the leg that found something first, whose page it is */
 	uint64_t	 hash;		/* lingers: of the key */
 	uint64_t	 started;
 	uint64_t	 due;		/* waits: when the hedger looks at it */
@@ -102,7 +102,7 @@ bool		 flight_is_behind(const struct flight *);
 /* Keeps the first failure. */
 void		 flight_note(struct flight *, const struct be_op *);
 /* Whether another server may be asked after this failure of a read. */
-bool		 flight_may_retry(const struct flight *, const struct leg *);
+bool		 flight_may_retry(const struct flight *, const struct be_op *);
 
 /* send.c */
 void		 flight_read_done(struct flight *, struct leg *);

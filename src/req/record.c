@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/check.h"
 #include "cache/cache.h"
 #include "keys/keymap.h"
 #include "obs/metric.h"
@@ -109,6 +110,22 @@ record_failure(const struct be_op *be, char why[RECORD_WHY_MAX])
 	}
 	snprintf(why, RECORD_WHY_MAX, "%.*s", (int)text.len, text.p);
 	return (why);
+}
+
+void
+record_hold(struct rec_op *rec)
+{
+	struct record_task *task = CONTAINER_OF(rec, struct record_task, rec);
+
+	task->hold(task, 1);
+}
+
+void
+record_release(struct rec_op *rec)
+{
+	struct record_task *task = CONTAINER_OF(rec, struct record_task, rec);
+
+	task->hold(task, -1);
 }
 
 uint64_t

@@ -144,18 +144,18 @@ writing_mutation(struct writing *w, struct mutation *m, size_t *nkeys, uint64_t 
 	const struct record_sub *sub = op->sub;
 	const char *error = NULL;
 
-	m->rec.puts = w->puts + w->nmade;
-	m->rec.which.keys = sub->cmd.nkeys > 0 ? w->keys + *nkeys : NULL;
-	set_which(&m->rec.which, &sub->cmd);
+	m->task.rec.puts = w->puts + w->nmade;
+	m->task.rec.which.keys = sub->cmd.nkeys > 0 ? w->keys + *nkeys : NULL;
+	set_which(&m->task.rec.which, &sub->cmd);
 	for (uint32_t i = 0; i < sub->nitems && error == NULL; i++)
 		if (!op->dropped[i]) {
 			error = writing_put(w, op->space, &sub->items[i], sub->cmd.key, now);
-			m->rec.nputs++;
+			m->task.rec.nputs++;
 		}
 	for (uint32_t i = 0; i < sub->cmd.nkeys; i++)
 		if (!op->dropped[i]) {
 			w->keys[(*nkeys)++] = sub->cmd.keys[i];
-			m->rec.which.nkeys++;
+			m->task.rec.which.nkeys++;
 		}
 	return (error);
 }

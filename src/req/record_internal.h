@@ -7,13 +7,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backend/record.h"
 #include "base/slice.h"
 #include "req/req.h"
 
-struct rec_op;
 struct record_cmd;
 
 #define RECORD_WHY_MAX	512	/* any error line, without its end */
+
+/* Whose be_op.rec any op of record*.c is. */
+struct record_task {
+	struct rec_op	 rec;
+	void		(*hold)(struct record_task *, int by);	/* so many more, or less, need it */
+};
 
 /*
  * The namespace of that name, of a key where the name is NULL; it keeps records. NULL: it cannot be, why is the answer.
@@ -31,7 +37,7 @@ void		 record_op(struct be_op *, const struct space *, uint8_t verb, struct slic
 void		 record_end(struct req *);
 /* What became of an op, as the rest of a line behind SERVER_ERROR; NULL: it went well. */
 const char	*record_failure(const struct be_op *, char why[RECORD_WHY_MAX]);
-/* A flight of this write has legs that may outlive the req: what they need stays until it is released. */
+/* A flight has legs that may outlive the req: what this op needs stays until it is released. */
 void		 record_hold(struct rec_op *);
 void		 record_release(struct rec_op *);
 /* Milliseconds since 1970. */

@@ -94,7 +94,7 @@ reading_tell(const struct reading *rd, const struct rec_item *it, struct record_
 uint32_t
 reading_cost(const struct rec_op *rec, const struct rec_item *it)
 {
-	const struct reading *rd = CONTAINER_OF(rec, const struct reading, rec);
+	const struct reading *rd = CONTAINER_OF(rec, const struct reading, task.rec);
 	struct record_answer a;
 	uint64_t n;
 
@@ -171,8 +171,8 @@ is_elsewhere(const struct reading *rd, struct slice id)
 void
 reading_found(struct be_op *be)
 {
-	struct reading *rd = CONTAINER_OF(be->rec, struct reading, rec);
-	struct rec_item it = rd->rec.item;
+	struct reading *rd = CONTAINER_OF(be->rec, struct reading, task.rec);
+	struct rec_item it = rd->task.rec.item;
 
 	if (!reading_is_scan(rd))
 		it.id = rd->cmd.key;

@@ -35,13 +35,23 @@ static void reading_ask(struct reading *);
 /* ---- the end ---- */
 
 static void
-reading_free(struct reading **rdp)
+reading_unref(struct reading *rd)
 {
-	struct reading *rd = *rdp;
-
-	*rdp = NULL;
+	if (--rd->refs > 0)
+		return;
 	record_cmd_end(&rd->cmd);
 	free(rd);
+}
+
+static void
+reading_hold(struct record_task *task, int by)
+{
+	struct reading *rd = CONTAINER_OF(task, struct reading, task);
+
+	if (by > 0)
+		rd->refs++;
+	else
+		reading_unref(rd);
 }
 
 /* What the next page of this namespace may guess. */
@@ -81,7 +91,8 @@ reading_over(struct reading *rd)
 	if (r->q != NULL)
 		replyq_learn(r->q, rd->bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)rd->bytes,
 		    r->ctx->conf->client_buffer_max);
-	reading_free(&rd);
+	rd->r = NULL;
+	reading_unref(rd);
 	record_end(r);
 }
 
@@ -143,7 +154,7 @@ reading_failed(struct reading *rd, const struct be_op *be, const char *why)
 static bool
 reading_behind(struct reading *rd)
 {
-	const struct rec_op *rec = &rd->rec;
+	const struct rec_op *rec = &rd->task.rec;
 
 	if (rec->more && rd->full == NULL) {
 		/* A store that has not moved would be asked the same for ever. */
@@ -164,7 +175,7 @@ static const char *
 reading_reason(struct reading *rd)
 {
 	const struct ctx *ctx = rd->r->ctx;
-	const struct rec_op *rec = &rd->rec;
+	const struct rec_op *rec = &rd->task.rec;
 
 	/* The store counts as we do. */
 	if (rec->more && rec->end == REC_BYTES && rd->items > 0 && !rd->skipped)
@@ -183,7 +194,7 @@ reading_reason(struct reading *rd)
 static void
 reading_done(struct be_op *be)
 {
-	struct reading *rd = CONTAINER_OF(be->rec, struct reading, rec);
+	struct reading *rd = CONTAINER_OF(be->rec, struct reading, task.rec);
 	char buf[RECORD_WHY_MAX];
 	const char *why = record_failure(be, buf), *reason;
 
@@ -225,7 +236,7 @@ reading_guess(const struct reading *rd, uint64_t room)
 static void
 reading_which(struct reading *rd)
 {
-	struct rec_which *w = &rd->rec.which;
+	struct rec_which *w = &rd->task.rec.which;
 
 	*w = rd->which;
 	if (!reading_is_list(rd))
@@ -248,7 +259,7 @@ reading_ask(struct reading *rd)
 {
 	struct req *r = rd->r;
 	struct pool *p = r->space->pool;
-	struct rec_op *rec = &rd->rec;
+	struct rec_op *rec = &rd->task.rec;
 
 	rd->from = rd->place;
 	rd->op_items = 0;
@@ -319,9 +330,9 @@ reading_values(struct reading *rd)
 	bool some = (cmd->flags & RF_VALUE_MAX) != 0;
 
 	/* A bound of none is no bound: then sizes tell which values are empty. */
-	rd->rec.values = record_returns(cmd, 'v') && !(some && cmd->value_max == 0);
-	rd->rec.value_max = some ? cmd->value_max > UINT32_MAX ? UINT32_MAX : (uint32_t)cmd->value_max : 0;
-	rd->rec.cost = reading_cost;
+	rd->task.rec.values = record_returns(cmd, 'v') && !(some && cmd->value_max == 0);
+	rd->task.rec.value_max = some ? cmd->value_max > UINT32_MAX ? UINT32_MAX : (uint32_t)cmd->value_max : 0;
+	rd->task.rec.cost = reading_cost;
 }
 
 /* Where it is to go on. False: that is no token of this question. */
@@ -357,17 +368,19 @@ reading_new(struct client *cl, const struct space *sp, struct record_cmd *cmd, u
 		free(rd);
 		return (NULL);
 	}
+	rd->task.hold = reading_hold;
+	rd->refs = 1;
 	rd->cmd = *cmd;
 	rd->cmd.codecs |= cl->codecs;
 	memset(cmd, 0, sizeof *cmd);
 	reading_bounds(rd);
 	reading_predicate(rd);
 	reading_values(rd);
-	rd->rec.part = rd->cmd.part;
-	rd->rec.parts = rd->cmd.parts;
+	rd->task.rec.part = rd->cmd.part;
+	rd->task.rec.parts = rd->cmd.parts;
 	rd->ask = (struct page_ask){ .verb = verb, .space = slice_str(sp->conf->name), .id = rd->cmd.key,
 	    .which = &rd->which, .part = rd->cmd.part, .parts = rd->cmd.parts };
-	record_op(&rd->r->be, sp, verb, verb == OP_SCAN ? SLICE_LIT("") : rd->cmd.key, &rd->rec);
+	record_op(&rd->r->be, sp, verb, verb == OP_SCAN ? SLICE_LIT("") : rd->cmd.key, &rd->task.rec);
 	rd->r->be.found = reading_found;
 	rd->r->be.done = reading_done;
 	return (rd);

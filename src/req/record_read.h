@@ -20,7 +20,8 @@ struct place {
 };
 
 struct reading {
-	struct rec_op	 rec;
+	struct record_task task;
+	unsigned	 refs;		/* the command's own, and one for each flight that is not over */
 	struct req	*r;
 	struct record_cmd cmd;
 	struct rec_which which;		/* all of it; rec.which of K is what is still to be looked for */

@@ -80,16 +80,15 @@ writing_unref(struct writing *w)
 	writing_free(w);
 }
 
-void
-record_hold(struct rec_op *rec)
+static void
+mutation_hold(struct record_task *task, int by)
 {
-	CONTAINER_OF(rec, struct mutation, rec)->w->refs++;
-}
+	struct writing *w = CONTAINER_OF(task, struct mutation, task)->w;
 
-void
-record_release(struct rec_op *rec)
-{
-	writing_unref(CONTAINER_OF(rec, struct mutation, rec)->w);
+	if (by > 0)
+		w->refs++;
+	else
+		writing_unref(w);
 }
 
 /* ---- the end ---- */
@@ -150,7 +149,8 @@ mutation_fill(struct mutation *m, struct be_op *be)
 	const struct plan_op *op = m->op;
 	const struct record_cmd *cmd = w->cmd;
 
-	record_op(be, op->space, plan_is_put(op) ? OP_ITEMS_PUT : OP_ITEMS_DELETE, op->sub->cmd.key, &m->rec);
+	record_op(be, op->space, plan_is_put(op) ? OP_ITEMS_PUT : OP_ITEMS_DELETE, op->sub->cmd.key, &m->task.rec);
+	m->task.hold = mutation_hold;
 	be->version = w->version;
 	if ((cmd->flags & RF_TIME) != 0) {
 		be->op.opts |= OPF_TOKEN;
@@ -243,7 +243,7 @@ static void
 mutation_done(struct be_op *be)
 {
 	struct req *r = CONTAINER_OF(be, struct req, be);
-	struct mutation *m = CONTAINER_OF(be->rec, struct mutation, rec);
+	struct mutation *m = CONTAINER_OF(be->rec, struct mutation, task.rec);
 	struct writing *w = m->w;
 	char buf[RECORD_WHY_MAX];
 	const char *why = record_failure(be, buf);

@@ -18,7 +18,7 @@
 struct mutation {
 	struct writing	*w;
 	struct plan_op	*op;		/* at the same place in writing.ops */
-	struct rec_op	 rec;
+	struct record_task task;
 	struct be_op	 be;		/* of one that follows in a chain */
 	uint64_t	 version;	/* of a plain delete of a range */
 };

@@ -7,7 +7,6 @@
 #include "obs/metric.h"
 #include "req/flight.h"
 #include "req/hedge.h"
-#include "req/record_internal.h"
 #include "req/route.h"
 #include "req/send.h"
 #include "req/value.h"
@@ -30,8 +29,7 @@ flight_read(struct flight *f)
 		flight_drop(f);
 		return;
 	}
-	/* Pages are written as they are found: by one server at a time. */
-	if (h != NULL && f->ntargets > 1 && !f->behind && f->r->be.rec == NULL)
+	if (h != NULL && f->ntargets > 1 && !f->behind)
 		hedger_wait(h, f, f->started);
 }
 
@@ -40,14 +38,21 @@ flight_read_done(struct flight *f, struct leg *leg)
 {
 	struct hedger *h = f->space->hedger;
 
-	if (h != NULL && leg->be.rec == NULL && (flight_leg_good(leg) || (!leg->hedge && leg->be.err == ERR_TIMEOUT)))
+	if (f->teller != NULL && f->teller != leg)
+		return;
+	if (h != NULL && (flight_leg_good(leg) || (!leg->hedge && leg->be.err == ERR_TIMEOUT)))
 		hedger_learn(h, loop_now(f->ctx->loop) - f->started);
 	if (flight_leg_good(leg)) {
 		flight_decide(f, leg);
 		return;
 	}
 	flight_note(f, &leg->be);
-	if (flight_may_retry(f, leg) && flight_next(f, false)) {
+	/* What it has found is told already: nobody else can be asked for the rest of it. */
+	if (f->teller != NULL) {
+		flight_end(f, NULL);
+		return;
+	}
+	if (flight_may_retry(f, &leg->be) && flight_next(f, false)) {
 		METRIC_ADD(&f->ctx->metrics, retries, 1);
 		return;
 	}
@@ -60,8 +65,8 @@ flight_late(struct flight *f)
 {
 	struct ctx *ctx = f->ctx;
 
-	if (!f->write && f->tried == f->ntargets)
-		return (true);		/* there is nobody else */
+	if (!f->write && (f->tried == f->ntargets || f->teller != NULL))
+		return (true);		/* there is nobody else, or no use for anybody */
 	if (!hedger_spend(f->space->hedger, f, f->denied)) {
 		if (!f->denied) {
 			METRIC_ADD(&ctx->metrics, hedges_denied, 1);
@@ -85,10 +90,6 @@ flight_take_body(struct flight *f)
 {
 	struct req *r = f->r;
 
-	if (r->be.rec != NULL) {
-		f->held = r->be.rec;
-		record_hold(f->held);
-	}
 	if (r->be.op.verb != OP_STORE || r->value == NULL)
 		return;
 	f->body = value_ref(r->value);
