@@ -9,9 +9,10 @@ Blind writes: the newest token wins, whoever came first. Relative ones: each tok
 	KVT_MODEL_WRITES=n      how many blind writes a round has (400)
 	KVT_MODEL_ROUNDS=n      how many rounds, each with the seed after (1)
 """
-import itertools, os, random, sys, threading, time
+import contextlib, itertools, os, random, sys, threading, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
 from kvt import *
+from redises import *
 
 SEED = int(os.environ.get("KVT_SEED") or 58)
 WRITES = int(os.environ.get("KVT_MODEL_WRITES") or 400)
@@ -473,5 +474,17 @@ def on_rocksdb():
 		rounds([kv], "rocksdb", 3 * SECOND)
 
 
+def on_servers(kind, behind, n):
+	"""Several kvgates: what one has accepted the others do not know, so no token is of the future."""
+	with behind, contextlib.ExitStack() as stack:
+		servers = behind.server if kind == "redis-cluster" else '"%s"' % behind.server
+		conf = 'store "s" { type = %s  servers = { %s }  timeout = %dms }\n' % (kind, servers, 5000 * patience)
+		kvs = [stack.enter_context(Kvgate(["-t", "2"], conf=conf + SPACE.replace("primary { store = \"s\" }",
+		    "primary { store = \"s\"  format = item }"))) for _ in range(n)]
+		rounds(kvs, kind, -60 * SECOND)
+
+
 on_rocksdb()
+on_servers("redis", Redis(), 2)
+on_servers("redis-cluster", RedisCluster(), 3)
 done_testing()
