@@ -401,7 +401,8 @@ reading_begin(struct client *cl, const struct space *sp, struct record_cmd *cmd,
 		reading_over(rd);
 		return (true);
 	}
-	req_weigh(rd->r, 1 + (unsigned)(rd->page / WEIGH));
+	/* A scan takes many steps, and what its client says next comes behind all of them. */
+	req_weigh(rd->r, verb == OP_SCAN ? UINT16_MAX : 1 + (unsigned)(rd->page / WEIGH));
 	reading_ask(rd);
 	return (true);
 }

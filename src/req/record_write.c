@@ -294,6 +294,22 @@ writing_version(struct writing *w)
 			w->mutations[i].version = space_version_above(w->ctx, w->ops[i].space);
 }
 
+/* Whether all of it goes out before anything is answered. */
+static bool
+writing_leaves_at_once(const struct writing *w)
+{
+	unsigned records = 0;
+
+	if ((w->cmd->flags & RF_ATOMIC) != 0)
+		return (true);
+	for (size_t i = 0; i < w->n; i++) {
+		if (!w->chains && !w->ops[i].first)
+			return (false);
+		records += w->ops[i].first;
+	}
+	return (records <= OUT_MAX);
+}
+
 /* ---- */
 
 static bool
@@ -323,6 +339,9 @@ writing_begin(struct client *cl, struct writing *w)
 	writing_version(w);
 	for (size_t i = 0; i < w->n; i++)
 		cut_op(w->ctx, &w->ops[i], true);
+	/* What the client says next must not overtake what leaves later. */
+	if (!writing_leaves_at_once(w))
+		req_weigh(w->r, UINT16_MAX);
 	writing_go(w);
 	return (true);
 }
