@@ -17,12 +17,16 @@ namespace "r" { prefix = "r:"  item_separator = "/"  primary { store = "s"  form
 """
 
 
-def primary(r):
+def redis(r):
 	return 'store "s" { type = redis  servers = { "127.0.0.1:%d" } }' % r.port
 
 
-def conf(r, caches, more="", local="0", target="4s"):
-	return CONF % (primary(r), ", ".join('"127.0.0.1:%d"' % port for port in caches), more, local, target)
+def rocksdb(name):
+	return 'store "s" { type = rocksdb  path = "%s"  durability = none }' % os.path.join(tmpdir(), name)
+
+
+def conf(store, caches, more="", local="0", target="4s"):
+	return CONF % (store, ", ".join('"127.0.0.1:%d"' % port for port in caches), more, local, target)
 
 
 def value(key, text, flags=0):
@@ -32,12 +36,6 @@ def value(key, text, flags=0):
 def counts(kv):
 	said = stats(kv, "kvgate")
 	return {name: int(said["tier_" + name]) for name in ("hits", "misses", "fills", "errors")}
-
-
-def primary_reads(r):
-	with r.resp() as c:
-		return sum(int(re.search(r"calls=(\d+)", line).group(1)) for line in c.call("INFO", "commandstats").decode().split("\r\n")
-		    if re.match(r"cmdstat_(get|evalsha|eval|mget|fcall\w*):", line))
 
 
 def until_hit(kv, c, key, want):
@@ -118,22 +116,75 @@ def records(kv, c, m):
 	until_hit(kv, c, b"r:rec/0", value(b"r:rec/0", b"0"))
 	ok(True, "until it has a new one")
 	c.ask(b"set r:rec/1 0 0 2\r\nab\r\nget r:rec/1\r\nget r:rec/\r\nset r:rec/ 0 0 1\r\nx\r\n", b"STORED\r\n" + value(b"r:rec/1", b"ab") + b"END\r\nSTORED\r\n")
+	for i in range(3):
+		until_hit(kv, c, b"r:rec/%d" % i, c.call(b"get r:rec/%d\r\n" % i, b"END\r\n"))
+	c.ask(b"kd r:rec G2 U9\r\nget r:rec/2\r\nget r:rec/0\r\n", b"HD\r\nEND\r\n" + value(b"r:rec/0", b"0"), "a range is deleted")
+	c.ask(b"get r:rec/2\r\n" * 3, b"END\r\n" * 3, "and stays so")
+	until_hit(kv, c, b"r:rec/0", value(b"r:rec/0", b"0"))
+	c.ask(b"kp r:rec 2\r\n0 1\r\nx\r\n5 1\r\ny\r\nget r:rec/0\r\nget r:rec/5\r\n", b"HD\r\n" + value(b"r:rec/0", b"x") + value(b"r:rec/5", b"y"), "items are put")
+	for k, text in ((b"r:rec/0", b"x"), (b"r:rec/5", b"y"), (b"r:rec", b"x")):
+		until_hit(kv, c, k, value(k, text))
+	c.ask(b"kd r:rec K5 K0\r\nget r:rec/5\r\nget r:rec/0\r\nget r:rec\r\n", b"HD\r\nEND\r\nEND\r\n" + value(b"r:rec", b"x"), "items are deleted")
+	c.ask(b"kd r:rec\r\nget r:rec/1\r\nget r:rec\r\n", b"HD\r\nEND\r\nEND\r\n", "the record is deleted")
+	c.ask(b"get r:rec/1\r\nget r:rec\r\n" * 3, b"END\r\n" * 6, "and stays so")
 
 
+def never_backwards(kv, rounds):
+	"""One writer, and readers that have been told of its writes."""
+	told, wrong, stop = [0] * 8, [], threading.Event()
+
+	def write():
+		with kv.client() as c:
+			for n in range(1, rounds):
+				i = n % 8
+				if n % 50 == 0:
+					c.ask(b"kd r:w%s\r\n" % (b" G4", b"")[n % 100 == 0], b"HD\r\n")
+				c.ask(b"set r:w/%d 0 0 %d\r\n%d\r\n" % (i, len(b"%d" % n), n), b"STORED\r\n")
+				told[i] = n
+		stop.set()
+
+	def read(seed):
+		rnd = random.Random(seed)
+		with kv.client() as c:
+			while not stop.is_set():
+				i = rnd.randrange(8)
+				least = told[i]
+				got = c.call(b"get r:w/%d\r\n" % i, b"END\r\n").split(b"\r\n")
+				if len(got) > 2 and int(got[1]) < least:
+					wrong.append((i, least, got))
+	threads = [threading.Thread(target=write)] + [threading.Thread(target=read, args=(n,)) for n in range(4)]
+	for t in threads:
+		t.start()
+	for t in threads:
+		t.join()
+	is_(wrong[:3], [], "nobody reads what is older than he knows of")
+	ok(counts(kv)["hits"] > 0, "the cache store answered %d times" % counts(kv)["hits"])
+
+
+def whole(store, alone, m):
+	with Kvgate(["-t", "2"], conf=conf(store, [m.port])) as kv:
+		other = kv if alone else Kvgate(["-t", "1"], conf=conf(store, [m.port]))
+		with kv.client() as c, other.client() as d:
+			for k in (b"key", b"r:one/a", b"r:one"):
+				reads_and_writes(kv, other, c, d, k)
+			what_it_holds(kv, c)
+			rubbish(kv, c, m)
+			records(kv, c, m)
+			c.ask(b"set f 0 0 1\r\nx\r\n", b"STORED\r\n")
+			until_hit(kv, c, b"f", value(b"f", b"x"))
+			c.ask(b"flush_all\r\n", b"OK\r\n")
+			c.ask(b"get f\r\n", b"END\r\n", "flush_all empties it, too")
+		if not alone:
+			other.stop()
+
+
+with Memcached() as m:
+	whole(rocksdb("whole"), True, m)
 with Redis() as r, Memcached() as m:
-	with Kvgate(["-t", "2"], conf=conf(r, [m.port])) as kv, Kvgate(["-t", "1"], conf=conf(r, [m.port])) as other, kv.client() as c, other.client() as d:
-		for k in (b"key", b"r:one/a", b"r:one"):
-			reads_and_writes(kv, other, c, d, k)
-		what_it_holds(kv, c)
-		rubbish(kv, c, m)
-		records(kv, c, m)
-		c.ask(b"set f 0 0 1\r\nx\r\n", b"STORED\r\n")
-		until_hit(kv, c, b"f", value(b"f", b"x"))
-		c.ask(b"flush_all\r\n", b"OK\r\n")
-		c.ask(b"get f\r\n", b"END\r\n", "flush_all empties it, too")
+	whole(redis(r), False, m)
 
 	# With local copies before it.
-	with Kvgate(["-t", "2"], conf=conf(r, [m.port], local="3600s")) as kv, Kvgate(["-t", "1"], conf=conf(r, [m.port])) as other, \
+	with Kvgate(["-t", "2"], conf=conf(redis(r), [m.port], local="3600s")) as kv, Kvgate(["-t", "1"], conf=conf(redis(r), [m.port])) as other, \
 	    kv.client() as c, other.client() as d:
 		d.ask(b"set l 0 0 1\r\nx\r\n", b"STORED\r\n")
 		until_hit(other, d, b"l", value(b"l", b"x"))
@@ -146,7 +197,7 @@ with Redis() as r, Memcached() as m:
 
 # ---- a cache store that fails
 with Redis() as r, Memcached() as m, Between(m) as between:
-	with Kvgate(["-t", "1"], conf=conf(r, [between.port], "retry_min = 20ms  retry_max = 50ms", target="50ms")) as kv, kv.client() as c:
+	with Kvgate(["-t", "1"], conf=conf(redis(r), [between.port], "retry_min = 20ms  retry_max = 50ms", target="50ms")) as kv, kv.client() as c:
 		c.ask(b"set k 0 0 1\r\na\r\n", b"STORED\r\n")
 		until_hit(kv, c, b"k", value(b"k", b"a"))
 		for fault in ("stall", "reset", "close", "corrupt"):
@@ -158,36 +209,11 @@ with Redis() as r, Memcached() as m, Between(m) as between:
 				if c.call(b"get k\r\n", b"END\r\n") != value(b"k", b"b"):
 					ok(False, "%s: an old value comes back" % fault)
 			c.ask(b"set k 0 0 1\r\na\r\nget k\r\n", b"STORED\r\n" + value(b"k", b"a"), "%s: it is over" % fault)
-	with Kvgate(["-t", "1"], conf=conf(r, [free_port()])) as kv, kv.client() as c:
+	with Kvgate(["-t", "1"], conf=conf(redis(r), [free_port()])) as kv, kv.client() as c:
 		c.ask(b"set k 0 0 1\r\nc\r\nget k\r\ndelete k\r\nget k\r\n", b"STORED\r\n" + value(b"k", b"c") + b"DELETED\r\nEND\r\n", "one that is not there")
 
-# ---- never backwards: a writer, and readers that have been told of its writes
 with Redis() as r, Memcached() as m1, Memcached() as m2:
-	with Kvgate(["-t", "4"], conf=conf(r, [m1.port, m2.port])) as kv:
-		told, wrong, stop = [0] * 8, [], threading.Event()
-
-		def write():
-			with kv.client() as c:
-				for n in range(1, 400):
-					i = n % 8
-					c.ask(b"set r:w/%d 0 0 %d\r\n%d\r\n" % (i, len(b"%d" % n), n), b"STORED\r\n")
-					told[i] = n
-			stop.set()
-
-		def read(seed):
-			rnd = random.Random(seed)
-			with kv.client() as c:
-				while not stop.is_set():
-					i = rnd.randrange(8)
-					least = told[i]
-					got = c.call(b"get r:w/%d\r\n" % i, b"END\r\n").split(b"\r\n")
-					if int(got[1] if len(got) > 2 else 0) < least:
-						wrong.append((i, least, got))
-		threads = [threading.Thread(target=write)] + [threading.Thread(target=read, args=(n,)) for n in range(4)]
-		for t in threads:
-			t.start()
-		for t in threads:
-			t.join()
-		is_(wrong[:3], [], "nobody reads what is older than he knows of")
-		ok(counts(kv)["hits"] > 0, "the cache store answered %d times" % counts(kv)["hits"])
+	for store in (redis(r), rocksdb("backwards")):
+		with Kvgate(["-t", "4"], conf=conf(store, [m1.port, m2.port])) as kv:
+			never_backwards(kv, 300)
 done_testing()
