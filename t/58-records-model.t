@@ -433,22 +433,31 @@ def late_ones(kvs, writes, rng, name):
 
 
 def every_order(kvs, base, name):
-	"""Five writes about one item, in all 120 orders, each through any kvgate."""
+	"""Five writes about one item that is there, in all 120 orders: one after the other by any kvgate, or all at once by one."""
 	t = base + 1000
 	clients = [kv.client(seconds=60) for kv in kvs]
 	wrong = []
-	for end, (first, second) in enumerate(((1, 2), (2, 1))):
+	for first, second, at_once in itertools.product((1, 2), (1, 2), (False, True)):
+		if first == second:
+			continue
 		for n, order in enumerate(itertools.permutations(range(5))):
-			id = b"m:o%d-%d" % (end, n)
+			id = b"m:o%d-%d-%d" % (first, at_once, n)
 			writes = (kp(id, [(b"a", b"1"), (b"b", b"x")], token((t, 1))), b"md %s/a%s\r\n" % (id, token((t, 2))),
 			    b"kd %s U~%s\r\n" % (id, token((t + first, 3))), kp(id, [(b"a", b"4")], token((t + second, 4))),
 			    b"kd %s Ka%s\r\n" % (id, token((t + 1, 1))))
-			for i, w in enumerate(order):
-				answer(clients[(n + i) % len(clients)], writes[w])
+			c = clients[n % len(clients)]
+			answer(c, kp(id, [(b"a", b"old"), (b"c", b"old")], token((t - 1, 1))))
+			if at_once:
+				c.send(b"".join(writes[w] for w in order))
+				for w in order:
+					read_answer(c)
+			else:
+				for i, w in enumerate(order):
+					answer(clients[(n + i) % len(clients)], writes[w])
 			want = {b"a": (b"4", t + 2)} if second == 2 else {}
-			got = record_of(clients[n % len(clients)], id, b"")
+			got = record_of(c, id, b"")
 			if got != want:
-				wrong.append((order, got, want))
+				wrong.append((order, at_once, got, want))
 	for c in clients:
 		c.close()
 	is_(wrong[:3], [], "%s: five writes in all their orders end alike" % name)

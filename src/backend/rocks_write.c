@@ -273,7 +273,9 @@ rocks_batch_look(struct rocks_batch *b, struct rocks_family *f, const struct roc
 
 		key.p = rocksdb_iter_key(at, &key.len);
 		value.p = rocksdb_iter_value(at, &value.len);
-		good = fn(arg, key, value);
+		/* What the batch has changed is another row by now. */
+		if (over_find(b, f, key) == NULL)
+			good = fn(arg, key, value);
 	}
 	rocksdb_iter_get_error(at, &text);
 	*all = text == NULL && !rocksdb_iter_valid(at) && !touched(b, from);
