@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """
 Records against a model: random puts, deletes of items, ranges and records, and relative writes, each with a token, sent once or more,
-in any order, by several clients at once; in the end everything is as the model has it: on rocksdb behind one kvgate, on a
-Redis Cluster behind three.
+in any order, by several clients at once; in the end everything is as the model has it: on rocksdb behind one kvgate, on
+Redis behind two, on a Redis Cluster behind three.
 
 Blind writes: the newest token wins, whoever came first. Relative ones: each token counts once and has one answer.
 
@@ -10,7 +10,7 @@ Blind writes: the newest token wins, whoever came first. Relative ones: each tok
 	KVT_MODEL_WRITES=n      how many blind writes a round has (400)
 	KVT_MODEL_ROUNDS=n      how many rounds, each with the seed after (1)
 """
-import itertools, os, random, sys, threading, time
+import contextlib, itertools, os, random, sys, threading, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
 from kvt import *
 from redises import *
@@ -437,9 +437,7 @@ def every_order(kvs, base, name):
 	t = base + 1000
 	clients = [kv.client(seconds=60) for kv in kvs]
 	wrong = []
-	for first, second, at_once in itertools.product((1, 2), (1, 2), (False, True)):
-		if first == second:
-			continue
+	for first, second, at_once in ((1, 2, False), (1, 2, True), (2, 1, True)):
 		for n, order in enumerate(itertools.permutations(range(5))):
 			id = b"m:o%d-%d-%d" % (first, at_once, n)
 			writes = (kp(id, [(b"a", b"1"), (b"b", b"x")], token((t, 1))), b"md %s/a%s\r\n" % (id, token((t, 2))),
@@ -493,16 +491,17 @@ def on_rocksdb():
 		rounds([kv], "rocksdb", 3 * SECOND)
 
 
-def on_cluster():
+def on_servers(kind, behind, n):
+	"""Several kvgates: what they know of each other's tokens is the clock."""
 	ms = int(20000 * patience)
-	with RedisCluster() as cluster:
-		conf = 'store "s" { type = redis-cluster  servers = { %s }  timeout = %dms  connect_timeout = %dms }\n' % (cluster.server, ms, ms)
-		conf += SPACE % 0
-		with Kvgate(["-t", "2"], conf=conf) as a, Kvgate(["-t", "1"], conf=conf) as b, Kvgate(["-t", "1"], conf=conf) as c:
-			# What several kvgates know of each other's tokens is the clock.
-			rounds([a, b, c], "redis-cluster", -60 * SECOND)
+	with behind, contextlib.ExitStack() as stack:
+		servers = behind.server if kind == "redis-cluster" else '"%s"' % behind.server
+		conf = 'store "s" { type = %s  servers = { %s }  timeout = %dms  connect_timeout = %dms }\n' % (kind, servers, ms, ms)
+		kvs = [stack.enter_context(Kvgate(["-t", 2 - min(i, 1)], conf=conf + SPACE % 0)) for i in range(n)]
+		rounds(kvs, kind, -60 * SECOND)
 
 
 on_rocksdb()
-on_cluster()
+on_servers("redis", Redis(), 2)
+on_servers("redis-cluster", RedisCluster(), 3)
 done_testing()
