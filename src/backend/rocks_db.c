@@ -322,6 +322,8 @@ db_open(struct rocks_db *db, char **why)
 	listed = rocksdb_list_column_families(db->options, db->path, &n, &ignored);
 	if (ignored != NULL || n == 0) {
 		free(ignored);		/* there is none yet, or opening says it better */
+		if (listed != NULL)	/* an empty list is one, too */
+			rocksdb_list_column_families_destroy(listed, n);
 		listed = NULL;
 		n = 1;
 	}
