@@ -127,6 +127,8 @@ def check_pages(kv, c):
 	small = [k for k, v in items if len(v) <= 100]
 	got = [i for p, _, _ in pages(c, b"kg n:p k v X100 B5000") for i in p]
 	ok([k for _, k, _ in got] == [k for k, _ in items] and [k for _, k, v in got if v is not None] == small, "X leaves large values out")
+	got = [i for p, _, _ in pages(c, b"kg n:p k v s X0") for i in p]
+	ok([k for _, k, _ in got] == [k for k, _ in items] and {v for _, _, v in got} <= {None, b""}, "X0 leaves all out but empty ones")
 	keys = [rnd.choice(items)[0] if rnd.random() < 0.8 else b"nope" for _ in range(200)]
 	got = [i[1:] for p, _, _ in pages(c, b"kg n:p k v B700 K" + b" K".join(keys)) for i in p]
 	ok(got == [(k, dict(items)[k]) for k in keys if k != b"nope"], "a list comes in pages, too")
@@ -240,6 +242,8 @@ def check_partial():
 	with Kvgate(["-t", "1"], conf=conf(store)) as kv, kv.client() as c:
 		many = b"km 60\r\n" + b"".join(b"kp n:%d 1\r\na 1\r\n1\r\n" % i for i in range(60))
 		c.ask(many, b"HD\r\n", "sixty records on three servers")
+		got = sorted(i for p, _, _ in pages(c, b"ks n i k B300") for i, _, _ in p)
+		is_(got, sorted(b"n:%d" % i for i in range(60)), "a scan goes over all of them")
 		c.ask(b"km 60\r\n" + b"".join(b"kd n:%d\r\n" % i for i in range(60)), b"HD\r\n", "and gone")
 		servers[1].kill()
 		answer = c.call(many)
@@ -253,6 +257,31 @@ def check_partial():
 		s.kill()
 
 
+def check_replicas():
+	"""Each of two servers has everything; pages come from either."""
+	servers = [Redis() for _ in range(2)]
+	store = 'store "s" { type = redis  servers = { %s }  replicas = 2  write_quorum = 2  timeout = %dms }' % (
+	    ", ".join('"127.0.0.1:%d"' % s.port for s in servers), 1000 * patience)
+	with Kvgate(["-t", "1"], conf=conf(store)) as kv, kv.client() as c:
+		items = [(b"%03d" % i, b"v" * 20) for i in range(100)]
+		put(c, b"n:r", items)
+		c.ask(b"kd n:r G050\r\nkd n:r K000\r\nkm 2\r\nkp n:q 1\r\na 1\r\n1\r\nkd n:r K001\r\n", b"HD\r\n" * 3, "writes go to both")
+		got = sorted((i, k) for p, _, _ in pages(c, b"ks n i k B300") for i, k, _ in p)
+		is_(got, [(b"n:q", b"a")] + [(b"n:r", k) for k, _ in items[2:50]], "a scan tells of each item once")
+		for s in servers:
+			s.kill()
+			got = [i[1:] for p, _, _ in pages(c, b"kg n:r k v B300") for i in p]
+			is_(got, items[2:50], "pages without one of them")
+			c.ask(b"kg n:q v\r\n", b"VA 1\r\n1\r\nEN\r\n", "what else there was, too")
+			s.start(s.argv)
+			break
+
+
 if __name__ == "__main__":
 	check("rocksdb", 'store "s" { type = rocksdb  path = "%s"  durability = none }' % os.path.join(tmpdir(), "db"))
+	with Redis() as r:
+		check("redis", 'store "s" { type = redis  servers = { "127.0.0.1:%d" } }' % r.port, 1)
+	check("cluster", 'store "s" { type = redis-cluster  servers = { %s } }' % one_cluster().server, 1)
+	check_partial()
+	check_replicas()
 	done_testing()

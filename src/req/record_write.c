@@ -1,13 +1,12 @@
 /*
  * record_write.c - kp, kd and km: puts and deletes of items.
  *
- * Each sub-command is a mutation: an op of its own, with the version that they all have. Those on one record go out
- * one after the other, or as one where the store takes chains; records go out beside each other, as many as OUT_MAX.
- * With `a` all of it is one chain.
+ * Each sub-command is a mutation: an op of its own, with the version that they all have. What one would undo of
+ * another is not done in the first place (record_plan.h), so they go out beside each other, a few at a time; those on
+ * one record as one chain where the store takes chains. With `a` all of it is one chain.
  *
- *	writing --> mutation --> mutation		one record
+ *	writing --> mutation, mutation ...		one record
  *	        --> mutation				another
- *	        ...
  *
  * Local copies of what is written are fenced from the beginning until the last of it is over, which where there are
  * replicas may be after the client has been told.
@@ -28,7 +27,8 @@
 #include "req/through.h"
 #include "req/version.h"
 
-#define OUT_MAX		16	/* records under way */
+#define OUT_MAX		64	/* ops under way */
+#define BARRIER		8192	/* of requests of one client: none may be so many */
 #define CUT_MIN		64	/* more items than that end all local copies of the record, not just theirs */
 
 static void mutation_done(struct be_op *);
@@ -155,7 +155,7 @@ mutation_fill(struct mutation *m, struct be_op *be)
 	if ((cmd->flags & RF_TIME) != 0) {
 		be->op.opts |= OPF_TOKEN;
 		memcpy(be->nonce, cmd->nonce, NONCE_LEN);
-	} else if (plan_is_range(op))
+	} else
 		be->version = m->version;
 	if (!plan_is_put(op))
 		be->keep_dead = through_keep_dead(w->ctx, op->space->conf);
@@ -174,7 +174,8 @@ mutation_failed(struct mutation *m, const char *why)
 		w->nfailed = (uint32_t)w->n;
 		return;
 	}
-	for (const struct plan_op *op = m->op; op != NULL; op = op->next)
+	w->nfailed++;
+	for (const struct plan_op *op = m->op->next; w->chains && op != NULL; op = op->next)
 		w->nfailed++;
 }
 
@@ -216,26 +217,54 @@ mutation_send(struct mutation *m)
 	return (true);
 }
 
-/* Records go out as long as there are any and not too many are. */
+/* Whether an op begins with it; what comes behind it in a chain goes with it. */
+static struct mutation *
+mutation_leads(struct mutation *m)
+{
+	const struct writing *w = m->w;
+
+	if (!w->chains || (w->cmd->flags & RF_ATOMIC) != 0)
+		return (m->op->left > 0 ? m : NULL);
+	if (!m->op->first)
+		return (NULL);
+	return (m->op->left > 0 ? m : mutation_next(m));
+}
+
+/*
+ * Until all of it is on its way, no further command of the client is looked at: a read behind it would overtake what
+ * has to wait.
+ */
+static void
+writing_bar(struct writing *w)
+{
+	struct req *r = w->r;
+	bool was = r->weight > 1, is = w->next < w->n;
+
+	if (r->q == NULL || was == is)
+		return;
+	req_weigh(r, is ? BARRIER : 1);
+	if (was)
+		r->q->advanced(r->q);
+}
+
+/* Ops go out as long as there are any and not too many are. */
 static void
 writing_go(struct writing *w)
 {
-	bool atomic = (w->cmd->flags & RF_ATOMIC) != 0;
-
 	while (w->next < w->n && w->nout < OUT_MAX) {
-		struct mutation *m = &w->mutations[w->next++];
+		struct mutation *m = mutation_leads(&w->mutations[w->next++]);
 
-		if (m->op->left == 0)
-			m = atomic || !m->op->first ? NULL : mutation_next(m);
-		else if (!atomic && !m->op->first)
-			m = NULL;
-		if (m != NULL && mutation_send(m))
+		if (m == NULL)
+			continue;
+		if (mutation_send(m))
 			w->nout++;
-		if (m != NULL && atomic)
+		if ((w->cmd->flags & RF_ATOMIC) != 0)
 			w->next = w->n;
 	}
 	if (w->nout == 0)
 		writing_end(w);
+	else
+		writing_bar(w);
 }
 
 /* be_op.done */
@@ -255,8 +284,6 @@ mutation_done(struct be_op *be)
 	} else if (be->res.cas > w->cas)
 		w->cas = be->res.cas;
 	record_end(r);
-	if (why == NULL && !w->chains && (m = mutation_next(m)) != NULL && mutation_send(m))
-		return;
 	w->nout--;
 	writing_go(w);
 }
@@ -282,6 +309,21 @@ writing_prepare(struct writing *w, struct client *cl)
 	return (NULL);
 }
 
+/* Of one record, whose first op is given: above all tokens if a range is deleted, and what is put there with it. */
+static void
+writing_version_of(struct writing *w, const struct plan_op *first)
+{
+	uint64_t version = w->version;
+
+	for (const struct plan_op *op = first; op != NULL; op = op->next)
+		if (plan_is_range(op)) {
+			version = space_version_above(w->ctx, op->space);
+			break;
+		}
+	for (const struct plan_op *op = first; op != NULL; op = op->next)
+		w->mutations[op - w->ops].version = version;
+}
+
 static void
 writing_version(struct writing *w)
 {
@@ -290,8 +332,8 @@ writing_version(struct writing *w)
 	w->version = token ? w->cmd->time : shared_version(w->ctx->shared);
 	w->cas = w->version;
 	for (size_t i = 0; i < w->n && !token; i++)
-		if (plan_is_range(&w->ops[i]))
-			w->mutations[i].version = space_version_above(w->ctx, w->ops[i].space);
+		if (w->ops[i].first)
+			writing_version_of(w, &w->ops[i]);
 }
 
 /* Whether all of it goes out before anything is answered. */

@@ -20,7 +20,7 @@ struct mutation {
 	struct plan_op	*op;		/* at the same place in writing.ops */
 	struct record_task task;
 	struct be_op	 be;		/* of one that follows in a chain */
-	uint64_t	 version;	/* of a plain delete of a range */
+	uint64_t	 version;	/* without a token */
 };
 
 struct writing {
@@ -40,8 +40,8 @@ struct writing {
 	void		**made;		/* what encoding made, one for each put */
 	size_t		 nmade;
 	struct slice	*keys;		/* that are deleted */
-	size_t		 next;		/* the next record to go out begins here or later */
-	unsigned	 nout;		/* records under way */
+	size_t		 next;		/* the next op to go out begins here or later */
+	unsigned	 nout;		/* ops under way */
 	bool		 chains;	/* what is to be done on a record is one op */
 	uint64_t	 version;
 	uint64_t	 cas;		/* what clients are told */
