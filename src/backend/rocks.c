@@ -111,6 +111,8 @@ rocks_job_back(struct rocks_job *j)
 	bool first;
 
 	if (r == NULL) {
+		if (j->kind == ROCKS_SWEEP)
+			rocks_keeper_back(j->subs[0].family->db);
 		free(j->result);
 		free(j);
 		return;

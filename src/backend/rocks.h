@@ -52,7 +52,8 @@ struct rocks_family {
 	/* Milliseconds for which what is expired keeps its version; 0: not known before its first write. */
 	_Atomic uint32_t keep;
 	_Atomic bool	 ready;		/* its database is open */
-	_Atomic bool	 swept;		/* no row is left that a marker covers */
+	/* Rows are left that a marker covers, unless both are the same: how often it came to that, and was seen to. */
+	_Atomic uint32_t unswept, swept;
 	_Atomic uint64_t newest;	/* version in it; only the writer changes it */
 	bool		 moved;		/* the same: newest is not written yet */
 };
@@ -86,7 +87,7 @@ enum rocks_job_kind {
 	ROCKS_READ,		/* io threads */
 	ROCKS_READ_BEHIND,	/* the writer: a read behind writes of the same record */
 	ROCKS_WRITE,
-	ROCKS_SWEEP,		/* the keeper's: rows that a marker covers */
+	ROCKS_SWEEP,		/* the keeper's: rows that may be no more needed, their keys are the result */
 };
 
 /* An op on its way through the threads. One piece of the heap, owned by who has it at the time. */
@@ -120,7 +121,7 @@ struct rocks_queue {
 
 /* What `stats` shows of it; any thread adds. */
 struct rocks_counts {
-	_Atomic uint64_t batches, written, syncs, io_reads, loop_reads, behind, sweeps, compactions;
+	_Atomic uint64_t batches, written, syncs, io_reads, loop_reads, swept, forgotten, compactions;
 };
 
 struct rocks_db {
@@ -263,8 +264,22 @@ struct rocks_keeper *rocks_keeper_new(struct rocks_db *);
 void		 rocks_keeper_free(struct rocks_keeper **);
 /* There are rows that a marker covers. Any thread. */
 void		 rocks_keeper_wake(struct rocks_db *);
+/* A read had to pass very many deletions there: they are to go. Any thread. */
+void		 rocks_keeper_compact(struct rocks_db *, struct rocks_family *, const struct rocks_key *from,
+		    const struct rocks_key *until);
+/* Copies the database into the directory that is the job's id. */
+void		 rocks_keeper_checkpoint(struct rocks_db *, struct rocks_job *);
+/* A job of its own is over. The writer's thread. */
+void		 rocks_keeper_back(struct rocks_db *);
 /* Gives the writer this job after so many microseconds, and drops the one that was to come; NULL: just that. */
 void		 rocks_keeper_later(struct rocks_db *, struct rocks_job *, uint64_t usec);
+
+static inline bool
+rocks_is_swept(struct rocks_family *f)
+{
+	return (atomic_load_explicit(&f->swept, memory_order_acquire) ==
+	    atomic_load_explicit(&f->unswept, memory_order_acquire));
+}
 
 /* ---- rocks_filter.c ---- */
 

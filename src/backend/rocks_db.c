@@ -149,7 +149,7 @@ filter_row(void *arg, int level, const char *key, size_t klen, const char *old, 
 	static _Thread_local char buf[ROCKS_FILTER_BUF];
 	struct rocks_family *f = arg;
 	struct slice value = slice_of(old, olen);
-	bool swept = atomic_load_explicit(&f->swept, memory_order_acquire);
+	bool swept = rocks_is_swept(f);
 	uint32_t keep = atomic_load_explicit(&f->keep, memory_order_relaxed);
 	enum rocks_fate fate = rocks_filter(slice_of(key, klen), &value, rocks_time(), keep, swept, buf);
 
@@ -264,7 +264,6 @@ rocks_family_make(struct rocks_db *db, const char *name, char **why)
 		family_free(f);
 		return (NULL);
 	}
-	atomic_store(&f->swept, true);
 	family_publish(db, f);
 	return (f);
 }
@@ -350,6 +349,7 @@ db_open(struct rocks_db *db, char **why)
 		families[i]->cf = handles[i];
 		family_publish(db, families[i]);
 		good = good && family_begin(families[i], why);
+		atomic_store(&families[i]->unswept, 1);
 	}
 end:
 	for (size_t i = 0; families != NULL && i < n; i++)

@@ -1,51 +1,29 @@
 /*
  * rocks_item.c - what ops make of rows: reads what is there, asks item_verb.h, puts what it says into the batch.
  *
- * The writer's thread. A record or range delete is a marker on the record, whatever it covers; of what it covers, a few
- * rows go at once. The rest goes by one deletion of the whole range, if nothing in the namespace is newer than the
- * delete, else the keeper removes it later (rocks_keep.c) and the marker hides it until then.
+ * The writer's thread. Deletes of ranges are in rocks_range.c.
  */
 #include "config.h"
 
 #include <stdlib.h>
 
 #include "backend/rocks.h"
+#include "backend/rocks_act.h"
 #include "base/check.h"
 #include "conf/model.h"
 
-#define ROWS_AT_ONCE	32u	/* that a range delete looks at */
 #define PIECE_TIME	3600000u	/* milliseconds that a piece has to be named, if nobody says */
 #define CHUNKS_AT_ONCE	64u	/* more go by a range */
 
-/* An op being carried out. */
-struct act {
-	struct rocks_batch *b;
-	struct rocks_job *j;
-	struct rocks_family *f;
-	struct be_op	 be;		/* its own copy, with what it is about */
-	uint64_t	 now;		/* milliseconds since 1970 */
-	struct slice	 list;		/* of markers; the batch's memory */
-	struct markers_at markers;
-	/* the row that is looked at */
-	struct row	 row;
-	bool		 alive, dead;	/* it lies here, or there */
-};
-
-static bool
+bool
 act_bad(struct act *a)
 {
 	rocks_fail(a->j, a->f->db, ERR_BADVALUE, "holds a value that kvgate did not write");
 	return (false);
 }
 
-static bool
-act_newer(const struct act *a)
-{
-	return ((a->be.op.opts & (OPF_TOKEN | OPF_LWW)) == 0);
-}
-
-static void
-newest(struct act *a, uint64_t version)
+void
+act_newest(struct act *a, uint64_t version)
 {
 	if (version <= atomic_load_explicit(&a->f->newest, memory_order_relaxed))
 		return;
@@ -55,8 +33,8 @@ newest(struct act *a, uint64_t version)
 
 /* ---- what is there ---- */
 
-static bool
-load_markers(struct act *a)
+bool
+act_load_markers(struct act *a)
 {
 	struct rocks_key key;
 	struct slice list;
@@ -110,8 +88,8 @@ load(struct act *a, struct slice item, struct row_ask *ask)
 
 /* ---- what becomes of it ---- */
 
-static bool
-drop_chunks(struct act *a, struct slice item, const struct envelope *head)
+bool
+act_drop_chunks(struct act *a, struct slice item, const struct envelope *head)
 {
 	struct rocks_key key, to;
 
@@ -148,7 +126,7 @@ put_row(struct act *a, struct slice item, const struct row_effect *e)
 
 	if (row == NULL)
 		return (false);
-	newest(a, e->head.version);
+	act_newest(a, e->head.version);
 	rocks_key_item(&key, dead ? ROCKS_DEAD : ROCKS_ITEM, a->be.id, item);
 	if (!rocks_batch_put(a->b, a->f, &key, slice_of(row, (size_t)(row_effect_put(row, e) - row))))
 		return (false);
@@ -175,7 +153,7 @@ apply(struct act *a, struct slice item, const struct row_effect *e)
 		good = (!a->alive || delete_row(a, ROCKS_ITEM, item)) && (!a->dead || delete_row(a, ROCKS_DEAD, item));
 		break;
 	}
-	return (good && (!e->orphans || drop_chunks(a, item, &a->row.head)));
+	return (good && (!e->orphans || act_drop_chunks(a, item, &a->row.head)));
 }
 
 /* ---- one item ---- */
@@ -214,7 +192,7 @@ act_item(struct act *a)
 	struct row_effect e;
 	struct row_ask ask;
 
-	if (!load_markers(a) || !load(a, a->be.item, &ask))
+	if (!act_load_markers(a) || !load(a, a->be.item, &ask))
 		return (false);
 	if (remembers) {
 		rocks_key_write(&key, ROCKS_ANSWER, a->be.id, a->be.item, a->be.version, a->be.nonce, 0);
@@ -332,7 +310,7 @@ put_version(struct act *a, const uint32_t *order, uint32_t n)
 	uint64_t version = a->be.version, v;
 	struct row_ask ask;
 
-	if (!act_newer(a))
+	if (!act_is_plain(a))
 		return (true);
 	for (uint32_t i = 0; i < n; i++) {
 		if (!load(a, a->be.rec->puts[order[i]].key, &ask))
@@ -351,7 +329,7 @@ act_put(struct act *a)
 {
 	const struct rec_op *rec = a->be.rec;
 	uint32_t n = 0, *order = put_order(rec, &n);
-	bool good = order != NULL && load_markers(a) && put_version(a, order, n);
+	bool good = order != NULL && act_load_markers(a) && put_version(a, order, n);
 
 	for (uint32_t i = 0; good && i < n; i++) {
 		const struct rec_put *put = &rec->puts[order[i]];
@@ -374,7 +352,7 @@ static bool
 act_delete_keys(struct act *a)
 {
 	const struct rec_which *which = &a->be.rec->which;
-	bool good = load_markers(a);
+	bool good = act_load_markers(a);
 
 	for (uint32_t i = 0; good && i < which->nkeys; i++) {
 		struct op_result res;
@@ -392,127 +370,6 @@ act_delete_keys(struct act *a)
 	}
 	a->j->res.cas = a->be.version;
 	return (good);
-}
-
-/* A range delete at work. */
-struct sweep {
-	struct act	*a;
-	const struct marker *m;
-	bool		 own;		/* rows that this chain has put: they go, of whatever token they are */
-	bool		 above;		/* nothing is newer */
-};
-
-static bool
-in_range(const struct marker *m, struct slice key)
-{
-	size_t n = key.len < m->from.len ? key.len : m->from.len;
-	int c = n > 0 ? memcmp(key.p, m->from.p, n) : 0;
-
-	if (c < 0 || (c == 0 && key.len < m->from.len))
-		return (false);
-	if (m->until.p == NULL)
-		return (true);
-	n = key.len < m->until.len ? key.len : m->until.len;
-	c = n > 0 ? memcmp(key.p, m->until.p, n) : 0;
-	return (c < 0 || (c == 0 && key.len < m->until.len));
-}
-
-static bool
-sweep_row(void *arg, struct slice key, struct slice value)
-{
-	const struct sweep *s = arg;
-	struct act *a = s->a;
-	struct rocks_row_name n;
-	struct rocks_key copy;
-	struct envelope e;
-	struct stamp stamp;
-	int c;
-
-	if (!rocks_key_parse(key, &n) || n.kind != ROCKS_ITEM || !slice_eq(n.id, a->be.id) || !in_range(s->m, n.item) ||
-	    !envelope_get(value, &e, &value))
-		return (true);
-	stamp = stamp_of(e.version, e.nonce);
-	c = stamp_cmp(&stamp, &s->m->stamp);
-	if (!s->above && (s->own ? c > 0 : c >= 0))
-		return (true);
-	copy.len = key.len;
-	memcpy(copy.bytes, key.p, key.len);
-	rocks_key_parse(rocks_key_slice(&copy), &n);
-	return (rocks_batch_delete(a->b, a->f, &copy) && drop_chunks(a, n.item, &e));
-}
-
-static bool
-drop_all_chunks(struct act *a)
-{
-	struct rocks_key from, to;
-
-	rocks_key_item(&from, ROCKS_CHUNK, a->be.id, SLICE_NULL);
-	to = from;
-	rocks_key_behind(&to);
-	rocks_batch_delete_range(a->b, a->f, &from, &to);
-	return (true);
-}
-
-/* What the marker covers goes: now, or it is noted that it has to. */
-static bool
-sweep(struct act *a, const struct marker *m, bool above)
-{
-	struct sweep s = { .a = a, .m = m, .above = above };
-	struct rocks_key from, to;
-	bool all;
-
-	rocks_key_item(&from, ROCKS_ITEM, a->be.id, m->from);
-	rocks_key_item(&to, ROCKS_ITEM, a->be.id, m->until.p != NULL ? m->until : SLICE_NULL);
-	if (m->until.p == NULL)
-		rocks_key_behind(&to);
-	if (!rocks_batch_look(a->b, a->f, &from, &to, ROWS_AT_ONCE, sweep_row, &s, &all))
-		return (false);
-	s.own = true;
-	s.above = false;
-	if (a->j->nsubs > 1 && !rocks_batch_own(a->b, a->f, sweep_row, &s))
-		return (false);
-	if (all)
-		return (true);
-	if (!above) {
-		atomic_store_explicit(&a->f->swept, false, memory_order_release);
-		rocks_keeper_wake(a->f->db);
-		return (true);
-	}
-	rocks_batch_delete_range(a->b, a->f, &from, &to);
-	return (m->from.len > 0 || m->until.p != NULL || drop_all_chunks(a));
-}
-
-static bool
-act_delete_range(struct act *a)
-{
-	char buf[REC_KEY_MAX], *list;
-	struct marker m = { 0 };
-	struct rocks_key key;
-	uint64_t top;
-	size_t len;
-	bool above;
-
-	if (!load_markers(a) || !markers_range(&a->be.rec->which, buf, &m.from, &m.until))
-		return (a->j->err == ERR_NONE);
-	/* A plain one is above all that was ever written. */
-	top = atomic_load_explicit(&a->f->newest, memory_order_relaxed);
-	if (act_newer(a) && a->be.version <= top && top < UINT64_MAX)
-		a->be.version = top + 1;
-	above = a->be.version > top;
-	newest(a, a->be.version);
-	m.stamp = stamp_of(a->be.version, a->be.nonce);
-	m.keep = a->now + a->be.keep_dead;
-	a->j->res.cas = a->be.version;
-	list = rocks_batch_room(a->b, MARKERS_LEN_MAX);
-	if (list == NULL)
-		return (false);
-	len = markers_add(a->list, &m, list);
-	if (len == 0) {
-		rocks_fail(a->j, a->f->db, ERR_OOM, "this record has too many range deletes to remember");
-		return (false);
-	}
-	rocks_key_item(&key, ROCKS_RECORD, a->be.id, SLICE_NULL);
-	return (sweep(a, &m, above) && rocks_batch_put(a->b, a->f, &key, slice_of(list, len)));
 }
 
 /* ---- */
@@ -584,7 +441,7 @@ rocks_item_run(struct rocks_batch *b, struct rocks_db *db, struct rocks_job *j)
 			a.be.body = &j->body;
 			a.be.nbody = 1;
 		}
-		if (!act_run(&a))
+		if (!(j->kind == ROCKS_SWEEP ? act_sweep(&a) : act_run(&a)))
 			return (false);
 		rocks_batch_let_go(b);
 	}

@@ -3,7 +3,12 @@
  *
  *	durability = interval: the log goes to disk
  *	flush_all with a delay: handed to the writer when it is due
- *	record and range deletes that could not remove what they cover at once: their markers hide it, until it is gone
+ *	what markers cover, but could not be removed when they came: it is hidden, until it is gone
+ *	marks of deletes whose time is over
+ *	checkpoints
+ *	ranges in which reads had to pass very many deletions: compacted
+ *
+ * What rows are to go it finds itself; the writer decides of each again, so that nothing newer goes.
  */
 #include "config.h"
 
@@ -17,18 +22,38 @@
 #include "obs/log.h"
 
 #define NEVER		UINT64_MAX
+#define SECOND		1000000u
+#define ROUND_MAX	(60ull * SECOND)	/* between two looks for marks whose time is over */
+#define ROUND_PARTS	32		/* looks in the time that marks stay */
+#define SWEEP_ROWS	512		/* of one job */
+#define RANGES		8		/* that wait for a compaction */
+#define AGAIN		(2 * SECOND)	/* before a range is compacted once more */
+
+struct keeper_range {
+	struct rocks_family *family;
+	struct rocks_key from, until;
+};
 
 struct rocks_keeper {
 	struct rocks_db	*db;
-	pthread_t	 thread;
+	pthread_t	 thread, clock;
 	pthread_mutex_t	 lock;		/* of all below */
 	pthread_cond_t	 more;
 	bool		 stop;
 	bool		 wake;
 	struct rocks_job *later;	/* flush_all; NULL: none is to come */
 	uint64_t	 later_at;
-	uint64_t	 sync_at;
-	uint64_t	 synced;	/* batches when the log was last written to disk */
+	struct rocks_jobs checkpoints;
+	unsigned	 nranges;
+	struct keeper_range ranges[RANGES];
+	bool		 out;		/* a job is with the writer */
+	uint64_t	 synced;	/* the clock's: batches when the log was last written to disk */
+	/* the keeper's own */
+	uint64_t	 round_at;	/* when marks are looked at again */
+	struct keeper_range last;	/* compacted last, */
+	uint64_t	 last_at;	/* and when it was done */
+	struct rocks_result *rows;	/* to go */
+	struct rocks_family *family;	/* they are of this one */
 };
 
 static uint64_t
@@ -66,59 +91,352 @@ sync_log(struct rocks_keeper *k)
 	free(text);
 }
 
-/* ---- the thread ---- */
+/* ---- rows that are to go ---- */
 
-/* Lock held: waits until there is something to do. False: it is over. */
+/* Hands them to the writer and waits, so that never more than some are under way. False: it is over. */
 static bool
-wait_for_work(struct rocks_keeper *k)
+rows_give(struct rocks_keeper *k)
 {
-	while (!k->stop && !k->wake) {
-		uint64_t now = monotonic(), at = k->later != NULL ? k->later_at : NEVER;
-		uint64_t interval = sync_interval(k->db);
-		struct timespec ts;
+	struct rocks_job *j;
+	bool stop;
 
-		if (interval != 0 && k->sync_at > now + interval)
-			k->sync_at = now + interval;
-		if (interval != 0 && k->sync_at < at)
-			at = k->sync_at;
-		if (at <= now)
+	if (k->rows == NULL || k->rows->nitems == 0)
+		return (true);
+	j = calloc(1, sizeof *j + sizeof(struct rocks_sub));
+	if (j == NULL)
+		return (false);
+	j->kind = ROCKS_SWEEP;
+	j->subs = (struct rocks_sub *)(j + 1);
+	j->subs[0].family = k->family;
+	j->nsubs = 1;
+	j->result = k->rows;
+	k->rows = NULL;
+	pthread_mutex_lock(&k->lock);
+	k->out = true;
+	pthread_mutex_unlock(&k->lock);
+	rocks_writer_put(k->db->writer, j);
+	pthread_mutex_lock(&k->lock);
+	while (k->out)
+		pthread_cond_wait(&k->more, &k->lock);
+	stop = k->stop;
+	pthread_mutex_unlock(&k->lock);
+	return (!stop);
+}
+
+void
+rocks_keeper_back(struct rocks_db *db)
+{
+	struct rocks_keeper *k = db->keeper;
+
+	pthread_mutex_lock(&k->lock);
+	k->out = false;
+	pthread_cond_broadcast(&k->more);
+	pthread_mutex_unlock(&k->lock);
+}
+
+static bool
+rows_add(struct rocks_keeper *k, struct rocks_family *f, struct slice key)
+{
+	uint16_t len = (uint16_t)key.len;
+	char *p;
+
+	k->family = f;
+	p = rocks_result_add(&k->rows, sizeof len + key.len);
+	if (p == NULL)
+		return (false);
+	memcpy(p, &len, sizeof len);
+	memcpy(p + sizeof len, key.p, key.len);
+	return (++k->rows->nitems < SWEEP_ROWS || rows_give(k));
+}
+
+typedef bool	 keeper_row_f(struct rocks_keeper *, struct rocks_family *, struct slice key, struct slice value,
+		    void *arg);
+
+/* False: not all rows were seen. */
+static bool
+walk(struct rocks_keeper *k, struct rocks_family *f, const struct rocks_key *from, const struct rocks_key *until,
+    keeper_row_f *fn, void *arg)
+{
+	rocksdb_readoptions_t *options = rocksdb_readoptions_create();
+	rocksdb_iterator_t *at;
+	char *text = NULL;
+	bool good = true;
+
+	rocksdb_readoptions_set_fill_cache(options, 0);
+	rocksdb_readoptions_set_iterate_upper_bound(options, until->bytes, until->len);
+	at = rocksdb_create_iterator_cf(k->db->db, options, f->cf);
+	for (rocksdb_iter_seek(at, from->bytes, from->len); good && rocksdb_iter_valid(at); rocksdb_iter_next(at)) {
+		struct slice key, value;
+
+		key.p = rocksdb_iter_key(at, &key.len);
+		value.p = rocksdb_iter_value(at, &value.len);
+		good = fn(k, f, key, value, arg);
+	}
+	rocksdb_iter_get_error(at, &text);
+	rocksdb_iter_destroy(at);
+	rocksdb_readoptions_destroy(options);
+	if (text != NULL)
+		log_error("store \"%s\": %s", k->db->name, text);
+	good = good && text == NULL && rows_give(k);
+	free(text);
+	return (good);
+}
+
+/* ---- what markers cover ---- */
+
+static bool
+sweep_item(struct rocks_keeper *k, struct rocks_family *f, struct slice key, struct slice value, void *arg)
+{
+	struct markers_at *markers = arg;
+	struct rocks_row_name n;
+	const struct stamp *cover;
+	struct envelope e;
+	struct stamp stamp;
+
+	if (!rocks_key_parse(key, &n) || !envelope_get(value, &e, &value) ||
+	    (cover = markers_at(markers, n.item)) == NULL)
+		return (true);
+	stamp = stamp_of(e.version, e.nonce);
+	return (stamp_cmp(&stamp, cover) >= 0 || rows_add(k, f, key));
+}
+
+static bool
+sweep_record(struct rocks_keeper *k, struct rocks_family *f, struct slice key, struct slice list, void *arg)
+{
+	struct rocks_key from, until;
+	struct markers_at markers;
+	struct rocks_row_name n;
+
+	(void)arg;
+	if (!rocks_key_parse(key, &n) || !markers_valid(list))
+		return (true);
+	markers_begin(&markers, list);
+	rocks_key_item(&from, ROCKS_ITEM, n.id, SLICE_NULL);
+	until = from;
+	rocks_key_behind(&until);
+	return (walk(k, f, &from, &until, sweep_item, &markers));
+}
+
+static void
+sweep_family(struct rocks_keeper *k, struct rocks_family *f)
+{
+	uint32_t count = atomic_load_explicit(&f->unswept, memory_order_acquire);
+	struct rocks_key from, until;
+
+	if (rocks_is_swept(f))
+		return;
+	rocks_key_part(&from, ROCKS_RECORD, 1, 1);
+	rocks_key_part(&until, ROCKS_RECORD, 2, 1);
+	if (walk(k, f, &from, &until, sweep_record, NULL))
+		atomic_store_explicit(&f->swept, count, memory_order_release);
+}
+
+/* ---- marks whose time is over ---- */
+
+static bool
+dead_row(struct rocks_keeper *k, struct rocks_family *f, struct slice key, struct slice value, void *arg)
+{
+	uint64_t now = *(uint64_t *)arg;
+	struct envelope e;
+
+	if (!envelope_get(value, &e, &value) || !row_spent(&e, NULL, now, UINT32_MAX))
+		return (true);
+	return (rows_add(k, f, key));
+}
+
+static uint64_t
+round_time(struct rocks_db *db)
+{
+	struct rocks_family *f = atomic_load_explicit(&db->families, memory_order_acquire);
+	uint64_t shortest = ROUND_MAX;
+
+	for (; f != NULL; f = atomic_load_explicit(&f->next, memory_order_acquire)) {
+		uint64_t keep = (uint64_t)atomic_load_explicit(&f->keep, memory_order_relaxed) * 1000 / ROUND_PARTS;
+
+		if (keep != 0 && keep < shortest)
+			shortest = keep;
+	}
+	return (shortest > SECOND ? shortest : SECOND);
+}
+
+static void
+look_at_rows(struct rocks_keeper *k)
+{
+	struct rocks_family *f = atomic_load_explicit(&k->db->families, memory_order_acquire);
+	bool round = monotonic() >= k->round_at;
+	struct rocks_key from, until;
+	uint64_t now = rocks_time();
+
+	rocks_key_part(&from, ROCKS_DEAD, 1, 1);
+	rocks_key_part(&until, ROCKS_DEAD, 2, 1);
+	for (; f != NULL; f = atomic_load_explicit(&f->next, memory_order_acquire)) {
+		sweep_family(k, f);
+		if (round && !walk(k, f, &from, &until, dead_row, &now))
 			break;
-		if (at == NEVER) {
-			pthread_cond_wait(&k->more, &k->lock);
+	}
+	if (round)
+		k->round_at = monotonic() + round_time(k->db);
+}
+
+/* ---- compactions ---- */
+
+static bool
+same_range(const struct keeper_range *a, const struct keeper_range *b)
+{
+	return (a->family == b->family && slice_eq(rocks_key_slice(&a->from), rocks_key_slice(&b->from)) &&
+	    slice_eq(rocks_key_slice(&a->until), rocks_key_slice(&b->until)));
+}
+
+void
+rocks_keeper_compact(struct rocks_db *db, struct rocks_family *f, const struct rocks_key *from,
+    const struct rocks_key *until)
+{
+	struct rocks_keeper *k = db->keeper;
+	struct keeper_range r = { .family = f, .from = *from, .until = *until };
+	unsigned i;
+
+	pthread_mutex_lock(&k->lock);
+	for (i = 0; i < k->nranges && !same_range(&k->ranges[i], &r);)
+		i++;
+	if (i == k->nranges && i < RANGES) {
+		k->ranges[k->nranges++] = r;
+		k->wake = true;
+		pthread_cond_broadcast(&k->more);
+	}
+	pthread_mutex_unlock(&k->lock);
+}
+
+/* Deletions pass away at the bottom only, and what is still in memory has to be written first: this does both. */
+static void
+compact(struct rocks_keeper *k, const struct keeper_range *r)
+{
+	if (same_range(&k->last, r) && monotonic() < k->last_at + AGAIN)
+		return;
+	rocksdb_compact_range_cf(k->db->db, r->family->cf, r->from.bytes, r->from.len, r->until.bytes, r->until.len);
+	atomic_fetch_add_explicit(&k->db->counts.compactions, 1, memory_order_relaxed);
+	k->last = *r;
+	k->last_at = monotonic();
+}
+
+/* ---- backups ---- */
+
+/* The job's id is the directory. Files are linked where they can be, so it takes little time and space. */
+static void
+checkpoint(struct rocks_keeper *k, struct rocks_job *j)
+{
+	rocksdb_checkpoint_t *maker;
+	char *text = NULL, *path = strndup(j->subs[0].id.p, j->subs[0].id.len);
+
+	if (path == NULL) {
+		rocks_fail(j, k->db, ERR_NOMEM, err_text(ERR_NOMEM));
+		rocks_job_back(j);
+		return;
+	}
+	maker = rocksdb_checkpoint_object_create(k->db->db, &text);
+	if (text == NULL)
+		rocksdb_checkpoint_create(maker, path, 0, &text);
+	if (text != NULL)
+		rocks_fail(j, k->db, ERR_DISK, text);
+	if (maker != NULL)
+		rocksdb_checkpoint_object_destroy(maker);
+	free(text);
+	free(path);
+	rocks_job_back(j);
+}
+
+/* ---- the threads ---- */
+
+/* Lock held: waits for a call, at most until then. */
+static void
+wait_until(struct rocks_keeper *k, uint64_t at)
+{
+	struct timespec ts = { (time_t)(at / SECOND), (long)(at % SECOND) * 1000 };
+
+	if (at == NEVER)
+		pthread_cond_wait(&k->more, &k->lock);
+	else
+		pthread_cond_timedwait(&k->more, &k->lock, &ts);
+}
+
+/* What must not wait for anything. */
+static void *
+clock_main(void *arg)
+{
+	struct rocks_keeper *k = arg;
+	uint64_t sync_at = NEVER;
+
+	pthread_mutex_lock(&k->lock);
+	while (!k->stop) {
+		uint64_t now = monotonic(), interval = sync_interval(k->db);
+		struct rocks_job *due = k->later;
+
+		if (interval == 0)
+			sync_at = NEVER;
+		else if (sync_at == NEVER || sync_at > now + interval)
+			sync_at = now + interval;
+		if ((due == NULL || k->later_at > now) && sync_at > now) {
+			wait_until(k, due != NULL && k->later_at < sync_at ? k->later_at : sync_at);
 			continue;
 		}
-		ts.tv_sec = (time_t)(at / 1000000);
-		ts.tv_nsec = (long)(at % 1000000) * 1000;
-		pthread_cond_timedwait(&k->more, &k->lock, &ts);
+		if (due != NULL && k->later_at <= now)
+			k->later = NULL;
+		else
+			due = NULL;
+		pthread_mutex_unlock(&k->lock);
+		if (due != NULL)
+			rocks_writer_put(k->db->writer, due);
+		if (sync_at <= now) {
+			sync_log(k);
+			sync_at = NEVER;
+		}
+		pthread_mutex_lock(&k->lock);
 	}
-	return (!k->stop);
+	pthread_mutex_unlock(&k->lock);
+	return (NULL);
 }
 
 static void *
 keeper_main(void *arg)
 {
 	struct rocks_keeper *k = arg;
+	struct keeper_range range;
+	struct rocks_job *j;
 
 	pthread_mutex_lock(&k->lock);
-	while (wait_for_work(k)) {
-		struct rocks_job *due = NULL;
-		uint64_t now = monotonic();
+	while (!k->stop || !STAILQ_EMPTY(&k->checkpoints)) {
+		bool ranges = k->nranges > 0;
 
-		k->wake = false;
-		if (k->later != NULL && k->later_at <= now) {
-			due = k->later;
-			k->later = NULL;
+		if (!k->wake && !ranges && STAILQ_EMPTY(&k->checkpoints) && monotonic() < k->round_at) {
+			wait_until(k, k->round_at);
+			continue;
 		}
-		k->sync_at = sync_interval(k->db) != 0 && k->sync_at > now ? k->sync_at : NEVER;
+		k->wake = false;
+		if (ranges)
+			range = k->ranges[--k->nranges];
+		j = STAILQ_FIRST(&k->checkpoints);
+		if (j != NULL)
+			STAILQ_REMOVE_HEAD(&k->checkpoints, next);
 		pthread_mutex_unlock(&k->lock);
-		if (due != NULL)
-			rocks_writer_put(k->db->writer, due);
-		if (sync_interval(k->db) != 0 && k->sync_at == NEVER)
-			sync_log(k);
+		if (j != NULL)
+			checkpoint(k, j);
+		if (ranges)
+			compact(k, &range);
+		look_at_rows(k);
 		pthread_mutex_lock(&k->lock);
 	}
 	pthread_mutex_unlock(&k->lock);
 	return (NULL);
+}
+
+void
+rocks_keeper_checkpoint(struct rocks_db *db, struct rocks_job *j)
+{
+	struct rocks_keeper *k = db->keeper;
+
+	pthread_mutex_lock(&k->lock);
+	STAILQ_INSERT_TAIL(&k->checkpoints, j, next);
+	pthread_cond_broadcast(&k->more);
+	pthread_mutex_unlock(&k->lock);
 }
 
 void
@@ -128,7 +446,7 @@ rocks_keeper_wake(struct rocks_db *db)
 
 	pthread_mutex_lock(&k->lock);
 	k->wake = true;
-	pthread_cond_signal(&k->more);
+	pthread_cond_broadcast(&k->more);
 	pthread_mutex_unlock(&k->lock);
 }
 
@@ -142,10 +460,18 @@ rocks_keeper_later(struct rocks_db *db, struct rocks_job *j, uint64_t usec)
 	was = k->later;
 	k->later = j;
 	k->later_at = monotonic() + usec;
-	k->wake = true;
-	pthread_cond_signal(&k->more);
+	pthread_cond_broadcast(&k->more);
 	pthread_mutex_unlock(&k->lock);
 	free(was);
+}
+
+static void
+keeper_stop(struct rocks_keeper *k)
+{
+	pthread_mutex_lock(&k->lock);
+	k->stop = true;
+	pthread_cond_broadcast(&k->more);
+	pthread_mutex_unlock(&k->lock);
 }
 
 struct rocks_keeper *
@@ -157,14 +483,18 @@ rocks_keeper_new(struct rocks_db *db)
 	if (k == NULL)
 		return (NULL);
 	k->db = db;
-	k->sync_at = NEVER;
+	STAILQ_INIT(&k->checkpoints);
 	pthread_mutex_init(&k->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&k->more, &attr);
 	pthread_condattr_destroy(&attr);
-	if (rocks_thread(&k->thread, keeper_main, k))
-		return (k);
+	if (rocks_thread(&k->clock, clock_main, k)) {
+		if (rocks_thread(&k->thread, keeper_main, k))
+			return (k);
+		keeper_stop(k);
+		pthread_join(k->clock, NULL);
+	}
 	pthread_cond_destroy(&k->more);
 	pthread_mutex_destroy(&k->lock);
 	free(k);
@@ -179,15 +509,14 @@ rocks_keeper_free(struct rocks_keeper **kp)
 	*kp = NULL;
 	if (k == NULL)
 		return;
-	pthread_mutex_lock(&k->lock);
-	k->stop = true;
-	pthread_cond_signal(&k->more);
-	pthread_mutex_unlock(&k->lock);
+	keeper_stop(k);
 	pthread_join(k->thread, NULL);
+	pthread_join(k->clock, NULL);
 	/* Nothing that was acknowledged is left to the system. */
 	if (sync_interval(k->db) != 0)
 		sync_log(k);
 	free(k->later);
+	free(k->rows);
 	pthread_cond_destroy(&k->more);
 	pthread_mutex_destroy(&k->lock);
 	free(k);

@@ -15,10 +15,11 @@
 #include "conf/model.h"
 
 #define LOOP_BYTES	(64 * 1024)	/* a loop copies no more for one op, */
-#define LOOP_ROWS	512		/* and looks at no more rows */
+#define LOOP_ROWS	512		/* and looks at no more rows, */
+#define LOOP_SKIPS	2048		/* or deletions, */
 #define WORK_MAX	100000		/* rows of one op, if it does not say */
 #define CLOCK_ROWS	64		/* between two looks at the clock */
-#define SKIPPED_MANY	20000		/* deletions that a read had to pass: time to have them gone */
+#define SKIPPED_MANY	1000		/* deletions that a read had to pass: time to have them gone */
 
 struct reader {
 	struct rocks_db	*db;
@@ -331,6 +332,28 @@ walk_row(struct reader *rd, rocksdb_iterator_t *at, bool scan, bool *full)
 	return (ROCKS_DONE);
 }
 
+/* The next read of the range is to be faster, if this one had to pass a field of what was deleted. */
+static void
+look_at_skipped(struct reader *rd, const struct range *r)
+{
+	rocksdb_perfcontext_t *perf = rocksdb_perfcontext_create();
+	uint64_t skipped = rocksdb_perfcontext_metric(perf, rocksdb_internal_delete_skipped_count) +
+	    rocksdb_perfcontext_metric(perf, rocksdb_internal_key_skipped_count);
+
+	rocksdb_perfcontext_destroy(perf);
+	if (skipped > SKIPPED_MANY && skipped > rd->work)
+		rocks_keeper_compact(rd->db, rd->sub->family, &r->from, &r->until);
+}
+
+static void
+forget_skipped(void)
+{
+	rocksdb_perfcontext_t *perf = rocksdb_perfcontext_create();
+
+	rocksdb_perfcontext_reset(perf);
+	rocksdb_perfcontext_destroy(perf);
+}
+
 static enum rocks_rc
 walk(struct reader *rd, const struct range *r, bool reverse, bool scan)
 {
@@ -341,6 +364,7 @@ walk(struct reader *rd, const struct range *r, bool reverse, bool scan)
 
 	rocksdb_readoptions_set_iterate_lower_bound(rd->options, r->from.bytes, r->from.len);
 	rocksdb_readoptions_set_iterate_upper_bound(rd->options, r->until.bytes, r->until.len);
+	forget_skipped();
 	at = rocksdb_create_iterator_cf(rd->db->db, rd->options, rd->sub->family->cf);
 	if (reverse)
 		rocksdb_iter_seek_to_last(at);
@@ -353,11 +377,13 @@ walk(struct reader *rd, const struct range *r, bool reverse, bool scan)
 		else
 			rocksdb_iter_next(at);
 	}
-	if (rc == ROCKS_DONE) {
-		rocksdb_iter_get_error(at, &text);
-		if (text != NULL)
-			rc = failed(rd, text);
+	rocksdb_iter_get_error(at, &text);
+	if (rc == ROCKS_DONE && text != NULL) {
+		rc = failed(rd, text);
+		text = NULL;
 	}
+	free(text);
+	look_at_skipped(rd, r);
 	rocksdb_iter_destroy(at);
 	return (rc == ROCKS_DONE ? page_end(rd) : rc);
 }
@@ -454,8 +480,10 @@ rocks_read(struct rocks_db *db, struct rocks_job *j, bool in_memory)
 		if (snapshot == NULL)
 			snapshot = rocksdb_create_snapshot(db->db);
 		rd.options = rocksdb_readoptions_create();
-		if (in_memory)
+		if (in_memory) {
 			rocksdb_readoptions_set_read_tier(rd.options, 1);
+			rocksdb_readoptions_set_max_skippable_internal_keys(rd.options, LOOP_SKIPS);
+		}
 		rocksdb_readoptions_set_snapshot(rd.options, snapshot);
 	} else if (snapshot != NULL) {
 		rd.options = rocksdb_readoptions_create();

@@ -1,0 +1,187 @@
+/*
+ * rocks_range.c - record and range deletes, and what becomes of what they cover.
+ *
+ * The writer's thread. Such a delete is a marker on the record, whatever it covers; of what it covers, a few rows go at
+ * once. The rest goes by one deletion of the whole range, if nothing in the namespace is newer than the delete, else
+ * the keeper removes it later (rocks_keep.c) and the marker hides it until then.
+ */
+#include "config.h"
+
+#include "backend/rocks.h"
+#include "backend/rocks_act.h"
+#include "base/check.h"
+
+#define ROWS_AT_ONCE	32u	/* that a range delete looks at */
+
+/* A range delete at work. */
+struct sweep {
+	struct act	*a;
+	const struct marker *m;
+	bool		 own;		/* rows that this chain has put: they go, of whatever token they are */
+	bool		 above;		/* nothing is newer */
+};
+
+static bool
+in_range(const struct marker *m, struct slice key)
+{
+	size_t n = key.len < m->from.len ? key.len : m->from.len;
+	int c = n > 0 ? memcmp(key.p, m->from.p, n) : 0;
+
+	if (c < 0 || (c == 0 && key.len < m->from.len))
+		return (false);
+	if (m->until.p == NULL)
+		return (true);
+	n = key.len < m->until.len ? key.len : m->until.len;
+	c = n > 0 ? memcmp(key.p, m->until.p, n) : 0;
+	return (c < 0 || (c == 0 && key.len < m->until.len));
+}
+
+static bool
+sweep_row(void *arg, struct slice key, struct slice value)
+{
+	const struct sweep *s = arg;
+	struct act *a = s->a;
+	struct rocks_row_name n;
+	struct rocks_key copy;
+	struct envelope e;
+	struct stamp stamp;
+	int c;
+
+	if (!rocks_key_parse(key, &n) || n.kind != ROCKS_ITEM || !slice_eq(n.id, a->be.id) || !in_range(s->m, n.item) ||
+	    !envelope_get(value, &e, &value))
+		return (true);
+	stamp = stamp_of(e.version, e.nonce);
+	c = stamp_cmp(&stamp, &s->m->stamp);
+	if (!s->above && (s->own ? c > 0 : c >= 0))
+		return (true);
+	copy.len = key.len;
+	memcpy(copy.bytes, key.p, key.len);
+	rocks_key_parse(rocks_key_slice(&copy), &n);
+	return (rocks_batch_delete(a->b, a->f, &copy) && act_drop_chunks(a, n.item, &e));
+}
+
+static bool
+drop_all_chunks(struct act *a)
+{
+	struct rocks_key from, to;
+
+	rocks_key_item(&from, ROCKS_CHUNK, a->be.id, SLICE_NULL);
+	to = from;
+	rocks_key_behind(&to);
+	rocks_batch_delete_range(a->b, a->f, &from, &to);
+	return (true);
+}
+
+/* What the marker covers goes: now, or it is noted that it has to. */
+static bool
+sweep(struct act *a, const struct marker *m, bool above)
+{
+	struct sweep s = { .a = a, .m = m, .above = above };
+	struct rocks_key from, to;
+	bool all;
+
+	rocks_key_item(&from, ROCKS_ITEM, a->be.id, m->from);
+	rocks_key_item(&to, ROCKS_ITEM, a->be.id, m->until.p != NULL ? m->until : SLICE_NULL);
+	if (m->until.p == NULL)
+		rocks_key_behind(&to);
+	if (!rocks_batch_look(a->b, a->f, &from, &to, ROWS_AT_ONCE, sweep_row, &s, &all))
+		return (false);
+	s.own = true;
+	s.above = false;
+	if (a->j->nsubs > 1 && !rocks_batch_own(a->b, a->f, sweep_row, &s))
+		return (false);
+	if (all)
+		return (true);
+	if (!above) {
+		atomic_fetch_add_explicit(&a->f->unswept, 1, memory_order_release);
+		rocks_keeper_wake(a->f->db);
+		return (true);
+	}
+	rocks_batch_delete_range(a->b, a->f, &from, &to);
+	return (m->from.len > 0 || m->until.p != NULL || drop_all_chunks(a));
+}
+
+bool
+act_delete_range(struct act *a)
+{
+	char buf[REC_KEY_MAX], *list;
+	struct marker m = { 0 };
+	struct rocks_key key;
+	uint64_t top;
+	size_t len;
+	bool above;
+
+	if (!act_load_markers(a) || !markers_range(&a->be.rec->which, buf, &m.from, &m.until))
+		return (a->j->err == ERR_NONE);
+	/* A plain one is above all that was ever written. */
+	top = atomic_load_explicit(&a->f->newest, memory_order_relaxed);
+	if (act_is_plain(a) && a->be.version <= top && top < UINT64_MAX)
+		a->be.version = top + 1;
+	above = a->be.version > top;
+	act_newest(a, a->be.version);
+	m.stamp = stamp_of(a->be.version, a->be.nonce);
+	m.keep = a->now + a->be.keep_dead;
+	a->j->res.cas = a->be.version;
+	list = rocks_batch_room(a->b, MARKERS_LEN_MAX);
+	if (list == NULL)
+		return (false);
+	len = markers_add(a->list, &m, list);
+	if (len == 0) {
+		rocks_fail(a->j, a->f->db, ERR_OOM, "this record has too many range deletes to remember");
+		return (false);
+	}
+	rocks_key_item(&key, ROCKS_RECORD, a->be.id, SLICE_NULL);
+	return (sweep(a, &m, above) && rocks_batch_put(a->b, a->f, &key, slice_of(list, len)));
+}
+
+/* A row of which the keeper thinks that it may go: it decides by what is there now. */
+static bool
+forget(struct act *a, struct slice name)
+{
+	struct rocks_row_name n;
+	struct rocks_key key;
+	struct envelope e;
+	struct slice bytes;
+	bool there;
+
+	if (name.len > ROCKS_KEY_MAX || !rocks_key_parse(name, &n))
+		return (true);
+	key.len = name.len;
+	memcpy(key.bytes, name.p, name.len);
+	if (!slice_eq(n.id, a->be.id)) {
+		a->be.id = n.id;
+		if (!act_load_markers(a))
+			return (false);
+	}
+	markers_begin(&a->markers, a->list);
+	if (!rocks_batch_get(a->b, a->f, &key, &bytes, &there) || !there)
+		return (a->j->err == ERR_NONE);
+	/* What has just expired is left to compactions. */
+	if (!envelope_get(bytes, &e, &bytes) || !row_spent(&e, markers_at(&a->markers, n.item), a->now, UINT32_MAX))
+		return (true);
+	atomic_fetch_add_explicit(n.kind == ROCKS_DEAD ? &a->f->db->counts.forgotten : &a->f->db->counts.swept, 1,
+	    memory_order_relaxed);
+	return (rocks_batch_delete(a->b, a->f, &key) && act_drop_chunks(a, n.item, &e));
+}
+
+bool
+act_sweep(struct act *a)
+{
+	const struct rocks_result *x = a->j->result;
+	const char *p = x->bytes;
+
+	a->be.id = SLICE_NULL;
+	if (!act_load_markers(a))
+		return (false);
+	for (uint32_t i = 0; i < x->nitems; i++) {
+		uint16_t len;
+
+		memcpy(&len, p, sizeof len);
+		p += sizeof len;
+		if (!forget(a, slice_of(p, len)))
+			return (false);
+		rocks_batch_let_go(a->b);
+		p += len;
+	}
+	return (true);
+}
