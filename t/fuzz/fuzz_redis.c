@@ -5,7 +5,8 @@
  * has the size that is told and lies in the reader's buffer; after a wrong answer none is believed; nothing that is not
  * asked for is taken.
  *
- * build: src/backend/redis_name.c src/backend/slots.c src/proto/envelope.c src/base/check.c src/base/num.c src/base/err.c -lhiredis
+ * build: src/backend/redis_items.c src/backend/redis_name.c src/backend/redis_put_record.c src/backend/redis_words.c
+ * build: src/backend/markers.c src/backend/slots.c src/proto/envelope.c src/base/check.c src/base/num.c src/base/err.c -lhiredis
  */
 #include "backend/redis_flush.c"
 #include "backend/redis_outcome.c"
@@ -14,16 +15,20 @@
 
 #include "fuzz.h"
 
-#define OPS	16
+#define OPS	22
+#define FIRST	16		/* of those about records */
 
 static struct redis_conn conn;
 static struct redis_node node = { .name = (char *)(uintptr_t)"redis:6379", .clock = 1700000000000000 };
 static const struct redis_node_ops together = { .apart = false }, apart = { .apart = true };
 static struct redis_script_row rows[RS_COUNT];
 static struct be_op ops[OPS];
+static struct rec_op recs[OPS];
+static struct backend backend;
+static struct be_loop be_loop;
 static unsigned ended, noffered;
 static struct slice keys[] = { { "a", 1 }, { "key", 3 }, { "b", 1 } };
-static char sent[] = "key", room[4096], sunk[1 << 16];
+static char sent[] = "{r:1}=key", room[1 << 16], sunk[1 << 16];
 
 /* ---- what the rest of the connection does ---- */
 
@@ -50,7 +55,7 @@ redis_node_offer(struct redis_node *n, struct be_op *op, const struct redis_cmd 
 {
 	(void)n;
 	(void)op;
-	PROMISE(memcmp(bytes + cmd->key_at, "key", cmd->key_len) == 0 && err == ERR_NONE);
+	PROMISE(memcmp(bytes + cmd->key_at, sent, cmd->key_len) == 0 && err == ERR_NONE);
 	redis_node_say(n, "", text.p, text.len);
 	noffered++;
 	return (false);
@@ -100,8 +105,9 @@ redis_conn_put(struct redis_conn *c, struct be_op *op, const struct redis_cmd *c
 	if (c->n == c->cap)
 		return (false);
 	s.cmd.key_at = 0;
-	s.cmd.key_len = 3;
-	s.cmd.len = 3;
+	s.cmd.key_len = sizeof sent - 1;
+	s.cmd.item_len = 3;
+	s.cmd.len = sizeof sent - 1;
 	if (op != NULL && op->keys != NULL)
 		s.nkeys = op->nkeys;
 	*redis_slot(c, c->head + c->n++) = s;
@@ -126,6 +132,28 @@ be_op_end_later(struct be_op *op, enum err err, const char *why)
 	op->err = err;
 	op->why = why;
 	op->done(op);
+}
+
+void
+redis_sweep_want(struct redis_sweeper *sw, const struct conf_ns *ns, struct slice base, struct slice key)
+{
+	(void)sw;
+	PROMISE(ns != NULL && base.len == sizeof sent - 2 && key.len <= REC_KEY_MAX);
+	redis_node_say(&node, "", key.p, key.len);
+}
+
+uint64_t
+loop_now(const struct loop *l)
+{
+	(void)l;
+	return (1);
+}
+
+uint64_t
+loop_now_fresh(struct loop *l)
+{
+	(void)l;
+	return (1);
 }
 
 void
@@ -159,6 +187,18 @@ timer_clear(struct timer *t)
 /* ---- ops ---- */
 
 static void
+item_done(struct be_op *op)
+{
+	const struct rec_op *rec = op->rec;
+
+	if (op->err == ERR_NONE && rec->more) {
+		PROMISE(rec->end != REC_END && rec->next_id.len <= REDIS_ID_MAX && rec->next.len <= REC_KEY_MAX);
+		redis_node_say(&node, "", rec->next_id.p, rec->next_id.len);
+		redis_node_say(&node, "", rec->next.p, rec->next.len);
+	}
+}
+
+static void
 op_done(struct be_op *op)
 {
 	PROMISE(op->done != NULL);
@@ -170,6 +210,10 @@ op_done(struct be_op *op)
 		PROMISE(op->err < ERR_COUNT && op->why != NULL);
 		return;
 	}
+	if (op->rec != NULL && op->op.verb == OP_ITEMS_READ) {
+		item_done(op);
+		return;
+	}
 	PROMISE(op->res.status <= OP_ERROR);
 	redis_node_say(&node, "", op->res.error.p, op->res.error.len);
 	if (op->op.verb == OP_GET && op->keys == NULL && op->res.status == OP_OK && (op->op.want & OPW_VALUE) != 0 &&
@@ -178,9 +222,32 @@ op_done(struct be_op *op)
 	redis_node_say(&node, "", op->data.p, op->data.len);
 }
 
+static uint32_t
+op_cost(const struct rec_op *rec, const struct rec_item *it)
+{
+	(void)rec;
+	return ((uint32_t)(it->key.len + it->value.len) & 0xffff);
+}
+
+static void
+item_found(struct be_op *op)
+{
+	const struct rec_item *it = &op->rec->item;
+
+	PROMISE(op->done != NULL && op->err == ERR_NONE && op->at > 0);
+	PROMISE(it->id.len <= REDIS_ID_MAX && it->key.len <= REC_KEY_MAX && op->at <= op->rec->items_max);
+	redis_node_say(&node, "", it->id.p, it->id.len);
+	redis_node_say(&node, "", it->key.p, it->key.len);
+	redis_node_say(&node, "", it->value.p, it->value.len);
+}
+
 static void
 op_found(struct be_op *op)
 {
+	if (op->rec != NULL) {
+		item_found(op);
+		return;
+	}
 	PROMISE(op->done != NULL && op->at < op->nkeys && op->err == ERR_NONE && op->res.status == OP_OK);
 	PROMISE(op->res.size > REDIS_HOLD || op->data.len == op->res.size);
 	redis_node_say(&node, "", op->data.p, op->data.len);
@@ -219,7 +286,10 @@ static void
 ask(unsigned which)
 {
 	static const uint8_t wants[] = { RW_ITEM, RW_RAW, RW_KEYS, RW_RESULT, RW_STORED, RW_COUNT, RW_FLUSHED, RW_SCAN, RW_CONTROL,
-	    RW_DROP, RW_ITEM, RW_KEYS, RW_RESULT, RW_RESULT, RW_RESULT, RW_UNLINK };
+	    RW_DROP, RW_ITEM, RW_KEYS, RW_RESULT, RW_RESULT, RW_RESULT, RW_UNLINK,
+	    RW_COVERED, RW_ITEMS, RW_SCANNED, RW_RESULT, RW_RESULT, RW_ITEMS };
+	static const struct conf_ns space = { .prefix = (char *)(uintptr_t)"r:", .prefix_len = 2, .format = FORMAT_ITEM,
+	    .separator_len = 1 };
 	struct redis_cmd cmd = { .script = RS_NONE };
 
 	for (unsigned i = 0; i < OPS; i++) {
@@ -233,9 +303,19 @@ ask(unsigned which)
 		op->format = i == 11 ? FORMAT_RAW : FORMAT_ITEM;
 		op->op.verb = OP_GET;
 		op->op.want = OPW_VALUE | OPW_CAS | OPW_TTL;
+		if (i < FIRST)
+			continue;
+		op->be = &backend;
+		op->ns = &space;
+		op->id = SLICE_LIT("r:1");
+		op->item = SLICE_LIT("key");
+		if (i == FIRST)
+			continue;
+		recs[i] = (struct rec_op){ .values = true, .cost = op_cost, .items_max = i == 21 ? 2 : 1000, .bytes_max = 4000 };
+		op->rec = &recs[i];
 	}
 	for (unsigned i = 0; i < 3; i++) {
-		unsigned n = (which + i * 5) % OPS;
+		unsigned n = (which & 0x40) != 0 ? FIRST + (which + i) % (OPS - FIRST) : (which + i * 5) % FIRST;
 		struct be_op *op = &ops[n];
 
 		cmd.want = wants[n];
@@ -246,6 +326,8 @@ ask(unsigned which)
 			op->nkeys = 3;
 		}
 		op->op.verb = n == 12 ? OP_DEBUG : n == 13 ? OP_ARITH : cmd.want >= RW_STORED ? OP_STORE : OP_GET;
+		if (n > FIRST)
+			op->op.verb = n == 19 ? OP_ITEMS_PUT : n == 20 ? OP_ITEMS_DELETE : OP_ITEMS_READ;
 		if (n == 10)
 			op->op.opts = OPF_CLASSIC;
 		(void)redis_conn_put(&conn, n == 14 || cmd.want == RW_DROP || cmd.want == RW_CONTROL ? NULL : op, &cmd, sent,
@@ -280,6 +362,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(&ac, 0, sizeof ac);
 	conn.node = &node;
 	conn.ac = &ac;
+	backend.bl = &be_loop;
 	conn.ring = ring;
 	conn.cap = NITEMS(ring);
 	conn.sent = (struct redis_sent){ .buf = sent, .cap = sizeof sent };
@@ -306,5 +389,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	read_replies(ac.c.reader);
 	PROMISE(conn.doom == ERR_NONE || ended == before);
 	redisReaderFree(ac.c.reader);
+	free(conn.row);
 	return (0);
 }
