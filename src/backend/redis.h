@@ -53,6 +53,11 @@ enum redis_script {
 	RS_STORE,
 	RS_DELETE,
 	RS_ARITH,
+	/* The same of items of records, in the same order. */
+	RS_ITEM_GET,
+	RS_ITEM_STORE,
+	RS_ITEM_DELETE,
+	RS_ITEM_ARITH,
 	RS_READ,
 	RS_SCAN,
 	RS_PUT,

@@ -2,7 +2,8 @@
 --
 -- The build cuts this file at its lines "--@ NAME": each part is the script RS_NAME (redis.h). In front of it stands what is
 -- before the first such line: of the functions just those that it needs, because making a function takes as long as
--- calling Redis. A part may begin with what is done most often, up to a line "--@@": that comes before the functions.
+-- calling Redis. A part may begin with what is done most often, up to a line "--@@": that comes before the functions. One with
+-- two names is two scripts: the first, for flat namespaces, is without the lines that end in --R.
 -- redis_put.c packs ARGV[1], redis_outcome.c reads what is returned; the item's head is proto/envelope.h's. What each verb
 -- does is told by cache/verb*.c: the local cache and these must not differ.
 --
@@ -160,7 +161,7 @@ end
 -- The same of the item that all is about.
 local function head(item)
 	if not item then item = call('GETRANGE', KEY, 0, 63) end
-	if INDEX then return see(item, marks_of(call('GET', MARKS)), MEMBER) end
+	if INDEX then return see(item, marks_of(call('GET', MARKS)), MEMBER) end --R
 	if item == '' then return nil end
 	return parts(item)
 end
@@ -203,7 +204,6 @@ local function enlist()
 end
 
 local function enters(exp)
-	if not INDEX then return end
 	local fresh = call('EXISTS', INDEX) == 0
 	if call('ZADD', INDEX, 0, MEMBER) == 1 and not fresh and exp ~= 0 then prune(INDEX, sub(INDEX, 1, -2) .. '=', '') end
 	stays(exp, fresh)
@@ -227,13 +227,13 @@ local function save(marks, version, exp, flags, text, tail, codec)
 		exp = msec() + SPARE
 		call('SET', KEY, pack('>c4BBI2c8I8I4', MAGIC, DEAD, 0, 28 + #sub(tail, 1, 16), version, exp, 0) .. sub(tail, 1, 16),
 			'PXAT', exp)
-		return leaves(MEMBER)
+		return leaves(MEMBER) --R
 	else
 		call('DEL', KEY)
-		return leaves(MEMBER)
+		return leaves(MEMBER) --R
 	end
-	if band(marks, DEAD) ~= 0 then return leaves(MEMBER) end
-	enters(exp)
+	if band(marks, DEAD) ~= 0 then return leaves(MEMBER) end --R
+	enters(exp) --R
 end
 
 -- Changes an item's head in place: marks; marks, version and nonce; expiry.
@@ -259,10 +259,11 @@ local function expire(exp)
 		call('PEXPIREAT', KEY, exp)
 	else
 		call('DEL', KEY)
-		return leaves(MEMBER)
+		leaves(MEMBER) --R
+		return
 	end
 	call('SETRANGE', KEY, 16, pack('>I8', exp))
-	if INDEX then stays(exp, false) end
+	stays(exp, false) --R
 end
 
 -- What redis_reply.c reads: status, bits, client flags, TTL, unique, number, size, last access, text.
@@ -464,7 +465,7 @@ end
 
 local NONNUMERIC = 'CLIENT_ERROR cannot increment or decrement non-numeric value'
 
---@ GET
+--@ GET ITEM_GET
 -- mg with what changes the item or only the server knows; gat, touch; me.
 local opts, want, order, ttl, vttl, rttl, newcas, version = unpack('>I2I2I2i4i4i4c8c8', ARGV[1])
 local la = band(want, LA) ~= 0 and idle() or 0
@@ -503,7 +504,7 @@ if now ~= marks and (to == 0 or to > msec()) then mark(now) end
 if encoded then return answer(OK, bits + R_ENCODED, flags, shown, old, ZERO, n, la, rest .. text) end
 return answer(OK, bits, flags, shown, old, ZERO, n, la, text)
 
---@ STORE
+--@ STORE ITEM_STORE
 -- set, add, replace, append, prepend, cas, ms. ARGV[2]: the value.
 local mode, opts, ttl, vttl, mine, cas, newcas, version, max, codec, keep, spare =
 	unpack('>BI2i4i4I4c8c8c8I4BI4I4', ARGV[1])
@@ -604,7 +605,7 @@ else
 end
 return first(answer(OK, (binary ~= 0 and R_BINKEY or 0) + (rest and R_ENCODED or 0), 0, -1, v, ZERO, #text, 0, rest or ''), keep)
 
---@ DELETE
+--@ DELETE ITEM_DELETE
 -- delete, md.
 local opts, ttl, mine, cas, newcas, version, dead, keep = unpack('>I2i4I4c8c8c8I4I4', ARGV[1])
 if ANSWER then
@@ -616,7 +617,7 @@ local marks, old, exp, flags, len, oldnonce, _, encoded, mark = head()
 if marks == false then
 	if band(opts, CAS + INVALIDATE + REMOVE_VAL) ~= 0 then return just(BADVALUE) end
 	call('DEL', KEY)
-	leaves(MEMBER)
+	leaves(MEMBER) --R
 	return just(OK)
 end
 local placed = band(opts, LWW + TOKEN) ~= 0 and band(opts, CAS) == 0
@@ -651,11 +652,11 @@ if dead > 0 then
 	save(DEAD, stamp(0, ZERO, version, old, placed), msec() + dead, 0, '', sub(ARGV[1], 43))
 else
 	call('DEL', KEY)
-	leaves(MEMBER)
+	leaves(MEMBER) --R
 end
 return first(answer(OK, rest and R_ENCODED or 0, 0, -1, ZERO, ZERO, 0, 0, rest or ''), keep)
 
---@ ARITH
+--@ ARITH ITEM_ARITH
 -- incr, decr, ma.
 local mode, opts, order, ttl, vttl, cas, newcas, version, delta, initial, keep, spare =
 	unpack('>BI2I2i4i4c8c8c8c8c8I4I4', ARGV[1])

@@ -5,16 +5,25 @@ BEGIN {
 	n = 1
 }
 
+# Without what is for records alone, or with it.
+function cut(text, flat) {
+	if (flat)
+		gsub(/[^\n]*--R\n/, "", text)
+	else
+		gsub(/ *--R/, "", text)
+	return text
+}
+
 # What cannot be told from a script's own text: constants have no name here.
-function head(body,	i, j, text, wanted) {
+function head(body, flat,	i, j, text, wanted) {
 	for (i = n; i >= 1; i--) {
 		wanted[i] = name[i] == "" || body ~ ("(^|[^a-z_])" name[i] "[^a-z_]")
 		if (wanted[i])
-			body = body chunk[i]
+			body = body cut(chunk[i], flat)
 	}
 	for (j = 1; j <= n; j++)
 		if (wanted[j] && name[j] != "")
-			text = text chunk[j]
+			text = text cut(chunk[j], flat)
 	return text
 }
 
@@ -25,14 +34,21 @@ function constants(	i, text) {
 	return text
 }
 
-function script(	lines, count, i) {
+function script(part, flat,	lines, count, i, a, b) {
 	if (part == "")
 		return
+	a = cut(first, flat)
+	b = cut(rest, flat)
 	printf("static const char redis_lua_%s[] =\n", part)
-	count = split(constants() first head(first rest) rest, lines, "\n")
+	count = split(constants() a head(a b, flat) b, lines, "\n")
 	for (i = 1; i < count; i++)
 		print "\t\"" lines[i] "\\n\""
 	print "\t\"\";"
+}
+
+function scripts() {
+	script(part, other != "")
+	script(other, 0)
 }
 
 /^--@@/ {
@@ -41,8 +57,9 @@ function script(	lines, count, i) {
 	next
 }
 /^--@ / {
-	script()
+	scripts()
 	part = $2
+	other = $3
 	first = rest = ""
 	next
 }
@@ -62,5 +79,5 @@ function script(	lines, count, i) {
 		rest = rest $0 "\n"
 }
 END {
-	script()
+	scripts()
 }

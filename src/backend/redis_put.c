@@ -192,8 +192,11 @@ put_script(char *dst, const struct be_op *op, enum redis_script rs, const struct
 {
 	bool keeps = op->format == FORMAT_ITEM && rs != RS_GET && keeps_answer(op);
 	unsigned keys = (t->record ? 4 : 1) + keeps;
-	char name[REDIS_NAME_MAX], *p = redis_put_evalsha(dst, keys + 1 + needs_body(op), keys, &scripts[rs]);
+	char name[REDIS_NAME_MAX], *p;
 
+	if (t->record)
+		rs = rs - RS_GET + RS_ITEM_GET;
+	p = redis_put_evalsha(dst, keys + 1 + needs_body(op), keys, &scripts[rs]);
 	cmd->want = RW_RESULT;
 	cmd->script = (uint8_t)rs;
 	p = put_key(dst, p, t, cmd);
