@@ -72,6 +72,7 @@ struct be_op {
 	 */
 	const struct envelope *head;
 	uint32_t	 chunk;
+	struct slice	 place;		/* chunk: what places it on the ring, instead of id; valid as long as id */
 	uint32_t	 keep_dead;	/* FORMAT_ITEM, OP_DELETE: milliseconds that its mark stays; 0: none is left */
 	uint32_t	 value_max;	/* OP_STORE: largest value that append and prepend may make; 0: any */
 	/* OP_FLUSH: whether this key goes; NULL: all do. */

@@ -75,7 +75,10 @@ void
 coalesce_end(struct req *r)
 {
 	MUST(r->leads);
+	if (r->lead.le_prev == NULL)
+		return;
 	LIST_REMOVE(r, lead);
+	r->lead.le_prev = NULL;
 }
 
 const struct req *

@@ -12,7 +12,10 @@
 
 /* A read that has its fence, in a namespace that coalesces. True: it follows another; false: it is to be sent. */
 bool		 coalesce_join(struct req *);
-/* A leader's outcome is there: nobody joins it any more. Its followers, in the order in which they came, stay. */
+/*
+ * A leader's outcome is there (this may come twice): nobody joins it any more. Its followers, in the order in which
+ * they came, stay.
+ */
 void		 coalesce_end(struct req *);
 static inline bool
 coalesce_followed(const struct req *r)

@@ -36,6 +36,7 @@ ctx_new(struct shared *sh, struct snapshot *snap, unsigned id,
 		ctx->random = 1;
 	SLIST_INIT(&ctx->free_reqs);
 	SLIST_INIT(&ctx->old_views);
+	LIST_INIT(&ctx->holds);
 	TAILQ_INIT(&ctx->free_flights);
 	ctx->outpool = outpool_new(OUT_KEEP);
 	if (ctx->outpool != NULL)

@@ -25,6 +25,7 @@
 struct client;
 struct codec_ctx;
 struct flight;
+struct hold;
 struct command;
 struct ctx;
 struct listeners;
@@ -127,6 +128,7 @@ struct ctx {
 	struct lead_list leads[NLEADS];	/* coalesce.c's, by hash: reads under way that others may follow */
 	LIST_HEAD(, tier_ask) tier_asks[NLEADS];	/* tier.c's, by hash of the id: reads that wait there */
 	int		 cfd;		/* descriptor of the client whose input is being carried out, for watchers */
+	LIST_HEAD(, hold) holds;	/* hold.c's */
 	struct codec_ctx *codec;	/* encode.c's; NULL: not needed yet */
 	char		*scratch;	/* the same */
 	size_t		 held;		/* bytes of bodies and large values that requests hold outside the cache */

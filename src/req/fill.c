@@ -300,7 +300,8 @@ fill_read(struct req *r)
 		fill_miss(r);
 		return;
 	}
-	if (r->value != NULL) {
+	/* What was encoded is not in the cache's memory, but all of it is at hand. */
+	if (r->value != NULL && r->be.data.p == NULL) {
 		fill_read_large(r);
 		return;
 	}

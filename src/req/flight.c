@@ -78,6 +78,8 @@ flight_new(struct req *r)
 	f->write = !flight_is_read(&r->be.op);
 	f->need = 1;
 	f->err = ERR_NONE;
+	if (r->be.head != NULL)
+		f->head = *r->be.head;
 	f->failed = false;
 	SLIST_INIT(&f->legs);
 	if (r->be.rec != NULL) {
@@ -227,11 +229,12 @@ flight_leg(struct flight *f, const struct target *t, bool hedge)
 	leg->be.item = from->item;
 	leg->be.version = from->version;
 	memcpy(leg->be.nonce, from->nonce, NONCE_LEN);
-	leg->be.head = from->head;
+	leg->be.head = from->head != NULL ? &f->head : NULL;
 	leg->be.chunk = from->chunk;
 	leg->be.rec = from->rec;
 	leg->be.also = from->also;
 	leg->be.found = from->found != NULL ? leg_found : NULL;
+	leg->be.place = from->place;
 	leg->be.keep_dead = from->keep_dead;
 	leg->be.value_max = from->value_max;
 	leg->be.done = leg_done;
@@ -293,6 +296,8 @@ flight_decide(struct flight *f, struct leg *leg)
 	r->be.data = leg->be.data;
 	r->be.text = leg->be.text;
 	r->be.why = leg->be.why;
+	if ((leg->be.res.bits & OPR_ENCODED) != 0)
+		r->be.found_head = leg->be.found_head;
 	if (!f->write) {
 		/* One that was read before stays until the client has been told. */
 		if (leg->value != NULL) {

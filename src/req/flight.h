@@ -65,6 +65,7 @@ struct flight {
 	uint8_t		 nout;		/* legs out */
 	uint8_t		 need;		/* answers that decide */
 	uint8_t		 acks;
+	struct envelope	 head;		/* what be.head of the legs is, if it is anything */
 	struct leg_list	 legs;
 	struct target	 targets[FLIGHT_TARGETS_MAX];
 	/* The first answer of a write that waits for more; the first failure. */

@@ -99,7 +99,7 @@ static bool
 add_stand_in(struct flight *f)
 {
 	struct pool *p = stand_in_pool(f);
-	struct slice id = f->r->be.id;
+	struct slice id = route_place(&f->r->be);
 
 	if (p == NULL || f->ntargets == FLIGHT_TARGETS_MAX)
 		return (false);
@@ -228,7 +228,7 @@ plan_read(struct flight *f)
 	const struct be_op *be = &f->r->be;
 	struct target t[FLIGHT_REPLICAS_MAX];
 	size_t chosen[FLIGHT_REPLICAS_MAX];
-	unsigned n = replicas_of(p, be->id, be->op.hash, chosen), from = 0;
+	unsigned n = replicas_of(p, route_place(be), be->op.hash, chosen), from = 0;
 
 	f->behind = flight_is_behind(f) || has_own_unique(f);
 	if (!f->behind && p->conf->read_from == READ_ANY)
@@ -246,7 +246,7 @@ plan_write(struct flight *f)
 	const struct pool *p = f->space->pool;
 	const struct be_op *be = &f->r->be;
 	size_t chosen[FLIGHT_REPLICAS_MAX];
-	unsigned n = replicas_of(p, be->id, be->op.hash, chosen), kept = 0;
+	unsigned n = replicas_of(p, route_place(be), be->op.hash, chosen), kept = 0;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct target t = target_of(p, chosen[i]);

@@ -17,6 +17,8 @@ static const char too_large_text[] = "object too large for cache";
 bool
 through_too_large(const struct ctx *ctx, const struct space *sp, const struct command *cmd)
 {
+	if (sp->conf->format == FORMAT_ITEM)
+		return (cmd->op.vlen > sp->conf->item_size_max);
 	return (sp->pool->conf->kind != STORE_MEMCACHED && cmd->op.vlen > cache_value_max(ctx->cache,
 	    cmd->op.key.len, (cmd->op.opts & OPF_FLAGS) != 0 ? cmd->op.client_flags : 0));
 }

@@ -57,7 +57,7 @@ req_free(struct req *r)
 	outq_clear(&r->out);
 	if (r->space != NULL)
 		view_unpin(r->space->view);
-	MUST(r->item == NULL && r->value == NULL);
+	MUST(r->item == NULL && r->value == NULL && r->coded == NULL);
 	free(r->body);
 	free(r->rest);
 	if (ctx->nfree_reqs >= REQS_KEPT) {
@@ -100,6 +100,7 @@ req_get(struct ctx *ctx)
 	r->value = NULL;
 	r->body = NULL;
 	r->rest = NULL;
+	r->coded = NULL;
 	r->q = NULL;
 	return (r);
 }

@@ -21,6 +21,7 @@
 #include "proto/command.h"
 #include "req/ctx.h"
 
+struct coded;
 struct tier_ask;
 struct value;
 
@@ -97,6 +98,8 @@ struct req {
 	struct value	*value;		/* a large value that arrives, or a large body that leaves */
 	struct iovec	*body;		/* pieces of a large body; heap */
 	struct iovec	 body_one;
+	struct coded	*coded;		/* coded.c's; NULL: mostly */
+	void		*owner;		/* without a client: whose it is */
 
 	struct be_op	 be;
 	union {

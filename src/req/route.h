@@ -8,6 +8,13 @@
 
 /* The server of a record; hash is that of its id. */
 struct backend	*route_pick(struct pool *, struct slice id, uint64_t hash);
+/* What places an op on the ring. */
+static inline struct slice
+route_place(const struct be_op *op)
+{
+	return (op->chunk != 0 ? op->place : op->id);
+}
+
 /*
  * Sets ns, id, item and op.hash of an op of which op.key is there: what places it is the id alone. The local cache goes
  * by the hash of the whole key, which is the command's.

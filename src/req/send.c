@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "obs/metric.h"
+#include "req/coded.h"
 #include "req/flight.h"
 #include "req/hedge.h"
 #include "req/route.h"
@@ -89,10 +90,11 @@ static void
 flight_take_body(struct flight *f)
 {
 	struct req *r = f->r;
+	struct value *v = coded_sent(r) != NULL ? coded_sent(r) : r->value;
 
-	if (r->be.op.verb != OP_STORE || r->value == NULL)
+	if (r->be.op.verb != OP_STORE || v == NULL)
 		return;
-	f->body = value_ref(r->value);
+	f->body = value_ref(v);
 	f->pieces = r->body;
 	r->body = NULL;
 }
@@ -105,7 +107,7 @@ send_op(struct req *r)
 
 	if (LIKELY(f == NULL)) {
 		METRIC_ADD(&r->ctx->metrics, store_requests, 1);
-		p->ops->submit(route_pick(r->space->pool, r->be.id, r->be.op.hash), &r->be);
+		p->ops->submit(route_pick(r->space->pool, route_place(&r->be), r->be.op.hash), &r->be);
 		return;
 	}
 	flight_plan(f);

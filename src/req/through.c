@@ -21,8 +21,10 @@
 #include "cache/verb.h"
 #include "req/answer.h"
 #include "req/coalesce.h"
+#include "req/coded.h"
 #include "req/copy.h"
 #include "req/fill.h"
+#include "req/hold.h"
 #include "req/outcome.h"
 #include "req/parts.h"
 #include "req/route.h"
@@ -84,6 +86,7 @@ through_end_one(struct req *r)
 	else
 		r->ctx->held -= r->held;
 	r->value = NULL;
+	coded_free(r);
 	METRIC_SUB(&r->ctx->metrics, requests_inflight, 1);
 	if (r->q != NULL)
 		r->q->held -= r->held;
@@ -105,7 +108,8 @@ through_end(struct req *r)
 void
 through_submit(struct req *r)
 {
-	send_op(r);
+	if (LIKELY(!hold_waits(r)))
+		send_op(r);
 }
 
 /*
@@ -161,8 +165,8 @@ give_back(struct req *r)
 	through_submit(r);
 }
 
-/* be.done of everything that goes to a store. */
-static void
+/* be.done of everything that goes to a store, at last. */
+void
 through_done(struct be_op *be)
 {
 	struct req *r = CONTAINER_OF(be, struct req, be);
@@ -254,10 +258,12 @@ through_begin(struct ctx *ctx, const struct space *sp, struct replyq *q,
 	r->be.also = NULL;
 	r->be.keys = NULL;
 	route_split(&r->be, sp->conf);
-	if (sp->conf->format == FORMAT_ITEM)
-		through_version(r);
 	r->be.done = through_done;
 	r->alias = sp->splits && r->be.item.len == 0 && r->be.id.len < r->be.op.key.len;
+	if (sp->conf->format == FORMAT_ITEM) {
+		through_version(r);
+		coded_begin(r);
+	}
 	r->asked_at = cache_now(ctx->cache);
 	r->cfd = ctx->cfd;
 	r->write = !is_read(&cmd->op);
@@ -362,7 +368,8 @@ through_store(struct ctx *ctx, const struct space *sp, struct replyq *q,
 	struct req *r;
 
 	/* What may be sent again has to be kept. */
-	if (body.len > BE_BODY_COPY_MAX || !sp->plain) {
+	if (body.len > BE_BODY_COPY_MAX || !sp->plain || coded_needs_value(sp, &cmd->op) ||
+	    hold_has(ctx, cmd->op.key, cmd->op.hash)) {
 		struct value *v = through_body(ctx, sp, cmd);
 
 		if (v == NULL)
@@ -387,13 +394,12 @@ through_store(struct ctx *ctx, const struct space *sp, struct replyq *q,
 	r->body_one.iov_len = body.len;
 	r->be.body = &r->body_one;
 	r->be.nbody = 1;
-	through_submit(r);
+	coded_store(r);
 	return (true);
 }
 
-/* All pieces of a value at once: a chain of extents has as many as it has. */
-static struct iovec *
-value_pieces(const struct value *v, int *n)
+struct iovec *
+through_pieces(const struct value *v, int *n)
 {
 	struct iovec *iov, *more;
 	uint32_t off = 0;
@@ -436,7 +442,7 @@ through_store_value(struct ctx *ctx, const struct space *sp, struct replyq *q,
 	r->value = v;
 	through_hold(r, value_len(v));
 	r->fills = value_item(v) != NULL;
-	r->body = value_pieces(v, &r->be.nbody);
+	r->body = through_pieces(v, &r->be.nbody);
 	if (r->body == NULL) {
 		outcome_fail(r, "SERVER_ERROR ", "out of memory", 13);
 		if (r->write)
@@ -445,6 +451,6 @@ through_store_value(struct ctx *ctx, const struct space *sp, struct replyq *q,
 		return (true);
 	}
 	r->be.body = r->body;
-	through_submit(r);
+	coded_store(r);
 	return (true);
 }

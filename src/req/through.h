@@ -19,8 +19,8 @@ bool	through_store_value(struct ctx *, const struct space *, struct replyq *, st
 /* Memory for a body of op.vlen: a reserved item where a local copy may stay, else heap. NULL: none to be had. */
 struct value	*through_body(struct ctx *, const struct space *, const struct command *);
 /*
- * Whether a memcached would find the value of an OP_STORE too large, and the store would not say so itself. Then
- * through_refuse() answers, and does what memcached does to the old value.
+ * Whether the value of an OP_STORE is too large: of an item, or, where the store would not say so itself, for a
+ * memcached. Then through_refuse() answers, and does what memcached does to the old value.
  */
 bool	through_too_large(const struct ctx *, const struct space *, const struct command *);
 bool	through_refuse(struct ctx *, const struct space *, struct replyq *, struct command *);

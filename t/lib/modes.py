@@ -26,6 +26,11 @@ __all__ = "MODES all_modes mode_named redis_conf disk_conf disk_path one_cluster
 _cluster = None
 
 
+# What memcached takes at most; and what is large enough lies encoded or in pieces, which nobody is to see.
+LIMIT = "item_size_max = 1048400"
+CODED = "  chunk_size = 64KB  compression { codec = zstd  min_size = 64 }"
+
+
 def one_cluster():
 	"""The cluster that this program has."""
 	global _cluster
@@ -69,13 +74,13 @@ def _fleet(args, ttl):
 
 def _redis(args, ttl):
 	servers = [Redis(), Redis()]
-	return _behind(servers, args, redis_conf(servers, ttl))
+	return _behind(servers, args, redis_conf(servers, ttl, namespace=LIMIT))
 
 
 @contextlib.contextmanager
 def _of_cluster(args, ttl):
 	cluster = one_cluster()
-	with Kvgate(args, conf=redis_conf(cluster, ttl, "redis-cluster")) as kv:
+	with Kvgate(args, conf=redis_conf(cluster, ttl, "redis-cluster", namespace=LIMIT + CODED)) as kv:
 		kv.servers, kv.cluster = cluster.nodes, cluster
 		yield kv
 
