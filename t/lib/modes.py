@@ -102,7 +102,7 @@ def disk_conf(path, local="5s", store="", namespace=""):
 @contextlib.contextmanager
 def _disk(args, ttl):
 	path = disk_path()
-	with Kvgate(args, conf=disk_conf(path, ttl, "durability = none")) as kv:
+	with Kvgate(args, conf=disk_conf(path, ttl, "durability = none", LIMIT + CODED)) as kv:
 		kv.servers, kv.path = [], path
 		yield kv
 
