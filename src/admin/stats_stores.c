@@ -169,6 +169,31 @@ put_named(void *arg, const char *server, const struct server_totals *t)
 		put_redirects(s->o, who, t);
 }
 
+struct told {
+	struct stats_out	*o;
+	const char		*store;
+};
+
+static void
+put_told(void *arg, const char *name, uint64_t value)
+{
+	const struct told *t = arg;
+
+	stats_line(t->o, "STAT %s:%s %" PRIu64, t->store, name, value);
+}
+
+/* What a store says of itself as a whole. */
+static void
+put_whole(struct stats_out *o, const struct ctx *ctx, const char *store)
+{
+	const struct view *v = ctx->view;
+	struct told t = { o, store };
+
+	for (unsigned i = 0; i < v->npools; i++)
+		if (v->pools[i]->ops->tell != NULL && strcmp(v->pools[i]->conf->name, store) == 0)
+			v->pools[i]->ops->tell(v->pools[i]->servers[0], put_told, &t);
+}
+
 void
 stats_servers(struct stats_out *o, const struct stats_args *a)
 {
@@ -178,6 +203,7 @@ stats_servers(struct stats_out *o, const struct stats_args *a)
 	for (unsigned i = 0; i < ctx->conf->nstores; i++) {
 		s.store = &ctx->conf->stores[i];
 		totals_each_server(ctx->shared, s.store->name, put_named, &s);
+		put_whole(o, ctx, s.store->name);
 	}
 	stats_end(o);
 }

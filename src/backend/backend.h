@@ -135,6 +135,7 @@ struct be_op {
 #define BE_CAP_CAS	(1u << 9)	/* FORMAT_RAW has CAS uniques, client flags, stale marks */
 #define BE_CAP_CLASSIC	(1u << 11)	/* knows what OPF_CLASSIC means: such a read takes no win */
 #define BE_CAP_RECORDS	(1u << 12)	/* OP_ITEMS_*, OP_SCAN; tokens; chunks */
+#define BE_CAP_CHECKPOINT (1u << 13)	/* OP_CHECKPOINT */
 #define BE_CAP_WHOLE	(1u << 10)	/* one backend for the whole store: it finds its servers itself */
 
 enum be_state { BE_CONNECTING, BE_UP, BE_DOWN, BE_TRIAL /* answers, and has one request to show that it works */ };
@@ -154,6 +155,7 @@ struct be_stats {
 	void		*was;		/* admin's: what they were at the last `stats reset`; heap, the backend's end */
 };
 
+typedef void	 be_tell_f(void *arg, const char *name, uint64_t value);
 typedef void	 be_each_f(void *arg, const char *name, struct be_stats *);
 
 struct be_ops {
@@ -192,6 +194,8 @@ struct be_ops {
 	 * off the list before.
 	 */
 	void		 (*each)(struct backend *, be_each_f *f, void *arg);
+	/* What else there is to tell, of the store as a whole. The loop's thread. NULL: nothing. */
+	void		 (*tell)(struct backend *, be_tell_f *f, void *arg);
 	/* Lives as long as the backend. */
 	struct be_stats	*(*stats)(struct backend *);
 	/* "host:port", for people. */

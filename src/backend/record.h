@@ -20,7 +20,13 @@
 #include "proto/envelope.h"
 
 /* op.verb of such an op. They are not of enum op_verb, because they are about more than one key. */
-enum rec_verb { OP_ITEMS_READ = 32, OP_ITEMS_PUT, OP_ITEMS_DELETE, OP_SCAN };
+enum rec_verb {
+	OP_ITEMS_READ = 32,
+	OP_ITEMS_PUT,
+	OP_ITEMS_DELETE,
+	OP_SCAN,
+	OP_CHECKPOINT,		/* BE_CAP_CHECKPOINT: a copy of the whole store, be.id being its name */
+};
 
 #define REC_KEY_MAX	1024	/* bytes of an item key */
 #define REC_PUTS_MAX	10000	/* items of one put */

@@ -342,6 +342,31 @@ rocks_submit_flush(struct rocks *r, struct be_op *op)
 	rocks_writer_put(r->db->writer, j);
 }
 
+/* The copy is made beside the database. */
+static void
+rocks_submit_checkpoint(struct rocks *r, struct be_op *op)
+{
+	const char *path = r->store->path, *slash = strrchr(path, '/');
+	size_t dir = slash != NULL ? (size_t)(slash - path) + 1 : 0;
+	struct rocks_job *j = calloc(1, sizeof *j + sizeof(struct rocks_sub) + dir + op->id.len);
+	char *at;
+
+	if (j == NULL) {
+		rocks_fail_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
+		return;
+	}
+	j->r = r;
+	j->op = op;
+	j->nsubs = 1;
+	j->subs = (struct rocks_sub *)(j + 1);
+	at = (char *)(j->subs + 1);
+	memcpy(at, path, dir);
+	memcpy(at + dir, op->id.p, op->id.len);
+	j->subs[0] = (struct rocks_sub){ .op = op, .id = slice_of(at, dir + op->id.len) };
+	rocks_count(r, j, 1);
+	rocks_keeper_checkpoint(r->db, j);
+}
+
 static void
 rocks_submit(struct backend *be, struct be_op *op)
 {
@@ -363,6 +388,8 @@ rocks_submit(struct backend *be, struct be_op *op)
 		rocks_fail_later(op, ERR_BUSY, r->busy);
 	else if (op->op.verb == OP_FLUSH)
 		rocks_submit_flush(r, op);
+	else if ((int)op->op.verb == OP_CHECKPOINT)
+		rocks_submit_checkpoint(r, op);
 	else if (rocks_is_read(op))
 		rocks_submit_read(r, op);
 	else
@@ -446,6 +473,12 @@ rocks_healthy(const struct backend *be)
 	return (true);
 }
 
+static void
+rocks_tell(struct backend *be, be_tell_f *f, void *arg)
+{
+	rocks_db_tell(((struct rocks *)be)->db, f, arg);
+}
+
 static struct be_stats *
 rocks_stats(struct backend *be)
 {
@@ -482,7 +515,7 @@ rocks_each(struct backend *be, be_each_f *f, void *arg)
 const struct be_ops rocks_ops = {
 	.name = "rocksdb",
 	.caps = BE_CAP_TTL | BE_CAP_COUNTERS | BE_CAP_ORDERED | BE_CAP_LWW | BE_CAP_BATCH | BE_CAP_ITEM |
-	    BE_CAP_CLASSIC | BE_CAP_RECORDS | BE_CAP_WHOLE,
+	    BE_CAP_CLASSIC | BE_CAP_RECORDS | BE_CAP_WHOLE | BE_CAP_CHECKPOINT,
 	.open = rocks_open,
 	.close = rocks_close,
 	.submit = rocks_submit,
@@ -490,6 +523,7 @@ const struct be_ops rocks_ops = {
 	.healthy = rocks_healthy,
 	.version = rocks_version,
 	.each = rocks_each,
+	.tell = rocks_tell,
 	.stats = rocks_stats,
 	.server_name = rocks_server_name,
 };

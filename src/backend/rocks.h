@@ -206,6 +206,8 @@ void		 rocks_queue_put(struct rocks_queue *, struct rocks_job *);
 void		 rocks_queue_stop(struct rocks_queue *);
 /* NULL: it is stopped and empty. */
 struct rocks_job *rocks_queue_get(struct rocks_queue *);
+/* Its numbers, for people. */
+void		 rocks_db_tell(struct rocks_db *, be_tell_f *f, void *arg);
 /* With all signals blocked. */
 bool		 rocks_thread(pthread_t *, void *(*fn)(void *), void *arg);
 /* What a read is to see from now on. Any thread. */

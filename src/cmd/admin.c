@@ -236,6 +236,18 @@ admin_watch(struct client *cl, struct command *cmd)
 	return (cmd_say(cl, NULL, why == NULL ? "OK" : why));
 }
 
+static bool
+admin_checkpoint(struct client *cl, struct command *cmd)
+{
+	const char *answer;
+	bool good;
+
+	if (cmd->nwords != 2)
+		return (cmd_say(cl, cmd, "CLIENT_ERROR bad command line format"));
+	answer = parts_checkpoint(cl->ctx, &cl->q, cmd, &good);
+	return (answer != NULL ? cmd_say(cl, cmd, answer) : good);
+}
+
 static admin_f *const admins[CMD_COUNT] = {
 	[CMD_VERSION] = admin_version,
 	[CMD_MN] = admin_mn,
@@ -249,6 +261,7 @@ static admin_f *const admins[CMD_COUNT] = {
 	[CMD_SLABS] = admin_slabs,
 	[CMD_STATS] = admin_stats,
 	[CMD_WATCH] = admin_watch,
+	[CMD_CHECKPOINT] = admin_checkpoint,
 };
 
 bool

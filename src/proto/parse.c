@@ -126,6 +126,8 @@ word_of_many(const char *p, size_t len)
 		return (IS(p, "shutdown") ? CMD_SHUTDOWN : CMD_BAD);
 	case 9:
 		return (IS(p, "flush_all") ? CMD_FLUSH_ALL : IS(p, "verbosity") ? CMD_VERBOSITY : CMD_BAD);
+	case 10:
+		return (IS(p, "checkpoint") ? CMD_CHECKPOINT : CMD_BAD);
 	case 11:
 		return (IS(p, "lru_crawler") ? CMD_LRU_CRAWLER : CMD_BAD);
 	case 14:

@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "backend/record.h"
 #include "base/check.h"
 #include "req/answer.h"
 #include "req/batch.h"
@@ -285,4 +286,57 @@ parts_flush(struct ctx *ctx, struct replyq *q, struct command *cmd)
 	p->asking = false;
 	parts_advanced(&p->parts);
 	return (true);
+}
+
+static void
+checkpoint_done(struct be_op *be)
+{
+	struct req *r = CONTAINER_OF(be, struct req, be);
+
+	if (be->err != ERR_NONE)
+		parts_fail(r->parent, be->why, strlen(be->why));
+	req_done(r);
+}
+
+/* A client may have a copy made, but not anywhere it likes. */
+static bool
+is_name(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.p[i] <= ' ' || s.p[i] == '/' || s.p[i] == 0x7f)
+			return (false);
+	return (s.len > 0 && s.len <= OP_KEY_MAX && s.p[0] != '.');
+}
+
+const char *
+parts_checkpoint(struct ctx *ctx, struct replyq *q, struct command *cmd, bool *good)
+{
+	struct pool *pool = NULL;
+	struct req *p, *r;
+
+	*good = true;
+	for (unsigned i = 0; i < ctx->view->npools; i++)
+		if (slice_eq_str(cmd->words[0], ctx->view->pools[i]->conf->name))
+			pool = ctx->view->pools[i];
+	if (pool == NULL)
+		return ("CLIENT_ERROR unknown store");
+	if ((pool->ops->caps & BE_CAP_CHECKPOINT) == 0)
+		return ("CLIENT_ERROR this type of store has no checkpoints");
+	if (!is_name(cmd->words[1]))
+		return ("CLIENT_ERROR bad name of a checkpoint");
+	p = parts_begin(ctx, q, cmd);
+	r = p != NULL ? req_new(ctx, &p->parts, NULL) : NULL;
+	*good = r != NULL;
+	if (r == NULL)
+		return (NULL);
+	p->flush = true;
+	r->parent = p;
+	memset(&r->be, 0, sizeof r->be);
+	r->be.op.verb = OP_CHECKPOINT;
+	r->be.id = cmd->words[1];
+	r->be.done = checkpoint_done;
+	pool->ops->submit(pool->servers[0], &r->be);
+	p->asking = false;
+	parts_advanced(&p->parts);
+	return (NULL);
 }

@@ -14,6 +14,8 @@
 bool	parts_get(struct ctx *, struct replyq *, struct command *);
 /* flush_all: the servers of the namespaces that it reaches, and the local cache. */
 bool	parts_flush(struct ctx *, struct replyq *, struct command *);
+/* A backup of a store (words: its name, the copy's). NULL: under way; else what to answer at once. */
+const char *parts_checkpoint(struct ctx *, struct replyq *, struct command *, bool *good);
 /* A part failed; the first text is told, behind one SERVER_ERROR. */
 void	parts_fail(struct req *parent, const char *text, size_t len);
 
