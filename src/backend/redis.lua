@@ -18,6 +18,7 @@
 -- dead when a mark that covers it is newer. What it covers is removed a little at a time (SWEEP). What has expired leaves
 -- index and list by chance: who enters looks at two others.
 
+local spread = unpack
 local call, pack, unpack, band = redis.call, struct.pack, struct.unpack, bit.band
 local sub, byte, floor = string.sub, string.byte, math.floor
 local KEY, INDEX, MARKS, SLOT = KEYS[1], KEYS[3] and KEYS[2], KEYS[3], KEYS[4]
@@ -350,22 +351,34 @@ end
 local function page()
 	local flags, big, items, bytes, most, guess, each = unpack('>BI4I4I8I4I4I4', ARGV[1])
 	return { values = band(flags, 1) ~= 0, reverse = band(flags, 2) ~= 0, listed = band(flags, 4) ~= 0,
-		scans = band(flags, 8) ~= 0, big = big, items = items, bytes = bytes, most = most, guess = guess, each = each,
+		scans = band(flags, 8) ~= 0, whole = band(flags, 1) ~= 0 and big == 0, big = big, items = items, bytes = bytes, most = most, guess = guess, each = each,
 		n = 0, sum = 0, work = 0, out = {} }
 end
 
--- Looks at an item. Why the page ends: before it (1: it is full), or behind it (2: items, 3: work); nil: it does not.
-local function look(p, id, name, key, list)
-	local whole = p.values and p.big == 0
-	local item = whole and call('GET', name) or not whole and call('GETRANGE', name, 0, 63) or ''
-	local marks, _, _, _, len, _, _, encoded = see(item, list, key)
+-- Whether nothing needs to be asked about an item: its codec, and where its value begins.
+local function plain(item)
+	if #item < 28 or sub(item, 1, 4) ~= MAGIC or sub(item, 17, 24) ~= ZERO then return nil end
+	local marks, codec, len = unpack('>BBI2', item, 5)
+	return band(marks, DEAD) == 0 and len
+end
+
+-- Looks at an item, which is there already or is read here. Why the page ends: before it (1: it is full), or behind it (2: items,
+-- 3: work); nil: it does not.
+local function look(p, id, name, key, list, item)
+	if not p.whole then item = call('GETRANGE', name, 0, 63) end
+	item = item or ''
+	local len, encoded = p.whole and #list == 0 and plain(item)
 	p.work = p.work + 1
-	if not marks or band(marks, DEAD) ~= 0 then
-		if not p.listed and not p.dirty then p.dirty = key end
-		return p.work >= p.most and 3 or nil
+	if not len then
+		local marks, _, _, _, l, _, _, e = see(item, list, key)
+		len, encoded = l, e
+		if not marks or band(marks, DEAD) ~= 0 then
+			if not p.listed and not p.dirty then p.dirty = key end
+			return p.work >= p.most and 3 or nil
+		end
 	end
 	local left = -1
-	if not whole then
+	if not p.whole then
 		local n = call('STRLEN', name) - len
 		if p.values and (encoded and unpack('>I8', item, 45) or n) <= p.big then
 			item = call('GET', name)
@@ -376,13 +389,28 @@ local function look(p, id, name, key, list)
 	local sum = p.sum + p.each + #id + #key + #item - len
 	if p.n > 0 and p.bytes > 0 and sum > p.bytes then return 1 end
 	local out = p.out
-	if p.scans then out[#out + 1] = id end
-	out[#out + 1] = key
-	out[#out + 1] = left
-	out[#out + 1] = item
+	local n = #out
+	if p.scans then
+		n = n + 1
+		out[n] = id
+	end
+	out[n + 1], out[n + 2], out[n + 3] = key, left, item
 	p.sum, p.n = sum, p.n + 1
 	if p.n == p.items then return 2 end
 	return p.work >= p.most and 3 or nil
+end
+
+-- How many more may go into the page.
+local function fit(p, most)
+	if p.n == 0 or p.bytes == 0 then return math.min(p.guess, most) end
+	return math.max(1, math.min(most, floor((p.bytes - p.sum) * p.n / p.sum) + 1))
+end
+
+-- Some items at once, beginning with the ith; none where not all of them are wanted.
+local function fetch(p, base, keys, i)
+	local names, last = {}, math.min(#keys, i + fit(p, p.n == 0 and 8 or 200) - 1)
+	for k = i, last do names[#names + 1] = base .. '=' .. keys[k] end
+	return names, p.whole and call('MGET', spread(names)) or {}
 end
 
 -- The items of a record between two bounds, as ZRANGEBYLEX takes them.
@@ -392,17 +420,20 @@ local function tread(p, id, base, lo, hi)
 	while true do
 		local keys = p.reverse and call('ZREVRANGEBYLEX', base .. '#', hi, lo, 'LIMIT', 0, count) or
 			not p.reverse and call('ZRANGEBYLEX', base .. '#', lo, hi, 'LIMIT', 0, count)
-		for i = 1, #keys do
-			local stop = look(p, id, base .. '=' .. keys[i], keys[i], list)
-			if stop == 1 then return 1 end
-			p.id, p.key = id, keys[i]
-			if stop then return stop end
+		local i = 1
+		while i <= #keys do
+			local names, items = fetch(p, base, keys, i)
+			for k = 1, #names do
+				local stop = look(p, id, names[k], keys[i], list, items[k])
+				if stop == 1 then return 1 end
+				p.id, p.key = id, keys[i]
+				if stop then return stop end
+				i = i + 1
+			end
 		end
 		if #keys < count then return nil end
 		if p.reverse then hi = '(' .. keys[#keys] else lo = '(' .. keys[#keys] end
-		count = count * 2
-		if p.n > 0 and p.bytes > 0 then count = floor((p.bytes - p.sum) * p.n / p.sum) + 2 end
-		if count > 1000 then count = 1000 end
+		count = math.max(fit(p, 1000), 50)
 	end
 end
 
@@ -706,7 +737,8 @@ local base, stop = INDEX and sub(INDEX, 1, -2)
 if not p.listed then return given(p, tread(p, '', base, ARGV[2], ARGV[3])) end
 local list = marks_of(base and call('GET', MARKS))
 for i = 2, #ARGV do
-	stop = look(p, '', base and base .. '=' .. ARGV[i] or KEY, ARGV[i], list)
+	local name = base and base .. '=' .. ARGV[i] or KEY
+	stop = look(p, '', name, ARGV[i], list, p.whole and call('GET', name))
 	if stop == 1 then break end
 	p.id, p.key = '', ARGV[i]
 	if stop then break end
@@ -755,6 +787,7 @@ for i = 2, #ARGV, 2 do
 end
 if pieces and v ~= version then return encoded_by(top) end
 local fresh, last, lasting = INDEX and call('EXISTS', INDEX) == 0, 0, false
+local sets, adds = { 'MSET' }, { 'ZADD', INDEX }
 for i = 2, #ARGV, 2 do
 	if not late[i] then
 		local exp, flags, marks, codec, _, len = unpack('>I8I4BBBI2', ARGV[i])
@@ -762,7 +795,7 @@ for i = 2, #ARGV, 2 do
 		local name = base and base .. key or KEY
 		local item = pack('>c4BBI2c8I8I4', MAGIC, marks, codec, 28 + #tail, v, exp, flags) .. tail .. ARGV[i + 1]
 		if exp == 0 then
-			call('SET', name, item)
+			sets[#sets + 1], sets[#sets + 2] = name, item
 			lasting = true
 		elseif exp > msec() then
 			call('SET', name, item, 'PXAT', exp + spare)
@@ -777,7 +810,16 @@ for i = 2, #ARGV, 2 do
 			leaves(key)
 			key = nil
 		end
-		if INDEX and key then call('ZADD', INDEX, 0, key) end
+		if INDEX and key then adds[#adds + 1], adds[#adds + 2] = 0, key end
+	end
+	-- Not too many at once.
+	if #sets > 1000 or #sets > 1 and i + 2 > #ARGV then
+		call(spread(sets))
+		sets = { 'MSET' }
+	end
+	if #adds > 1000 or #adds > 2 and i + 2 > #ARGV then
+		call(spread(adds))
+		adds = { 'ZADD', INDEX }
 	end
 end
 if INDEX and (lasting or last > 0) then
@@ -841,11 +883,17 @@ for i = #list, 1, -1 do
 	if not list[i].swept then m = list[i] end
 end
 local keys = call('ZRANGEBYLEX', INDEX, '[' .. (m and m.at or ARGV[2]), m and m.upto and '(' .. m.upto or '+', 'LIMIT', 0, most)
+local dead, gone = { 'UNLINK' }, { 'ZREM', INDEX }
 for i = 1, #keys do
 	local item = call('GETRANGE', base .. keys[i], 0, 63)
 	local _, _, _, _, _, _, _, _, by = see(item, list, keys[i])
-	if item ~= '' and by then call('UNLINK', base .. keys[i]) end
-	if item == '' or by then leaves(keys[i]) end
+	if item ~= '' and by then dead[#dead + 1] = base .. keys[i] end
+	if item == '' or by then gone[#gone + 1] = keys[i] end
+end
+if #dead > 1 then call(spread(dead)) end
+if #gone > 2 then
+	call(spread(gone))
+	if call('EXISTS', INDEX) == 0 then call('ZREM', SLOT, sub(INDEX, 2, -3)) end
 end
 if not m then return 0 end
 m.at = keys[#keys] or ''
