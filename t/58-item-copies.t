@@ -98,6 +98,11 @@ def never_backwards(kv, rounds, name):
 	items, wrong, stop = 4, [], threading.Event()
 	told = [[0] * items for _ in range(2)]
 
+	def must(c, line, want):
+		got = c.call(line)
+		if got != want:
+			wrong.append((line, got))
+
 	def write(me):
 		rnd = random.Random(me)
 		with kv.client() as c:
@@ -105,16 +110,16 @@ def never_backwards(kv, rounds, name):
 				text = b"%d" % n
 				how = rnd.randrange(4)
 				if how == 0:
-					c.ask(b"kd r:w%d\r\n" % me, b"HD\r\n")
+					must(c, b"kd r:w%d\r\n" % me, b"HD\r\n")
 				if how <= 1:
-					c.ask(b"kp r:w%d %d\r\n" % (me, items) + b"".join(b"%d %d\r\n%s\r\n" % (i, len(text), text) for i in range(items)), b"HD\r\n")
+					must(c, b"kp r:w%d %d\r\n" % (me, items) + b"".join(b"%d %d\r\n%s\r\n" % (i, len(text), text) for i in range(items)), b"HD\r\n")
 					told[me] = [n] * items
 				else:
 					i = rnd.randrange(items)
-					c.ask(b"set r:w%d/%d 0 0 %d\r\n%s\r\n" % (me, i, len(text), text), b"STORED\r\n")
+					must(c, b"set r:w%d/%d 0 0 %d\r\n%s\r\n" % (me, i, len(text), text), b"STORED\r\n")
 					told[me][i] = n
 				if how == 3:
-					c.ask(b"kd r:w%d G3\r\n" % me, b"HD\r\n")
+					must(c, b"kd r:w%d G3\r\n" % me, b"HD\r\n")
 					got = c.call(b"get r:w%d/3\r\n" % me, b"END\r\n")
 					if got != b"END\r\n":
 						wrong.append(("a deleted item", got))

@@ -49,7 +49,7 @@ hot_count(struct ctx *ctx, const struct space *sp)
 static inline bool
 hot_space(const struct space *sp)
 {
-	return (sp->conf->local);
+	return (sp->copies != SPACE_NO_COPIES);
 }
 
 /* Inlined once for each kind: nothing of the others is left. */
@@ -68,7 +68,7 @@ hot_answer(struct ctx *ctx, struct outq *out, struct slice key, uint64_t hash,
 	it = cache_hit_plain(ctx->cache, hash, hint, key, VALUE_COPY_MAX, &s);
 	if (UNLIKELY(it == NULL))
 		return (false);
-	if (UNLIKELY(sp->splits) && copy_is_cut(ctx, sp, it, key)) {
+	if (UNLIKELY(sp->copies == SPACE_CUT_COPIES) && copy_is_cut(ctx, sp, it, key)) {
 		cache_unlock(s);
 		return (false);
 	}

@@ -53,17 +53,12 @@ cmd_say(struct client *cl, const struct command *cmd, const char *text)
 
 /* The namespace of that name, the key's where name.p is NULL. False: as cmd_space(). */
 static bool
-find_space(struct client *cl, struct command *cmd, struct slice name, const struct space **sp, bool *good)
+named_space(struct client *cl, struct command *cmd, struct slice name, const struct space **sp, bool *good)
 {
 	const struct view *v = cl->ctx->view;
-	int n;
+	int n = keymap_named(v->keymap, name);
 
 	*good = true;
-	if (LIKELY(name.p == NULL)) {
-		*sp = view_find(v, cmd->op.key);
-		return (true);
-	}
-	n = keymap_named(v->keymap, name);
 	if (n >= 0) {
 		*sp = &v->spaces[n];
 		if (view_find(v, cmd->op.key) == *sp)
@@ -82,21 +77,24 @@ find_space(struct client *cl, struct command *cmd, struct slice name, const stru
 bool
 cmd_space(struct client *cl, struct command *cmd, const struct space **sp, bool *good)
 {
-	struct slice name = SLICE_NULL;
+	bool meta = cmd->shape == SHAPE_META || cmd->shape == SHAPE_MSET;
 	const char *error = NULL;
+	struct slice name;
 
+	*good = true;
 	/* Without a file L is nothing, as it is to memcached. */
-	if (UNLIKELY((cmd->shape == SHAPE_META || cmd->shape == SHAPE_MSET) && cmd->space.len > 0) &&
-	    cl->ctx->conf->file != NULL) {
+	if (LIKELY(!meta || cmd->space.len == 0 || cl->ctx->conf->file == NULL))
+		*sp = view_find(cl->ctx->view, cmd->op.key);
+	else {
 		name = slice_of(cmd->space.p, cmd->space.len - 1);
 		if (name.p[name.len] != '/') {
 			*good = cmd_say(cl, cmd, "CLIENT_ERROR bad token in command line format");
 			return (false);
 		}
+		if (!named_space(cl, cmd, name, sp, good))
+			return (false);
 	}
-	if (!find_space(cl, cmd, name, sp, good))
-		return (false);
-	if (UNLIKELY((*sp)->tokens) && (cmd->shape == SHAPE_META || cmd->shape == SHAPE_MSET))
+	if (UNLIKELY((*sp)->tokens) && meta)
 		error = version_token(*sp, cmd);
 	if (LIKELY(error == NULL))
 		return (true);
@@ -315,15 +313,15 @@ body_copy(const struct req *r, const struct value *v, const struct item *it)
 static bool
 body_space(struct client *cl, struct req *r, const struct space **sp)
 {
-	struct slice name = SLICE_NULL;
+	bool good = true, found = true;
 	struct command cmd;
-	bool good, found;
 
 	memcpy(&cmd, &r->cmd, offsetof(struct command, nonce));
-	if ((cmd.op.opts & OPF_ELSEWHERE) != 0)
-		name = slice_str(r->space->conf->name);
-	cmd.op.opts &= (uint16_t)~OPF_ELSEWHERE;
-	found = find_space(cl, &cmd, name, sp, &good);
+	if ((cmd.op.opts & OPF_ELSEWHERE) != 0) {
+		cmd.op.opts &= (uint16_t)~OPF_ELSEWHERE;
+		found = named_space(cl, &cmd, slice_str(r->space->conf->name), sp, &good);
+	} else
+		*sp = view_find(cl->ctx->view, cmd.op.key);
 	r->cmd.op.opts = cmd.op.opts;
 	/* What E means may have changed, too; a P that meant nothing has gone. */
 	if (found && (cmd.op.opts & ((*sp)->tokens ? OPF_NEWCAS : OPF_TOKEN)) != 0) {

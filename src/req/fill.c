@@ -357,7 +357,28 @@ fill_is_over(const struct req *r, bool known)
 static bool
 fill_has_tier(const struct req *r)
 {
-	return (UNLIKELY(r->space->tier != NULL) && !r->alias && (r->cmd.op.opts & OPF_ELSEWHERE) == 0);
+	return (r->space->tier != NULL && !r->alias && (r->cmd.op.opts & OPF_ELSEWHERE) == 0);
+}
+
+/* Beyond local copies of the key. */
+static void __attribute__((noinline))
+fill_more_begin(struct req *r)
+{
+	if (fill_has_tier(r))
+		tier_hurry(r->ctx, r->be.op.hash);
+	if (r->alias)
+		cut_record_begin(r->ctx, r->space, r->be.id);
+	r->cut = fill_cut_word(r);
+}
+
+static void __attribute__((noinline))
+fill_more_end(struct req *r, bool known)
+{
+	if (r->alias)
+		cut_record_end(r->ctx, r->space, r->be.id);
+	/* From here on it counts as under way again until the cache store knows. */
+	if (fill_has_tier(r) && (!known || r->be.res.status == OP_OK))
+		tier_wrote(r->ctx, r->space, r->cmd.op.key, r->be.version, known);
 }
 
 void
@@ -368,11 +389,9 @@ fill_write_begin(struct req *r)
 	struct cache_shard *s;
 	struct item *old;
 
-	if (fill_has_tier(r))
-		tier_hurry(ctx, r->be.op.hash);
-	if (UNLIKELY(r->alias))
-		cut_record_begin(ctx, r->space, r->be.id);
-	r->cut = fill_cut_word(r);
+	r->cut = 0;
+	if (UNLIKELY(r->space->more))
+		fill_more_begin(r);
 	if (!r->kept) {
 		r->fence = route_fence_enter(ctx, hash) + r->cut;
 		return;
@@ -394,8 +413,6 @@ fill_write_over(struct req *r, bool known)
 	    r->value != NULL ? value_item(r->value) : NULL, *old;
 	struct cache_shard *s;
 
-	if (UNLIKELY(r->alias))
-		cut_record_end(ctx, r->space, r->be.id);
 	if (!r->kept) {
 		if (!r->lingers)
 			route_fence_leave(ctx, hash);
@@ -425,7 +442,6 @@ void
 fill_write_end(struct req *r, bool known)
 {
 	fill_write_over(r, known);
-	/* From here on it counts as under way again until the cache store knows. */
-	if (fill_has_tier(r) && (!known || r->be.res.status == OP_OK))
-		tier_wrote(r->ctx, r->space, r->cmd.op.key, r->be.version, known);
+	if (UNLIKELY(r->space->more))
+		fill_more_end(r, known);
 }

@@ -16,14 +16,9 @@ route_pick(struct pool *p, struct slice id, uint64_t hash)
 }
 
 void
-route_split(struct be_op *op, const struct conf_ns *ns)
+route_split_item(struct be_op *op)
 {
-	op->ns = ns;
-	op->id = op->op.key;
-	op->item = SLICE_NULL;
-	if (LIKELY(ns->separator_len == 0))
-		return;
-	keymap_split(ns, op->op.key, &op->id, &op->item);
+	keymap_split(op->ns, op->op.key, &op->id, &op->item);
 	/* The order of a record's ops hangs on it, and they are about many keys. */
 	op->op.hash = cache_hash(op->id);
 }

@@ -16,10 +16,20 @@ route_place(const struct be_op *op)
 }
 
 /*
- * Sets ns, id, item and op.hash of an op of which op.key is there: what places it is the id alone. The local cache goes
- * by the hash of the whole key, which is the command's.
+ * route_split() sets ns, id, item and op.hash of an op of which op.key is there: what places it is the id alone. The
+ * local cache goes by the hash of the whole key, which is the command's.
  */
-void		 route_split(struct be_op *, const struct conf_ns *);
+void		 route_split_item(struct be_op *);
+
+static inline void
+route_split(struct be_op *op, const struct conf_ns *ns)
+{
+	op->ns = ns;
+	op->id = op->op.key;
+	op->item = SLICE_NULL;
+	if (ns->separator_len > 0)
+		route_split_item(op);
+}
 
 /*
  * What keeps an old value read from a store out of the cache, and from those who ask after a write: coarse (by hash),

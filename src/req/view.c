@@ -223,7 +223,6 @@ space_prepare(struct space *sp, const struct space *was, struct loop *loop)
 		return (true);
 	sp->plain = sp->pool->conf->replicas <= 1 && ns->hedge == HEDGE_OFF &&
 	    sp->pool->conf->on_down != ON_DOWN_FAILOVER;
-	sp->splits = ns->separator_len > 0;
 	sp->tokens = ns->format == FORMAT_ITEM && (sp->pool->ops->caps & BE_CAP_RECORDS) != 0;
 	if (ns->hedge == HEDGE_OFF)
 		return (true);
@@ -248,6 +247,10 @@ view_make_spaces(struct view *v, const struct view *was, struct loop *loop)
 			sp->pool = v->pools[sp->conf->primary - conf->stores];
 		if (sp->conf->cache != NULL)
 			sp->tier = v->pools[sp->conf->cache - conf->stores];
+		sp->splits = sp->conf->separator_len > 0;
+		sp->more = sp->splits || sp->tier != NULL;
+		if (sp->conf->local)
+			sp->copies = sp->splits ? SPACE_CUT_COPIES : SPACE_COPIES;
 		sp->stats = old != NULL ? old->stats : calloc(1, sizeof *sp->stats);
 		if (sp->stats == NULL)
 			return (false);

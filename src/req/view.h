@@ -67,6 +67,9 @@ struct pool {
 	struct snapshot		*snap;
 };
 
+/* Whether the local cache has something of a namespace, and whether each hit has to be looked at (cut.h). */
+enum space_copies { SPACE_NO_COPIES, SPACE_COPIES, SPACE_CUT_COPIES };
+
 /* One namespace of a view; read-only after build. */
 struct space {
 	const struct conf_ns	*conf;
@@ -76,6 +79,8 @@ struct space {
 	struct view		*view;
 	bool			 plain;		/* an op goes to one server, once; see send.h */
 	bool			 splits;	/* keys have an item behind a separator */
+	bool			 more;		/* they have, or there is a cache store: see fill.c */
+	uint8_t			 copies;	/* enum space_copies */
 	struct hedger		*hedger;	/* NULL: nothing is sent twice */
 	bool			 tokens;	/* E and P of a write are its token */
 	struct token_top	*top;		/* tokens: version.c's */
