@@ -53,7 +53,7 @@ cmd_record_begin(struct client *cl, const struct command *cmd)
 	if (rc.error != NULL && !rc.has_count)
 		good = record_refuse(cl, rc.error);
 	else {
-		body = record_body_new(&rc, rc.error == NULL ? record_value_max(cl, &rc) : 0);
+		body = record_body_new(&rc, rc.error == NULL ? record_value_max(cl, &rc) : 0, record_line_check, cl);
 		good = body != NULL;
 		if (body != NULL)
 			cl->ctx->held += record_body_size(body);

@@ -131,8 +131,15 @@ struct record_body {
 	bool		 close;		/* after the answer: what follows cannot be told apart */
 };
 
-/* Takes cmd. value_max: most bytes of all values together. NULL: out of memory, cmd is still the caller's. */
-struct record_body *record_body_new(struct record_cmd *cmd, uint64_t value_max);
+#define RECORD_ERROR_MAX	512	/* of a text made for an error */
+/* What else is wrong with the line of a kp or kd, the command itself or one of a km; why has room. NULL: nothing. */
+typedef const char *record_check_f(void *arg, const struct record_cmd *, char why[RECORD_ERROR_MAX]);
+
+/*
+ * Takes cmd. value_max: most bytes of all values together. check (NULL: none) is called for each line as it comes, so
+ * that the first error is told. NULL: out of memory, cmd is still the caller's.
+ */
+struct record_body *record_body_new(struct record_cmd *cmd, uint64_t value_max, record_check_f *check, void *arg);
 /*
  * Takes what belongs to the body; *used bytes of buf are done with. True: the body is over, as far as it can be told,
  * and what follows is the next command.

@@ -47,6 +47,9 @@ struct body {
 	unsigned	 ncrlf;
 	struct block	*blocks;	/* the first one has room */
 	size_t		 held;
+	record_check_f	*check;
+	void		*check_arg;
+	char		 why[RECORD_ERROR_MAX];
 };
 
 static struct body *
@@ -166,6 +169,18 @@ refuse_memory(struct body *b)
 	refuse(b, "SERVER_ERROR out of memory storing object");
 }
 
+/* A line that is right as such. */
+static void
+check_line(struct body *b, const struct record_cmd *cmd)
+{
+	const char *error = NULL;
+
+	if (b->pub.error == NULL && b->check != NULL)
+		error = b->check(b->check_arg, cmd, b->why);
+	if (error != NULL)
+		refuse(b, error);
+}
+
 /* A sub-command to be kept. NULL: out of memory, which is noted. */
 static struct record_sub *
 add_sub(struct body *b, const struct record_cmd *cmd)
@@ -184,7 +199,7 @@ add_sub(struct body *b, const struct record_cmd *cmd)
 }
 
 struct record_body *
-record_body_new(struct record_cmd *cmd, uint64_t value_max)
+record_body_new(struct record_cmd *cmd, uint64_t value_max, record_check_f *check, void *arg)
 {
 	struct body *b = calloc(1, sizeof *b);
 	bool is_kp = cmd->id == CMD_KP;
@@ -198,10 +213,14 @@ record_body_new(struct record_cmd *cmd, uint64_t value_max)
 	b->items_left = cmd->count;
 	b->pub.cmd = *cmd;
 	b->pub.error = cmd->error;
+	b->check = check;
+	b->check_arg = arg;
 	if (is_kp && cmd->error == NULL && add_sub(b, cmd) == NULL) {
 		free(b);
 		return (NULL);
 	}
+	if (is_kp)
+		check_line(b, cmd);
 	return (&b->pub);
 }
 
@@ -237,6 +256,7 @@ read_sub(struct body *b, struct slice line)
 		b->at = OVER;
 		return;
 	}
+	check_line(b, &cmd);
 	if (b->pub.error == NULL && add_sub(b, &cmd) != NULL) {
 		b->held += cmd.size;
 		kept = true;

@@ -9,11 +9,10 @@
 
 #include "backend/record.h"
 #include "base/slice.h"
+#include "req/record.h"
 #include "req/req.h"
 
 struct record_cmd;
-
-#define RECORD_WHY_MAX	512	/* any error line, without its end */
 
 /* Whose be_op.rec any op of record*.c is. */
 struct record_task {

@@ -388,6 +388,16 @@ writing_begin(struct client *cl, struct writing *w)
 	return (true);
 }
 
+const char *
+record_line_check(void *client, const struct record_cmd *cmd, char why[RECORD_WHY_MAX])
+{
+	const struct client *cl = client;
+	struct slice name = (cmd->flags & RF_SPACE) != 0 ? cmd->space : SLICE_NULL;
+	const struct space *sp = record_space(cl->ctx, name, cmd->key, why);
+
+	return (sp != NULL && record_id(sp, cmd->key, why) ? NULL : why);
+}
+
 bool
 record_write(struct client *cl, struct record_body *body)
 {

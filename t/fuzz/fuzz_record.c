@@ -120,7 +120,7 @@ run(struct stream *s, const struct command *line)
 	describe_record(&d, &cmd);
 	note(s, &d);
 	if ((cmd.id == CMD_KP || cmd.id == CMD_KM) && (cmd.error == NULL || cmd.has_count)) {
-		s->body = record_body_new(&cmd, VALUE_MAX);
+		s->body = record_body_new(&cmd, VALUE_MAX, NULL, NULL);
 		s->come = 0;
 		PROMISE(s->body != NULL);
 	} else

@@ -24,7 +24,7 @@ outcome(struct slice text, size_t first, size_t piece, size_t *rest)
 	bool over = false;
 
 	record_parse(line, text.p[1] == 'p' ? CMD_KP : CMD_KM, &cmd);
-	b = record_body_new(&cmd, VALUE_MAX);
+	b = record_body_new(&cmd, VALUE_MAX, NULL, NULL);
 	for (size_t n = first; !over && off < text.len; n = piece) {
 		/* From memory of just the size, which is gone then. */
 		char *exact;
@@ -223,7 +223,7 @@ begun(const char *line, uint64_t value_max)
 	struct record_cmd cmd;
 
 	record_parse(slice_str(line), line[1] == 'p' ? CMD_KP : CMD_KM, &cmd);
-	return (record_body_new(&cmd, value_max));
+	return (record_body_new(&cmd, value_max, NULL, NULL));
 }
 
 static bool
@@ -335,6 +335,44 @@ too_many(void)
 	record_body_free(&b);
 }
 
+/* Has something against ids that begin with an x. */
+static const char *
+no_x(void *arg, const struct record_cmd *cmd, char why[RECORD_ERROR_MAX])
+{
+	unsigned *calls = arg;
+
+	(*calls)++;
+	snprintf(why, RECORD_ERROR_MAX, "CLIENT_ERROR not %.*s", (int)cmd->key.len, cmd->key.p);
+	return (cmd->key.p[0] == 'x' ? why : NULL);
+}
+
+static void
+checks(void)
+{
+	static const struct { const char *text, *error; unsigned calls; } rows[] = {
+		{ "kp u 1\r\na 1\r\nx\r\n", NULL, 1 },
+		{ "kp x 1\r\na 1 E\r\nx\r\n", "CLIENT_ERROR not x", 1 },
+		{ "kp x 1 h\r\na 1\r\nx\r\n", INVALID, 0 },
+		{ "km 3\r\nkd u\r\nkp xyz 1\r\na 1\r\nx\r\nkd u q\r\n", "CLIENT_ERROR not xyz", 2 },
+		{ "km 3\r\nkd u\r\nkp u 1\r\na 1 E\r\nx\r\nkd x\r\n", INVALID, 2 },
+		{ "km 2\r\nkd u q\r\nkd x\r\n", INVALID, 0 },
+	};
+
+	for (unsigned i = 0; i < NITEMS(rows); i++) {
+		const char *text = rows[i].text, *nl = strchr(text, '\n') + 1;
+		struct record_body *b;
+		struct record_cmd cmd;
+		unsigned calls = 0;
+
+		record_parse(slice_of(text, (size_t)(nl - 2 - text)), text[1] == 'p' ? CMD_KP : CMD_KM, &cmd);
+		b = record_body_new(&cmd, VALUE_MAX, no_x, &calls);
+		ok(feed(b, nl, strlen(nl)), "%.6s is over", text);
+		is_s(b->error != NULL ? b->error : "good", rows[i].error != NULL ? rows[i].error : "good", "with its error");
+		is_u(calls, rows[i].calls, "lines were looked at until then");
+		record_body_free(&b);
+	}
+}
+
 int
 main(void)
 {
@@ -347,5 +385,6 @@ main(void)
 	memory();
 	values();
 	too_many();
+	checks();
 	return (done_testing());
 }
