@@ -366,7 +366,7 @@ checks(void)
 
 		record_parse(slice_of(text, (size_t)(nl - 2 - text)), text[1] == 'p' ? CMD_KP : CMD_KM, &cmd);
 		b = record_body_new(&cmd, VALUE_MAX, no_x, &calls);
-		ok(feed(b, nl, strlen(nl)), "%.6s is over", text);
+		ok(feed(b, nl, strlen(nl)), "%.4s is over", text);
 		is_s(b->error != NULL ? b->error : "good", rows[i].error != NULL ? rows[i].error : "good", "with its error");
 		is_u(calls, rows[i].calls, "lines were looked at until then");
 		record_body_free(&b);

@@ -419,7 +419,7 @@ say(const char *text)
 		good = record_hello(&k->cl, &cmd);
 		break;
 	default:
-		body = record_body_new(&cmd, record_value_max(&k->cl, &cmd));
+		body = record_body_new(&cmd, record_value_max(&k->cl, &cmd), NULL, NULL);
 		if (!record_body_feed(body, text + n + 2, strlen(text + n + 2), &used))
 			printf("# the body of %.20s is not all there\n", text);
 		if (body->error != NULL) {
