@@ -426,7 +426,11 @@ def late_ones(kvs, writes, rng, name):
 			said.append(answer(d, kp(id, [(item, b"late") for item in ITEMS], token((writes.base - 5, 1)))))
 			if n % 2:
 				said.append(answer(d, kp(id, [(b"new", b"plain")])))
-				model.put((0, 0), id, b"new", b"plain")
+			if n % 4 > 1:
+				# What is put in the same km stays, and is all there is.
+				said.append(answer(c, b"km 2\r\nkd %s\r\n" % id + kp(id, [(b"newer", b"plain")])))
+			if n % 4:
+				model.put((0, 0), id, (b"new", b"newer")[n % 4 > 1], b"plain")
 		is_(set(said), {b"HD\r\n"}, "%s: plain deletes, late puts, new ones" % name)
 		got = {id: {k: v for k, (v, _) in record_of(c, id, b"").items()} for id in writes.ids}
 		same(flat(got), {k: v for k, (v, _) in flat(model.all()).items()}, "%s: nothing old comes back after plain deletes" % name)
