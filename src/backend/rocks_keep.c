@@ -506,12 +506,13 @@ rocks_keeper_free(struct rocks_keeper **kp)
 {
 	struct rocks_keeper *k = *kp;
 
-	*kp = NULL;
 	if (k == NULL)
 		return;
 	keeper_stop(k);
 	pthread_join(k->thread, NULL);
 	pthread_join(k->clock, NULL);
+	/* Only now: the writer looked here for whom to give the last rows back to. */
+	*kp = NULL;
 	/* Nothing that was acknowledged is left to the system. */
 	if (sync_interval(k->db) != 0)
 		sync_log(k);
