@@ -355,6 +355,7 @@ rocks_submit_checkpoint(struct rocks *r, struct be_op *op)
 		rocks_fail_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
 		return;
 	}
+	j->kind = ROCKS_COPY;
 	j->r = r;
 	j->op = op;
 	j->nsubs = 1;
@@ -364,7 +365,7 @@ rocks_submit_checkpoint(struct rocks *r, struct be_op *op)
 	memcpy(at + dir, op->id.p, op->id.len);
 	j->subs[0] = (struct rocks_sub){ .op = op, .id = slice_of(at, dir + op->id.len) };
 	rocks_count(r, j, 1);
-	rocks_keeper_checkpoint(r->db, j);
+	rocks_writer_put(r->db->writer, j);
 }
 
 static void

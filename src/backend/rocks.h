@@ -87,6 +87,7 @@ enum rocks_job_kind {
 	ROCKS_READ,		/* io threads */
 	ROCKS_READ_BEHIND,	/* the writer: a read behind writes of the same record */
 	ROCKS_WRITE,
+	ROCKS_COPY,		/* OP_CHECKPOINT: of what was written before it; the keeper's then */
 	ROCKS_SWEEP,		/* the keeper's: rows that may be no more needed, their keys are the result */
 };
 

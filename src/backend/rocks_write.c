@@ -367,6 +367,11 @@ run(struct rocks_writer *w, struct rocks_job *j)
 		rocks_queue_put(&w->db->io, j);
 		return;
 	}
+	if (j->kind == ROCKS_COPY) {
+		commit(w);
+		rocks_keeper_checkpoint(w->db, j);
+		return;
+	}
 	/* What it takes away, the overlay would still have. */
 	if (j->flush)
 		commit(w);

@@ -43,7 +43,8 @@ signals_new(struct loop *l, signals_f *fn, void *arg)
 	s->magic = SIGNALS_MAGIC;
 	s->fn = fn;
 	s->arg = arg;
-	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+	/* A file that may not grow is an error of the database's. */
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
 		goto fail;
 	for (size_t i = 0; i < NITEMS(caught); i++) {
 		if (event_assign(&s->ev[i], loop_base(l), caught[i], EV_SIGNAL | EV_PERSIST, on_signal, s) != 0 ||
