@@ -99,6 +99,7 @@ struct rocks_job {
 	struct be_op	*op;
 	bool		 changes;	/* it is counted as a write under way */
 	bool		 flush;		/* flush_all of the subs' families */
+	bool		 undone;	/* nothing of it is to be, res says why */
 	const struct rocksdb_snapshot_t *snapshot;	/* ROCKS_READ: what it is to see; NULL: what is there by then */
 	struct rocks_result *result;
 	enum err	 err;

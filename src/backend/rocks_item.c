@@ -303,6 +303,16 @@ put_order(const struct rec_op *rec, uint32_t *n)
 	return (order);
 }
 
+/* Pieces are named by the version that the op came with. */
+static bool
+has_pieces(const struct rec_op *rec)
+{
+	for (uint32_t i = 0; i < rec->nputs; i++)
+		if (rec->puts[i].head.chunks != 0)
+			return (true);
+	return (false);
+}
+
 /* All items of one put have one version. */
 static bool
 put_version(struct act *a, const uint32_t *order, uint32_t n)
@@ -318,6 +328,12 @@ put_version(struct act *a, const uint32_t *order, uint32_t n)
 		v = row_version(&ask);
 		version = v > version ? v : version;
 		rocks_batch_let_go(a->b);
+	}
+	if (version > a->be.version && has_pieces(a->be.rec)) {
+		a->j->res = (struct op_result){ .status = OP_ERROR, .bits = OPR_ENCODED, .cas = version - 1,
+		    .error = SLICE_LIT("SERVER_ERROR something newer is there") };
+		a->j->undone = true;
+		return (false);
 	}
 	a->be.version = version;
 	markers_begin(&a->markers, a->list);
@@ -344,7 +360,8 @@ act_put(struct act *a)
 		rocks_batch_let_go(a->b);
 	}
 	free(order);
-	a->j->res.cas = a->be.version;
+	if (good)
+		a->j->res.cas = a->be.version;
 	return (good);
 }
 
@@ -425,6 +442,7 @@ bool
 rocks_item_run(struct rocks_batch *b, struct rocks_db *db, struct rocks_job *j)
 {
 	memset(&j->res, 0, sizeof j->res);
+	j->undone = false;
 	for (unsigned i = 0; i < j->nsubs; i++) {
 		struct rocks_sub *sub = &j->subs[i];
 		struct act a = { .b = b, .j = j, .now = rocks_time() };

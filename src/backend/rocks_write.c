@@ -394,7 +394,7 @@ run(struct rocks_writer *w, struct rocks_job *j)
 		rocksdb_writebatch_rollback_to_save_point(b->batch, &text);
 		free(text);
 		over_take_back(b);
-		if (j->err == ERR_NONE)
+		if (j->err == ERR_NONE && !j->undone)
 			rocks_fail(j, w->db, ERR_NOMEM, err_text(ERR_NOMEM));
 		rocks_job_back(j);
 	}

@@ -15,10 +15,15 @@ child_new(struct ctx *ctx, const struct space *sp, const struct op *op, struct s
     void (*done)(struct be_op *))
 {
 	struct command cmd = { .id = CMD_MG, .shape = SHAPE_META, .op = *op, .opaque = place };
-	struct req *c = req_new(ctx, NULL, &cmd);
+	struct req *c;
 
+	if (op->key.len > OP_KEY_MAX)
+		cmd.op.key = SLICE_NULL;
+	c = req_new(ctx, NULL, &cmd);
 	if (c == NULL)
 		return (NULL);
+	if (op->key.len > OP_KEY_MAX)
+		c->cmd.op.key = op->key;
 	METRIC_ADD(&ctx->metrics, requests_inflight, 1);
 	req_set_space(c, sp);
 	c->be = (struct be_op){ .op = c->cmd.op, .sink = &fill_sink, .format = (uint8_t)sp->conf->format,

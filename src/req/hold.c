@@ -56,6 +56,9 @@ hold_take(struct req *r)
 {
 	struct hold *h = hold_find(r->ctx, r->cmd.op.key, r->cmd.op.hash);
 
+	/* What the client says of the whole record is of another key, so nothing more of it is looked at. */
+	if (r->space->splits && r->q != NULL && r->weight == 1)
+		req_weigh(r, UINT16_MAX);
 	if (h != NULL) {
 		MUST(h->owner == NULL);
 		h->owner = r;

@@ -38,7 +38,7 @@ struct pieces {
 	enum err	 err;
 	uint64_t	 started;
 	char		 why[WHY_MAX];
-	char		 key[OP_KEY_MAX];
+	char		 key[PIECES_KEY_MAX];
 };
 
 static void piece_done(struct be_op *);

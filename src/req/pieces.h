@@ -17,12 +17,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backend/record.h"
 #include "base/err.h"
 #include "proto/envelope.h"
+#include "proto/op.h"
 #include "req/ctx.h"
 #include "req/value.h"
 
 #define PIECES_WINDOW	4
+#define PIECES_KEY_MAX	(OP_KEY_MAX + 16 + REC_KEY_MAX)	/* id, separator, item */
 /* Seconds that pieces live before the item is there that they are of; and longer than it. */
 #define PIECES_STAGED	3600
 #define PIECES_LONGER	60

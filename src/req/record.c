@@ -128,6 +128,19 @@ record_release(struct rec_op *rec)
 	task->hold(task, -1);
 }
 
+struct slice
+record_key(const struct space *sp, struct slice id, struct slice item, char buf[PIECES_KEY_MAX])
+{
+	size_t sep = item.len > 0 ? sp->conf->separator_len : 0;
+
+	memcpy(buf, id.p, id.len);
+	if (sep > 0)
+		memcpy(buf + id.len, sp->conf->separator, sep);
+	if (item.len > 0)
+		memcpy(buf + id.len + sep, item.p, item.len);
+	return (slice_of(buf, id.len + sep + item.len));
+}
+
 uint64_t
 record_now(void)
 {

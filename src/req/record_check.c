@@ -13,6 +13,8 @@
 #include "req/record_write.h"
 #include "req/version.h"
 
+#define CLIENT_BAD_VALUE "CLIENT_ERROR bad data chunk"
+
 /* The namespace's say on one sub-command. */
 static bool
 check_sub(struct writing *w, struct plan_op *op, char why[RECORD_WHY_MAX])
@@ -115,13 +117,63 @@ is_binary(struct slice s)
 	return (false);
 }
 
+/* The value of the put that is being made goes in pieces. */
+static void
+put_pieces(struct writing *w, const struct space *sp, struct rec_put *put, struct slice plain, int32_t ttl)
+{
+	struct put_source *source = &w->sources[w->nmade];
+
+	(void)pieces_plan(sp, plain.len, &put->head);
+	put->head.codec = CODEC_NONE;
+	put->head.dictionary = 0;
+	put->body = NULL;
+	put->nbody = 0;
+	put->len = 0;
+	source->plain = plain;
+	source->ttl = ttl;
+	w->in_pieces = true;
+}
+
+/* The client's encoded value is too large for one piece, and each piece has to be encoded by itself. */
+static const char *
+put_decoded(struct writing *w, const struct space *sp, struct rec_put *put, const struct record_item *it)
+{
+	const struct rec_item item = { .head = put->head, .value = it->data };
+	struct slice plain;
+	enum codec codec;
+	void *mem = NULL;
+	const char *error = decode_item(w->ctx, sp, &item, 0, &plain, &codec, &mem);
+
+	if (error != NULL)
+		return (CLIENT_BAD_VALUE);
+	if (plain.len <= sp->conf->chunk_size) {
+		free(mem);
+		return (NULL);
+	}
+	if (mem == NULL && (mem = malloc(plain.len)) == NULL)
+		return (RECORD_NO_MEM);
+	if (plain.p != mem)
+		memcpy(mem, plain.p, plain.len);
+	w->made[w->nmade] = mem;
+	put_pieces(w, sp, put, slice_of(mem, plain.len), it->ttl);
+	return (NULL);
+}
+
 /* The next put. NULL: good; else what the client is to hear. */
 static const char *
 writing_put(struct writing *w, const struct space *sp, const struct record_item *it, struct slice id, uint64_t now)
 {
 	struct rec_put *put = &w->puts[w->nmade];
-	const char *error = encode_item(w->ctx, sp, it, put, &w->bodies[w->nmade], &w->made[w->nmade]);
+	const char *error = NULL;
 
+	if (it->codec == CODEC_NONE && it->data.len > sp->conf->chunk_size) {
+		put->key = it->key;
+		put->head.client_flags = it->client_flags;
+		put_pieces(w, sp, put, it->data, it->ttl);
+	} else
+		error = encode_item(w->ctx, sp, it, put, &w->bodies[w->nmade], &w->made[w->nmade]);
+	if (error == NULL && put->len > sp->conf->chunk_size)
+		error = put_decoded(w, sp, put, it);
 	w->nmade++;
 	put->head.expiry = expiry_of(it->ttl, now);
 	put->head.marks = is_binary(id) || is_binary(it->key) ? ENVELOPE_BINKEY : 0;
@@ -173,8 +225,10 @@ writing_mutations(struct writing *w)
 	w->puts = calloc(nputs, sizeof *w->puts);
 	w->bodies = calloc(nputs, sizeof *w->bodies);
 	w->made = calloc(nputs, sizeof *w->made);
+	w->sources = calloc(nputs, sizeof *w->sources);
 	w->keys = calloc(nkeys, sizeof *w->keys);
-	if (w->mutations == NULL || w->puts == NULL || w->bodies == NULL || w->made == NULL || w->keys == NULL)
+	if (w->mutations == NULL || w->puts == NULL || w->bodies == NULL || w->made == NULL ||
+	    w->sources == NULL || w->keys == NULL)
 		return (RECORD_NO_MEM);
 	nkeys = 0;
 	for (size_t i = 0; i < w->n && error == NULL; i++) {

@@ -9,6 +9,7 @@
 
 #include "backend/record.h"
 #include "base/slice.h"
+#include "req/pieces.h"
 #include "req/record.h"
 #include "req/req.h"
 
@@ -39,6 +40,8 @@ const char	*record_failure(const struct be_op *, char why[RECORD_WHY_MAX]);
 /* A flight has legs that may outlive the req: what this op needs stays until it is released. */
 void		 record_hold(struct rec_op *);
 void		 record_release(struct rec_op *);
+/* The whole key of an item, whatever its length, in buf. */
+struct slice	 record_key(const struct space *, struct slice id, struct slice item, char buf[PIECES_KEY_MAX]);
 /* Milliseconds since 1970. */
 uint64_t	 record_now(void);
 

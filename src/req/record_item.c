@@ -12,6 +12,7 @@
 #include "req/encode.h"
 #include "req/record_read.h"
 #include "req/route.h"
+#include "req/value.h"
 
 void
 place_set(struct place *p, struct slice id, struct slice key)
@@ -125,6 +126,44 @@ put_item(struct reading *rd, struct outq *out, struct slice line, const struct r
 	return (good);
 }
 
+/* Bytes of an item's line, and of all of it. False: it does not fit any more. */
+static bool
+reading_fits(struct reading *rd, const struct record_answer *a, size_t line, bool sends, uint64_t *cost)
+{
+	*cost = line + (sends ? a->len + 2 : 0);
+	if (rd->items == 0 || rd->bytes + *cost <= rd->page)
+		return (true);
+	rd->full = "size";
+	return (false);
+}
+
+/* It is in the page. */
+static void
+reading_added(struct reading *rd, const struct rec_item *it, uint64_t cost)
+{
+	rd->bytes += cost;
+	rd->items++;
+	reading_reached(rd, it->id, it->key);
+	if (rd->left > 0 && --rd->left == 0)
+		rd->full = "limit";
+}
+
+/* Its value is still to be read. */
+static void
+reading_postpone(struct reading *rd, const struct rec_item *it)
+{
+	if (rd->fetch == NULL)
+		rd->fetch = calloc(1, sizeof *rd->fetch);
+	if (rd->fetch == NULL || !pieces_sane(&it->head)) {
+		rd->bad = rd->fetch == NULL ? "out of memory" : "value is damaged";
+		rd->full = "partial";
+		return;
+	}
+	place_set(&rd->fetch->item, it->id, it->key);
+	rd->fetch->head = it->head;
+	rd->fetches = true;
+}
+
 /* Writes an item if it fits. */
 static void
 reading_add(struct reading *rd, const struct rec_item *it)
@@ -139,9 +178,10 @@ reading_add(struct reading *rd, const struct rec_item *it)
 	reading_tell(rd, it, &a);
 	sends = record_reply_sends(&rd->cmd, &a);
 	n = (size_t)(record_reply_item(line, &rd->cmd, &a) - line);
-	cost = n + (sends ? a.len + 2 : 0);
-	if (rd->items > 0 && rd->bytes + cost > rd->page) {
-		rd->full = "size";
+	if (!reading_fits(rd, &a, n, sends, &cost))
+		return;
+	if (sends && it->head.chunks != 0) {
+		reading_postpone(rd, it);
 		return;
 	}
 	if (out != NULL && !put_item(rd, out, slice_of(line, n), it, sends)) {
@@ -151,11 +191,26 @@ reading_add(struct reading *rd, const struct rec_item *it)
 		return;
 	}
 	METRIC_ADD(&rd->r->ctx->metrics, record_bytes_given, it->key.len + it->value.len);
-	rd->bytes += cost;
-	rd->items++;
-	reading_reached(rd, it->id, it->key);
-	if (rd->left > 0 && --rd->left == 0)
-		rd->full = "limit";
+	reading_added(rd, it, cost);
+}
+
+void
+reading_add_value(struct reading *rd, const struct rec_item *it, struct value *v)
+{
+	struct outq *out = req_out(rd->r);
+	struct record_answer a;
+	char line[RECORD_REPLY_MAX];
+	uint64_t cost;
+	size_t n;
+
+	reading_tell(rd, it, &a);
+	n = (size_t)(record_reply_item(line, &rd->cmd, &a) - line);
+	if (!reading_fits(rd, &a, n, true, &cost))
+		return;
+	if (out != NULL && (!outq_append(out, line, n) || !value_send(v, out) || !outq_append(out, "\r\n", 2)))
+		req_broken(rd->r);
+	METRIC_ADD(&rd->r->ctx->metrics, record_bytes_given, it->key.len + value_len(v));
+	reading_added(rd, it, cost);
 }
 
 /* Of a scan of several servers: what others have too (replicas, stand-ins) is told by the one that it is to be at. */
@@ -178,7 +233,7 @@ reading_found(struct be_op *be)
 		it.id = rd->cmd.key;
 	rd->op_items++;
 	METRIC_ADD(&rd->r->ctx->metrics, record_bytes_read, it.key.len + it.value.len);
-	if (rd->full != NULL || rd->r->q == NULL)
+	if (rd->full != NULL || rd->fetches || rd->r->q == NULL)
 		return;
 	if (is_elsewhere(rd, it.id)) {
 		rd->skipped = true;

@@ -39,6 +39,7 @@ reading_unref(struct reading *rd)
 {
 	if (--rd->refs > 0)
 		return;
+	free(rd->fetch);
 	record_cmd_end(&rd->cmd);
 	free(rd);
 }
@@ -118,28 +119,32 @@ reading_end(struct reading *rd, const char *reason)
 
 /* A failure that the namespace would rather have as nothing; not in the middle of a record. */
 static bool
-forgives(const struct reading *rd, const struct be_op *be)
+forgives(const struct reading *rd, enum err err)
 {
 	const struct space *sp = rd->r->space;
 
 	return ((rd->cmd.flags & RF_TOKEN) == 0 && (sp->conf->on_error == ON_ERROR_MISS ||
-	    (be->err == ERR_DOWN && sp->pool->conf->on_down == ON_DOWN_MISS)));
+	    (err == ERR_DOWN && sp->pool->conf->on_down == ON_DOWN_MISS)));
 }
 
-static void
-reading_failed(struct reading *rd, const struct be_op *be, const char *why)
+void
+reading_failed(struct reading *rd, enum err err, const char *why)
 {
 	struct outq *out = req_out(rd->r);
 
+	if (rd->r->q == NULL) {
+		reading_over(rd);
+		return;
+	}
 	if (rd->bad == NULL)
 		METRIC_ADD(&rd->r->ctx->metrics, store_errors, 1);
 	/* What there is, is good; who goes on from there hears of the failure if it lasts. */
 	if (rd->items > 0) {
-		reading_end(rd, be->err == ERR_TIMEOUT ? "slo" : "partial");
+		reading_end(rd, err == ERR_TIMEOUT ? "slo" : "partial");
 		return;
 	}
 	NS_ADD(rd->r->space->stats, errors);
-	if (forgives(rd, be)) {
+	if (forgives(rd, err)) {
 		reading_end(rd, NULL);
 		return;
 	}
@@ -156,7 +161,10 @@ reading_behind(struct reading *rd)
 {
 	const struct rec_op *rec = &rd->task.rec;
 
-	if (rec->more && rd->full == NULL) {
+	/* What was found last did not come into the page. */
+	if (rd->full != NULL)
+		return (true);
+	if (rec->more) {
 		/* A store that has not moved would be asked the same for ever. */
 		if (rec->next.p == NULL && rd->op_items == 0)
 			return (false);
@@ -190,25 +198,18 @@ reading_reason(struct reading *rd)
 	return (NULL);
 }
 
-/* be_op.done */
-static void
-reading_done(struct be_op *be)
+void
+reading_go_on(struct reading *rd, bool more)
 {
-	struct reading *rd = CONTAINER_OF(be->rec, struct reading, task.rec);
-	char buf[RECORD_WHY_MAX];
-	const char *why = record_failure(be, buf), *reason;
+	const char *reason;
 
-	CHECK_OBJ(rd->r, REQ_MAGIC);
 	if (rd->r->q == NULL) {
 		reading_over(rd);
 		return;
 	}
 	req_park(rd->r);
-	if (rd->bad != NULL || (why != NULL && rd->full == NULL)) {
-		reading_failed(rd, be, rd->bad != NULL ? rd->bad : why);
-		return;
-	}
-	if (rd->full == NULL && !reading_behind(rd)) {
+	more = more && !(reading_is_list(rd) && rd->ndone == rd->cmd.nkeys);
+	if (!more && rd->full == NULL) {
 		reading_end(rd, NULL);
 		return;
 	}
@@ -217,6 +218,29 @@ reading_done(struct be_op *be)
 		reading_end(rd, reason);
 	else
 		reading_ask(rd);
+}
+
+/* be_op.done */
+static void
+reading_done(struct be_op *be)
+{
+	struct reading *rd = CONTAINER_OF(be->rec, struct reading, task.rec);
+	char buf[RECORD_WHY_MAX];
+	const char *why = record_failure(be, buf);
+
+	CHECK_OBJ(rd->r, REQ_MAGIC);
+	if (rd->r->q == NULL)
+		reading_over(rd);
+	else if (rd->bad != NULL)
+		reading_failed(rd, ERR_BADVALUE, rd->bad);
+	else if (rd->fetches) {
+		/* Whatever else the op has found is asked for again. */
+		rd->task.rec.more = false;
+		reading_fetch(rd);
+	} else if (why != NULL && rd->full == NULL)
+		reading_failed(rd, be->err, why);
+	else
+		reading_go_on(rd, reading_behind(rd));
 }
 
 /* So many items may fit, for stores that are asked by count. */

@@ -19,6 +19,14 @@ struct place {
 	char		 key[REC_KEY_MAX];
 };
 
+/* An item whose value is in pieces, while they are read. */
+struct fetch {
+	struct place	 item;
+	struct envelope	 head;
+	struct value	*value;
+	unsigned	 tries;		/* since the place last moved */
+};
+
 struct reading {
 	struct record_task task;
 	unsigned	 refs;		/* the command's own, and one for each flight that is not over */
@@ -40,11 +48,21 @@ struct reading {
 	uint64_t	 deadline;	/* what there is goes out then; loop_now(), 0: none */
 	uint64_t	 end;		/* and this is the last moment for an op to have ended; 0: the store's own */
 	const char	*full;		/* the reason for which nothing more is taken */
+	struct fetch	*fetch;		/* NULL: no value was in pieces yet */
+	bool		 fetches;	/* an item waits for its pieces; nothing more is taken, either */
 	const char	*bad;		/* what is wrong with the item behind the place */
 };
 
 /* rec_op.cost: an item's line and data. Any thread: nothing that it looks at changes while an op is out. */
 uint32_t	 reading_cost(const struct rec_op *, const struct rec_item *);
+/* Writes an item whose value is that, not encoded, if it fits; it has one in its head. */
+void		 reading_add_value(struct reading *, const struct rec_item *, struct value *);
+/* record_fetch.c: reads the pieces of the item that waits; reading_go_on() comes once, at once or later. */
+void		 reading_fetch(struct reading *);
+/* record_read.c: nothing is under way: another op, or the end. more: there may be something behind the place. */
+void		 reading_go_on(struct reading *, bool more);
+/* record_read.c: the page ends, or fails if there is nothing in it. */
+void		 reading_failed(struct reading *, enum err, const char *why);
 /* be_op.found */
 void		 reading_found(struct be_op *);
 void		 place_set(struct place *, struct slice id, struct slice key);

@@ -28,6 +28,8 @@
 #include "req/version.h"
 
 #define OUT_MAX		64	/* ops under way */
+#define HIGHER_BY	16	/* than a version that is in the way: a delete in the same chain may go above it, too */
+#define ROUNDS_MAX	8	/* until a version for pieces is found that the item may have */
 #define BARRIER		8192	/* of requests of one client: none may be so many */
 #define CUT_MIN		64	/* more items than that end all local copies of the record, not just theirs */
 
@@ -66,6 +68,7 @@ writing_free(struct writing *w)
 	while (w->nmade > 0)
 		free(w->made[--w->nmade]);
 	free(w->made);
+	free(w->sources);
 	free(w->keys);
 	free(w);
 }
@@ -111,7 +114,7 @@ writing_tell(struct writing *w, struct outq *out)
 		req_broken(w->r);
 }
 
-static void
+void
 writing_end(struct writing *w)
 {
 	struct req *r = w->r;
@@ -151,49 +154,82 @@ mutation_fill(struct mutation *m, struct be_op *be)
 
 	record_op(be, op->space, plan_is_put(op) ? OP_ITEMS_PUT : OP_ITEMS_DELETE, op->sub->cmd.key, &m->task.rec);
 	m->task.hold = mutation_hold;
-	be->version = w->version;
+	be->version = m->version;
 	if ((cmd->flags & RF_TIME) != 0) {
 		be->op.opts |= OPF_TOKEN;
 		memcpy(be->nonce, cmd->nonce, NONCE_LEN);
-	} else
-		be->version = m->version;
+	}
 	if (!plan_is_put(op))
 		be->keep_dead = through_keep_dead(w->ctx, op->space->conf);
 	be->timeout = op->space->conf->slo_write.max;
 	be->done = mutation_done;
 }
 
-static void
+/* The one that goes with it, behind it; NULL: none. */
+static struct mutation *
+mutation_behind(const struct mutation *m)
+{
+	struct writing *w = m->w;
+
+	if ((w->cmd->flags & RF_ATOMIC) == 0)
+		return (w->chains ? mutation_next(m) : NULL);
+	for (struct mutation *next = w->mutations + (m - w->mutations) + 1; next < w->mutations + w->n; next++)
+		if (next->op->left > 0)
+			return (next);
+	return (NULL);
+}
+
+/* Whether an op begins with it; what comes behind it in a chain goes with it. */
+static struct mutation *
+mutation_leads(struct mutation *m)
+{
+	const struct writing *w = m->w;
+
+	if (!w->chains || (w->cmd->flags & RF_ATOMIC) != 0)
+		return (m->op->left > 0 ? m : NULL);
+	if (!m->op->first)
+		return (NULL);
+	return (m->op->left > 0 ? m : mutation_next(m));
+}
+
+void
 mutation_failed(struct mutation *m, const char *why)
 {
 	struct writing *w = m->w;
 
 	if (w->nfailed == 0)
 		snprintf(w->why, sizeof w->why, "%s", why);
-	if ((w->cmd->flags & RF_ATOMIC) != 0) {
-		w->nfailed = (uint32_t)w->n;
-		return;
-	}
-	w->nfailed++;
-	for (const struct plan_op *op = m->op->next; w->chains && op != NULL; op = op->next)
+	for (; m != NULL; m = mutation_behind(m)) {
+		m->over = true;
 		w->nfailed++;
+	}
+	if ((w->cmd->flags & RF_ATOMIC) != 0)
+		w->nfailed = (uint32_t)w->n;
+}
+
+struct mutation *
+mutation_lead(struct mutation *m)
+{
+	for (struct mutation *lead = m->w->mutations; lead < m; lead++)
+		for (struct mutation *next = mutation_leads(lead); next != NULL; next = mutation_behind(next))
+			if (next == m)
+				return (mutation_leads(lead));
+	return (m);
+}
+
+/* It is written, and what goes with it. */
+static void
+mutation_written(struct mutation *m)
+{
+	for (; m != NULL; m = mutation_behind(m))
+		m->over = m->written = true;
 }
 
 /* All that goes out as one: m first. */
 static void
 mutation_chain(struct mutation *m, struct be_op *be)
 {
-	const struct writing *w = m->w;
-
-	if ((w->cmd->flags & RF_ATOMIC) != 0) {
-		for (struct mutation *end = w->mutations + w->n; ++m < end;)
-			if (m->op->left > 0) {
-				mutation_fill(m, &m->be);
-				be = be->also = &m->be;
-			}
-		return;
-	}
-	while (w->chains && (m = mutation_next(m)) != NULL) {
+	while ((m = mutation_behind(m)) != NULL) {
 		mutation_fill(m, &m->be);
 		be = be->also = &m->be;
 	}
@@ -217,28 +253,15 @@ mutation_send(struct mutation *m)
 	return (true);
 }
 
-/* Whether an op begins with it; what comes behind it in a chain goes with it. */
-static struct mutation *
-mutation_leads(struct mutation *m)
-{
-	const struct writing *w = m->w;
-
-	if (!w->chains || (w->cmd->flags & RF_ATOMIC) != 0)
-		return (m->op->left > 0 ? m : NULL);
-	if (!m->op->first)
-		return (NULL);
-	return (m->op->left > 0 ? m : mutation_next(m));
-}
-
 /*
  * Until all of it is on its way, no further command of the client is looked at: a read behind it would overtake what
- * has to wait.
+ * has to wait. With pieces nothing is certain before the end.
  */
-static void
+void
 writing_bar(struct writing *w)
 {
 	struct req *r = w->r;
-	bool was = r->weight > 1, is = w->next < w->n;
+	bool was = r->weight > 1, is = w->next < w->n || w->in_pieces;
 
 	if (r->q == NULL || was == is)
 		return;
@@ -247,14 +270,34 @@ writing_bar(struct writing *w)
 		r->q->advanced(r->q);
 }
 
-/* Ops go out as long as there are any and not too many are. */
+/* All that went out has ended. */
 static void
+writing_ended(struct writing *w)
+{
+	if (w->higher != 0 && w->nfailed == 0 && ++w->rounds <= ROUNDS_MAX) {
+		for (size_t i = 0; i < w->n; i++)
+			if (!w->mutations[i].over && plan_is_put(&w->ops[i]))
+				w->mutations[i].version = w->higher + HIGHER_BY;
+		w->higher = 0;
+		w->next = 0;
+		writing_store(w);
+		return;
+	}
+	if (w->higher != 0 && w->nfailed == 0)
+		mutation_failed(&w->mutations[0], "others write the same all the time");
+	if (w->in_pieces)
+		writing_settle(w);
+	else
+		writing_end(w);
+}
+
+void
 writing_go(struct writing *w)
 {
 	while (w->next < w->n && w->nout < OUT_MAX) {
 		struct mutation *m = mutation_leads(&w->mutations[w->next++]);
 
-		if (m == NULL)
+		if (m == NULL || m->over)
 			continue;
 		if (mutation_send(m))
 			w->nout++;
@@ -262,7 +305,7 @@ writing_go(struct writing *w)
 			w->next = w->n;
 	}
 	if (w->nout == 0)
-		writing_end(w);
+		writing_ended(w);
 	else
 		writing_bar(w);
 }
@@ -278,11 +321,18 @@ mutation_done(struct be_op *be)
 	const char *why = record_failure(be, buf);
 
 	CHECK_OBJ(r, REQ_MAGIC);
-	if (why != NULL) {
+	/* Pieces are named by a version that is too low for the item. */
+	if (be->err == ERR_NONE && be->res.status == OP_ERROR && (be->res.bits & OPR_ENCODED) != 0)
+		w->higher = be->res.cas > w->higher ? be->res.cas : w->higher;
+	else if (why != NULL) {
 		METRIC_ADD(&w->ctx->metrics, store_errors, 1);
 		mutation_failed(m, why);
-	} else if (be->res.cas > w->cas)
-		w->cas = be->res.cas;
+	} else {
+		mutation_written(m);
+		if (be->res.cas > w->version)
+			space_version_seen(m->op->space, be->res.cas);
+		w->cas = be->res.cas > w->cas ? be->res.cas : w->cas;
+	}
 	record_end(r);
 	w->nout--;
 	writing_go(w);
@@ -309,19 +359,17 @@ writing_prepare(struct writing *w, struct client *cl)
 	return (NULL);
 }
 
-/* Of one record, whose first op is given: above all tokens if a range is deleted, and what is put there with it. */
+/* Of one record, whose first op is given: deletes of ranges are above all tokens, and what is put there above them. */
 static void
 writing_version_of(struct writing *w, const struct plan_op *first)
 {
-	uint64_t version = w->version;
+	uint64_t above = 0;
 
+	for (const struct plan_op *op = first; above == 0 && op != NULL; op = op->next)
+		if (plan_is_range(op) && (w->cmd->flags & RF_TIME) == 0)
+			above = space_version_above(w->ctx, op->space);
 	for (const struct plan_op *op = first; op != NULL; op = op->next)
-		if (plan_is_range(op)) {
-			version = space_version_above(w->ctx, op->space);
-			break;
-		}
-	for (const struct plan_op *op = first; op != NULL; op = op->next)
-		w->mutations[op - w->ops].version = version;
+		w->mutations[op - w->ops].version = above == 0 ? w->version : plan_is_put(op) ? above + 1 : above;
 }
 
 static void
@@ -331,25 +379,9 @@ writing_version(struct writing *w)
 
 	w->version = token ? w->cmd->time : shared_version(w->ctx->shared);
 	w->cas = w->version;
-	for (size_t i = 0; i < w->n && !token; i++)
+	for (size_t i = 0; i < w->n; i++)
 		if (w->ops[i].first)
 			writing_version_of(w, &w->ops[i]);
-}
-
-/* Whether all of it goes out before anything is answered. */
-static bool
-writing_leaves_at_once(const struct writing *w)
-{
-	unsigned records = 0;
-
-	if ((w->cmd->flags & RF_ATOMIC) != 0)
-		return (true);
-	for (size_t i = 0; i < w->n; i++) {
-		if (!w->chains && !w->ops[i].first)
-			return (false);
-		records += w->ops[i].first;
-	}
-	return (records <= OUT_MAX);
 }
 
 /* ---- */
@@ -381,10 +413,10 @@ writing_begin(struct client *cl, struct writing *w)
 	writing_version(w);
 	for (size_t i = 0; i < w->n; i++)
 		cut_op(w->ctx, &w->ops[i], true);
-	/* What the client says next must not overtake what leaves later. */
-	if (!writing_leaves_at_once(w))
-		req_weigh(w->r, UINT16_MAX);
-	writing_go(w);
+	if (w->in_pieces)
+		writing_store(w);
+	else
+		writing_go(w);
 	return (true);
 }
 

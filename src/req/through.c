@@ -32,6 +32,7 @@
 #include "req/through.h"
 #include "req/through_internal.h"
 #include "req/tier.h"
+#include "req/version.h"
 
 #define READ_OPTS	(COPY_OPTS | OPF_CAS | OPF_ELSEWHERE)
 /* Values that may be too large for a server: there add, replace ... behave unlike any ms. */
@@ -182,6 +183,8 @@ through_done(struct be_op *be)
 		winner = coalesce_winner(r);
 		r->hold = winner == NULL;
 	}
+	if (UNLIKELY(r->write && known && r->space->tokens && res->cas > be->version))
+		space_version_seen(r->space, res->cas);
 	if (r->write)
 		fill_write_end(r, known);
 	else if (known && r->fills)

@@ -82,6 +82,13 @@ space_token_accept(const struct space *sp, uint64_t time)
 	return (NULL);
 }
 
+void
+space_version_seen(const struct space *sp, uint64_t version)
+{
+	if (sp->tokens)
+		raise_to(&sp->top->time, version);
+}
+
 const char *
 version_token(const struct space *sp, struct command *cmd)
 {

@@ -19,6 +19,8 @@ uint64_t	 version_clock(void);
 const char	*version_token(const struct space *, struct command *);
 /* A token of this time is to be used. NULL: good; else what to answer. */
 const char	*space_token_accept(const struct space *, uint64_t time);
+/* The store has given a write a version of its own, above what it replaced: deletes of many are above that, too. */
+void		 space_version_seen(const struct space *, uint64_t version);
 /* A version above every one that was made here or came as a token to this namespace, for what deletes many items. */
 uint64_t	 space_version_above(struct ctx *, const struct space *);
 
