@@ -219,9 +219,10 @@ def value_of(c, key):
 
 # ---------------------------------------------------------------- clients
 
-def read_answer(c):
+def read_answer(c, pages=False):
 	line = c.line()
-	return line + c.recv(int(line.split()[1]) + 2) if line.startswith(b"VA ") else line
+	whole = line + c.recv(int(line.split()[1]) + 2) if line.startswith(b"VA ") else line
+	return whole + read_answer(c, pages) if pages and not whole.startswith(b"EN") else whole
 
 
 def answer(c, command):
@@ -246,16 +247,16 @@ class Sender(threading.Thread):
 			while at < len(self.commands):
 				batch = self.commands[at:at + self.rng.randrange(1, 20)]
 				self.c.send(b"".join(batch))
-				self.answers += [(w, read_answer(self.c)) for w in batch]
+				self.answers += [(w, read_answer(self.c, w.startswith(b"kg"))) for w in batch]
 				at += len(batch)
 		except Exception as e:
 			self.error = e
 		self.c.close()
 
 
-def deliver(kvs, writes, rng):
-	"""Each write once or more, by any client, in any order; {write: answers}."""
-	queues = [[] for _ in range(CLIENTS)]
+def deliver(kvs, writes, rng, reads=()):
+	"""Each write once or more, by any client, in any order; {write: answers}. Reads are among them: what they copy must not last."""
+	queues = [[rng.choice(reads) for _ in range(len(writes) // CLIENTS if reads else 0)] for _ in range(CLIENTS)]
 	for w in writes:
 		for _ in range(rng.choice((1, 1, 2, 3))):
 			rng.choice(queues).append(w)
@@ -401,8 +402,9 @@ def good(w, answers):
 def blind_round(kvs, rng, base, name):
 	writes = Writes(rng, base)
 	commands = [writes.one() for _ in range(WRITES)]
-	answers = deliver(kvs, commands, rng)
-	bad = [(w, a) for w, a in answers.items() if not good(w, a)]
+	reads = [b"mg %s v c\r\n" % full(id, item) for id in writes.ids for item in ITEMS] + [b"kg %s\r\n" % id for id in writes.ids]
+	answers = deliver(kvs, commands, rng, reads)
+	bad = [(w, answers[w]) for w in commands if not good(w, answers[w])]
 	is_(bad[:3], [], "%s: %d writes are well, all of them" % (name, len(commands)))
 	compare(kvs, writes, name)
 	return writes
