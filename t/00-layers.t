@@ -20,7 +20,7 @@ THIRD_PARTY = {
 	"rocksdb/": ("backend/rocks_db.c", "backend/rocks_keep.c", "backend/rocks_read.c",
 	    "backend/rocks_tell.c", "backend/rocks_write.c"),
 	"xxhash.h": None,
-	"zstd.h": ("kv/codec.c",),
+	"zstd.h": ("kv/codec.c", "dict/train.c"),
 	"zdict.h": ("dict/train.c",),
 }
 

@@ -19,13 +19,25 @@
 #include "proto/upstream.h"
 #include "req/answer.h"
 #include "req/batch.h"
+#include "req/child.h"
+#include "req/coded.h"
 #include "req/fill.h"
+#include "req/hold.h"
 #include "req/observe.h"
 #include "req/parts.h"
 #include "req/route.h"
 #include "req/value.h"
 
 struct batch;
+
+static void	batch_end(struct batch *);
+
+/* A value that was encoded, or is put together of its pieces; it has bytes of its own. */
+struct late {
+	struct batch	*batch;
+	struct outq	 out;
+	unsigned	 i;
+};
 
 /* What one server is asked for. */
 struct frag {
@@ -47,6 +59,7 @@ struct batch {
 	uint32_t	*len;		/* n, by fragment: bytes of the answer; 0: not there */
 	const struct space **space;	/* n, by fragment; of one view, which is pinned */
 	uint8_t		*frag;		/* n, as the client asked: whose it is */
+	struct late	**lates;	/* n, by fragment; NULL: there are none */
 	struct command	 cmd;		/* the parent's, as far as a read has it; see command_of() */
 	struct frag	 frags[];
 };
@@ -72,10 +85,11 @@ batch_begin(struct batch_plan *plan, struct slice keys)
 }
 
 bool
-batch_takes(const struct batch_plan *plan, const struct space *sp,
+batch_takes(const struct ctx *ctx, const struct batch_plan *plan, const struct space *sp,
     const struct command *cmd)
 {
-	return (plan->plain && sp->pool != NULL && !sp->conf->local && sp->plain &&
+	return (plan->plain && !hold_has(ctx, cmd->op.key, cmd->op.hash) &&
+	    sp->pool != NULL && !sp->conf->local && sp->plain &&
 	    sp->conf->on_error == ON_ERROR_ERROR && sp->pool->conf->on_down == ON_DOWN_ERROR &&
 	    cmd->op.verb == OP_GET && cmd->op.opts == OPF_CLASSIC &&
 	    (sp->pool->ops->caps & BE_CAP_KEYS) != 0 && !sp->splits &&
@@ -139,6 +153,91 @@ frag_answer(struct frag *f, unsigned i)
 	return (good);
 }
 
+/* ---- values that are not plain ---- */
+
+/* coded_read()'s then. */
+static void
+late_then(struct req *c)
+{
+	struct late *l = c->owner;
+	struct batch *b = l->batch;
+	const struct be_op *be = &c->be;
+	bool good = true;
+
+	if (be->err != ERR_NONE) {
+		NS_ADD(b->space[l->i]->stats, errors);
+		parts_fail(b->r->parent, be->why, strlen(be->why));
+	} else {
+		batch_count(b, l->i, be->res.status == OP_OK);
+		if (UNLIKELY(observed(b->r->ctx) != 0))
+			batch_observe(b, l->i, &be->res);
+		if (be->res.status == OP_OK && c->value != NULL)
+			good = answer_value(&l->out, command_of(b, l->i), &be->res, c->value);
+		else if (be->res.status == OP_OK)
+			good = answer_data(&l->out, command_of(b, l->i), &be->res, be->data);
+	}
+	if (!good)
+		req_broken(b->r);
+	child_end(c);
+	if (--b->left == 0)
+		batch_end(b);
+}
+
+static struct late *
+late_new(struct batch *b, unsigned i)
+{
+	struct late *l;
+
+	if (b->lates == NULL)
+		b->lates = calloc(b->n, sizeof(struct late *));
+	if (b->lates == NULL || (l = malloc(sizeof *l)) == NULL)
+		return (NULL);
+	l->batch = b;
+	l->i = i;
+	outq_init(&l->out, b->r->ctx->outpool, true);
+	b->lates[i] = l;
+	return (l);
+}
+
+static void
+lates_free(struct batch *b)
+{
+	for (unsigned i = 0; b->lates != NULL && i < b->n; i++)
+		if (b->lates[i] != NULL) {
+			outq_clear(&b->lates[i]->out);
+			free(b->lates[i]);
+		}
+	free(b->lates);
+}
+
+/* A value that is encoded or in pieces: as if it had been asked for alone, from here on. */
+static void
+frag_coded(struct frag *f, unsigned i)
+{
+	struct batch *b = f->batch;
+	struct op op = command_of(b, i)->op;
+	struct late *l = late_new(b, i);
+	struct req *c = NULL;
+
+	op.hash = cache_hash(op.key);
+	op.want = OPW_VALUE;
+	if (l != NULL)
+		c = child_new(b->r->ctx, b->space[i], &op, SLICE_NULL, l, NULL);
+	if (c == NULL) {
+		parts_fail(b->r->parent, err_text(ERR_NOMEM), strlen(err_text(ERR_NOMEM)));
+		return;
+	}
+	b->left++;
+	c->be.err = ERR_NONE;
+	c->be.res = f->be.res;
+	c->be.found_head = f->be.found_head;
+	c->be.data = f->be.data;
+	c->be.timeout = f->be.timeout;
+	c->value = f->value;
+	f->value = NULL;
+	coded_read(c, late_then);
+}
+
 /* be.found */
 static void
 frag_found(struct be_op *be)
@@ -150,6 +249,10 @@ frag_found(struct be_op *be)
 	bool good;
 
 	CHECK_OBJ(b, BATCH_MAGIC);
+	if (UNLIKELY((be->res.bits & OPR_ENCODED) != 0)) {
+		frag_coded(f, i);
+		return;
+	}
 	/* What a classic server says is what the client shall hear. */
 	if (be->text.p != NULL)
 		good = outq_append(&f->out, be->text.p, be->text.len);
@@ -189,7 +292,7 @@ batch_merge(struct batch *b, struct outq *out)
 {
 	unsigned next[BATCH_MAX];
 
-	if (b->nfrags == 1) {
+	if (b->nfrags == 1 && b->lates == NULL) {
 		outq_splice(out, &b->frags[0].out);
 		return (true);
 	}
@@ -197,8 +300,11 @@ batch_merge(struct batch *b, struct outq *out)
 		next[i] = b->frags[i].first;
 	for (unsigned i = 0; i < b->n; i++) {
 		struct frag *f = &b->frags[b->frag[i]];
+		unsigned at = next[b->frag[i]]++;
 
-		if (!outq_move(out, &f->out, b->len[next[b->frag[i]]++]))
+		if (UNLIKELY(b->lates != NULL && b->lates[at] != NULL))
+			outq_splice(out, &b->lates[at]->out);
+		else if (!outq_move(out, &f->out, b->len[at]))
 			return (false);
 	}
 	return (true);
@@ -214,6 +320,7 @@ batch_end(struct batch *b)
 		req_broken(r);
 	for (unsigned i = 0; i < b->nfrags; i++)
 		outq_clear(&b->frags[i].out);
+	lates_free(b);
 	view_unpin(b->space[0]->view);
 	b->magic = 0;
 	free(b);
@@ -228,7 +335,7 @@ frag_misses(struct frag *f)
 	struct batch *b = f->batch;
 
 	for (unsigned i = f->first; i < f->first + f->be.nkeys; i++) {
-		if (b->len[i] > 0)
+		if (b->len[i] > 0 || (b->lates != NULL && b->lates[i] != NULL))
 			continue;
 		batch_count(b, i, false);
 		if (UNLIKELY(observed(b->r->ctx) != 0))
@@ -307,6 +414,7 @@ batch_new(unsigned n, unsigned nfrags, size_t bytes, char **key_bytes)
 		return (NULL);
 	p = (char *)b + head;
 	b->magic = BATCH_MAGIC;
+	b->lates = NULL;
 	b->n = n;
 	b->nfrags = b->left = nfrags;
 	b->keys = (struct slice *)(void *)p;

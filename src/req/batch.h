@@ -25,7 +25,7 @@ void	batch_begin(struct batch_plan *, struct slice keys);
  * Whether cmd's key (op.key) may be asked for in a batch: the store can do it, and no copy is kept here that would need
  * the item's TTL.
  */
-bool	batch_takes(const struct batch_plan *, const struct space *, const struct command *);
+bool	batch_takes(const struct ctx *, const struct batch_plan *, const struct space *, const struct command *);
 /* Adds cmd's key; the plan has room. */
 void	batch_add(struct batch_plan *, const struct space *, const struct command *);
 /* Asks for what is planned, if anything, and empties the plan. False: out of memory. */

@@ -111,7 +111,7 @@ part_get(struct req *p, struct command *cmd, struct batch_plan *plan)
 	const struct space *sp = view_find(p->space->view, cmd->op.key);
 	struct outq *out;
 
-	if (batch_takes(plan, sp, cmd)) {
+	if (batch_takes(ctx, plan, sp, cmd)) {
 		if (plan->n == BATCH_MAX && !batch_ask(p, plan))
 			return (false);
 		batch_add(plan, sp, cmd);
