@@ -10,6 +10,7 @@ import random
 import re
 import signal
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
 from kvt import *
@@ -73,6 +74,47 @@ def value(n):
 	return b"kp user:42 1\r\na %d\r\n%s\r\n" % (n, b"x" * n)
 
 
+def test_tokens(kv, mode):
+	"""Tokens of now: the highest wins, in whatever order they come; a put beats a range or record delete of its own."""
+	now = int(time.time() * 1000000)
+
+	def put(key, data, at, nonce="", more=""):
+		return "kp user:t 1 E%d%s%s\r\n%s %d\r\n%s\r\n" % (now + at, nonce and " P" + nonce, more, key, len(data), data)
+
+	def delete(what, at, nonce=""):
+		return "kd user:t%s E%d%s\r\n" % (what and " " + what, now + at, nonce and " P" + nonce)
+
+	rows = (
+	    ("the version is the token's time", put("a", "1", 5, "ff", " c") + "kg user:t c\r\n",
+		"HD c%d\r\nHD c%d\r\nEN\r\n" % (now + 5, now + 5)),
+	    ("the same token again, whatever it brings", put("a", "2", 5, "FF") + put("a", "3", 5, "0" * 30 + "ff"), "HD\r\nHD\r\n", "a1"),
+	    ("an older one, a lower nonce", put("a", "4", 4) + put("a", "5", 5, "fe") + put("a", "6", 5), "HD\r\nHD\r\nHD\r\n", "a1"),
+	    ("a higher nonce", put("a", "7", 5, "100"), "HD\r\n", "a7"),
+	    ("a newer one", put("a", "8", 9) + put("b", "1", 9), "HD\r\nHD\r\n", "a8 b1"),
+	    ("an older delete of an item, of a range, of all", delete("Ka", 8) + delete("H", 8) + delete("", 8), "HD\r\nHD\r\nHD\r\n", "a8 b1"),
+	    ("a newer delete of an item", delete("Ka", 10), "HD\r\n", "b1"),
+	    ("and a late write before it", put("a", "9", 9, "f"), "HD\r\n", "b1"),
+	    ("a newer delete of all", delete("", 20, "7"), "HD\r\n", ""),
+	    ("late writes before it", put("a", "1", 19) + put("c", "1", 20, "6"), "HD\r\nHD\r\n", ""),
+	    ("a put of its own token", put("c", "2", 20, "7"), "HD\r\n", "c2"),
+	    ("a put after it", put("a", "3", 21), "HD\r\n", "a3 c2"),
+	    ("a plain write, under tokens of the near future too",
+		put("d", "1", 5000000) + delete("Gx", 5000000) + "kp user:t 2\r\nd 1\r\n2\r\nx 1\r\n3\r\n",
+		"HD\r\nHD\r\nHD\r\n", "a3 c2 d2 x3"),
+	    ("plain deletes as well", "kd user:t Kd\r\nkd user:t Hx\r\n", "HD\r\nHD\r\n", "a3 c2"),
+	    ("km: all has one token",
+		"km 2 E%d P1\r\nkd user:t Ka\r\nkp user:t 1\r\nc 1\r\n9\r\n" % (now + 30) + put("c", "8", 29), "HD\r\nHD\r\n", "c9"),
+	    ("km: again", "km 2 E%d P1\r\nkd user:t Ka\r\nkp user:t 1\r\nc 1\r\n7\r\n" % (now + 30), "HD\r\n", "c9"),
+	)
+	with kv.client() as c:
+		for name, said, answer, *left in rows:
+			for want in left:
+				said += "kg user:t\r\n"
+				answer += "".join("VA 1 k%s\r\n%s\r\n" % tuple(item) for item in want.split()) + "EN\r\n"
+			c.send(said.encode() + b"mn\r\n")
+			is_(c.recv_until(b"MN\r\n").decode(), answer + "MN\r\n", "%s, tokens: %s" % (mode, name))
+
+
 def test_manual():
 	"""The session of kvgate-protocol(7) is answered as it is printed."""
 	with open(os.path.join(top_srcdir, "man", "kvgate-protocol.7")) as f:
@@ -114,6 +156,7 @@ for mode in MODES:
 	if mode in STORES:
 		with STORES[mode]() as store, Kvgate(["-t", "1"], conf=conf_of(store)) as kv:
 			play_all(kv, [t for t in CORPUS if (t not in LINES or mode == "disk") and (not t.only or mode in t.only)], mode)
+			test_tokens(kv, mode)
 test_manual()
 test_memory()
 
