@@ -18,7 +18,7 @@ child_new(struct ctx *ctx, const struct space *sp, const struct op *op, struct s
 	struct req *c;
 
 	if (op->key.len > OP_KEY_MAX)
-		cmd.op.key = SLICE_NULL;
+		cmd.op.key = SLICE_LIT("");
 	c = req_new(ctx, NULL, &cmd);
 	if (c == NULL)
 		return (NULL);
