@@ -9,7 +9,7 @@ from kvt import *
 from redises import *
 
 CONF = """store "r" { type = redis  servers = { "%s" }  timeout = %dms }
-namespace "m" { prefix = "m:"  item_separator = "/"  primary { store = "r"  format = item }  local { ttl = 0 }  %s }
+namespace "m" { prefix = "m:"  item_separator = "/"  primary { store = "r"  format = item }  local { ttl = 0 }  chunk_size = 4KB  %s }
 namespace "default" { prefix = ""  primary { store = "r"  format = item }  local { ttl = 0 } }
 """
 
@@ -85,6 +85,25 @@ def tokens(r, c):
 	is_([len(answers), all(0 < r.call("PTTL", k) <= 3600000 for k in answers)], [2, True], "which is kept for an hour")
 
 
+def pieces(r, c):
+	"""Values in pieces: those of what was replaced or deleted have an end."""
+	def left():
+		return sum(r.call("PTTL", k) == -1 for k in keys(r, b"@"))
+
+	value = b"v" * 10000
+	for id in (b"a", b"b"):
+		c.send_and_read(b"kp m:%s 2\r\none 10000\r\n%s\r\ntwo 10000\r\n%s\r\n" % (id, value, value))
+		is_(c.line(), b"HD\r\n", "two large items are put")
+	wait_for(lambda: left() == 12, 10, "the pieces to stay")
+	c.ask(b"kp m:a 1\r\none 1\r\nx\r\n", b"HD\r\n", "one is put anew")
+	wait_for(lambda: left() == 9, 10, "its pieces to have an end")
+	c.ask(b"kd m:a Ktwo\r\n", b"HD\r\n", "one is deleted")
+	wait_for(lambda: left() == 6, 10, "its pieces to have an end")
+	c.ask(b"kg m:b k s\r\nkd m:b\r\nkg m:b\r\n", b"HD kone s10000\r\nHD ktwo s10000\r\nEN\r\nHD\r\nEN\r\n", "a record is deleted")
+	wait_for(lambda: left() == 0, 10, "all pieces to have an end")
+	ok(True, "and all pieces of values that are gone have an end")
+
+
 def flushed(r, c):
 	c.ask(b"set mine 0 0 1\r\nx\r\nset m 0 0 1\r\nx\r\n", b"STORED\r\nSTORED\r\n")
 	c.ask(b"flush_all\r\n", b"OK\r\n", "flush_all")
@@ -95,7 +114,7 @@ with Redis() as r:
 		r.call("FLUSHALL")
 		with Kvgate(["-t", "1"], conf=CONF % (r.server, 5000 * patience, "flush = " + flush)) as kv, kv.client() as c:
 			if flush == "no":
-				for test in (lives, stale, expires, ranges, tokens):
+				for test in (lives, stale, expires, ranges, tokens, pieces):
 					test(r, c)
 			else:
 				kp(c, b"m:1", 3)

@@ -347,6 +347,12 @@ local function within(a, b)
 		not after(a.version, a.nonce, b.version, b.nonce)
 end
 
+-- Notes the pieces of a value that something has taken the place of, for whom can reach them.
+local function orphan(list, key, item)
+	if #item < 64 or sub(item, 1, 4) ~= MAGIC or unpack('>I2', item, 7) < 64 or sub(item, 61, 64) == '\0\0\0\0' then return end
+	list[#list + 1] = pack('>I2', #key) .. sub(item, 9, 16) .. sub(item, 29, 44) .. sub(item, 61, 64) .. key
+end
+
 -- A page of items: what is asked, as redis_put_record.c has it, and what there is of it. key (and id) were looked at last.
 local function page()
 	local flags, big, items, bytes, most, guess, each = unpack('>BI4I4I8I4I4I4', ARGV[1])
@@ -773,17 +779,19 @@ local opts, version, nonce, spare = unpack('>I2c8c16I4', ARGV[1])
 local placed = band(opts, LWW + TOKEN) ~= 0
 local base, list = INDEX and sub(INDEX, 1, -2) .. '=', marks_of(INDEX and call('GET', MARKS))
 if version == ZERO then version = pack('>I8', usec()) end
-local late, v, top, pieces = {}, version, ZERO, false
+local late, v, top, pieces, orphans = {}, version, ZERO, false, {}
 for i = 2, #ARGV, 2 do
 	local _, _, _, _, chunked, len = unpack('>I8I4BBBI2', ARGV[i])
 	local key = sub(ARGV[i], 18, 17 + len)
-	local marks, old, _, _, _, oldnonce, _, _, mark = see(call('GETRANGE', base and base .. key or KEY, 0, 63), list, key)
+	local there = call('GETRANGE', base and base .. key or KEY, 0, 63)
+	local marks, old, _, _, _, oldnonce, _, _, mark = see(there, list, key)
 	pieces = pieces or chunked ~= 0
 	if marks and placed then
 		late[i] = falls(version, nonce, old, oldnonce, mark)
 	elseif marks and not newer(v, old) then
 		v, top = next_after(old), old
 	end
+	if not late[i] then orphan(orphans, key, there) end
 end
 if pieces and v ~= version then return encoded_by(top) end
 local fresh, last, lasting = INDEX and call('EXISTS', INDEX) == 0, 0, false
@@ -827,7 +835,7 @@ if INDEX and (lasting or last > 0) then
 	stays(lasting and 0 or last, fresh)
 	if fresh then enlist() end
 end
-return answer(OK, 0, 0, -1, v, ZERO, 0, 0, '')
+return answer(OK, 0, 0, -1, v, ZERO, 0, 0, table.concat(orphans))
 
 --@ ERASE
 -- kd. KEY is as in READ. what: 1 item keys, 2 a range, 3 a range without end.
@@ -836,12 +844,13 @@ local placed, list = band(opts, LWW + TOKEN) ~= 0, marks_of(INDEX and call('GET'
 local now = msec()
 if version == ZERO then version = pack('>I8', usec()) end
 if what == 1 then
-	local base, top = INDEX and sub(INDEX, 1, -2) .. '=', version
+	local base, top, orphans = INDEX and sub(INDEX, 1, -2) .. '=', version, {}
 	if nonce == ZERO .. ZERO then nonce = '' end
 	for i = 2, #ARGV do
 		local key, v = ARGV[i], version
 		local name = base and base .. key or KEY
-		local marks, old, _, _, _, oldnonce, _, _, mark = see(call('GETRANGE', name, 0, 63), list, key)
+		local item = call('GETRANGE', name, 0, 63)
+		local marks, old, _, _, _, oldnonce, _, _, mark = see(item, list, key)
 		local there = marks == false or marks and band(marks, DEAD) == 0
 		local goes = there
 		if placed then
@@ -855,9 +864,12 @@ if what == 1 then
 		elseif goes and there then
 			call('DEL', name)
 		end
-		if goes then leaves(key) end
+		if goes then
+			leaves(key)
+			orphan(orphans, key, item)
+		end
 	end
-	return answer(OK, 0, 0, -1, top, ZERO, 0, 0, '')
+	return answer(OK, 0, 0, -1, top, ZERO, 0, 0, table.concat(orphans))
 end
 local mark = { from = ARGV[2], upto = what == 2 and ARGV[3], at = ARGV[2], swept = call('EXISTS', INDEX) == 0,
 	version = version, nonce = nonce, keep = now + dead }
@@ -877,32 +889,39 @@ put_marks(all)
 return answer(OK, 0, 0, -1, version, mark.swept and ZERO or pack('>I8', 1), 0, 0, '')
 
 --@ SWEEP
--- Removes what a mark covers, or from the index what has expired, from a key on. Returns whether there is more.
+-- Removes what a mark covers, or from the index what has expired, from a key on. Its number is whether there is more.
 local most, list, base, m = tonumber(ARGV[1]), marks_of(call('GET', MARKS)), sub(INDEX, 1, -2) .. '='
 for i = #list, 1, -1 do
 	if not list[i].swept then m = list[i] end
 end
 local keys = call('ZRANGEBYLEX', INDEX, '[' .. (m and m.at or ARGV[2]), m and m.upto and '(' .. m.upto or '+', 'LIMIT', 0, most)
-local dead, gone = { 'UNLINK' }, { 'ZREM', INDEX }
+local dead, gone, orphans, last = { 'UNLINK' }, { 'ZREM', INDEX }, {}, #keys
 for i = 1, #keys do
 	local item = call('GETRANGE', base .. keys[i], 0, 63)
 	local _, _, _, _, _, _, _, _, by = see(item, list, keys[i])
-	if item ~= '' and by then dead[#dead + 1] = base .. keys[i] end
+	if item ~= '' and by then
+		dead[#dead + 1] = base .. keys[i]
+		orphan(orphans, keys[i], item)
+	end
 	if item == '' or by then gone[#gone + 1] = keys[i] end
+	if #orphans == 8 then
+		last = i
+		break
+	end
 end
 if #dead > 1 then call(spread(dead)) end
 if #gone > 2 then
 	call(spread(gone))
 	if call('EXISTS', INDEX) == 0 then call('ZREM', SLOT, sub(INDEX, 2, -3)) end
 end
-if not m then return 0 end
-m.at = keys[#keys] or ''
-if #keys < most then m.swept, m.at = true, '' end
-put_marks(list)
-for i = 1, #list do
-	if not list[i].swept then return 1 end
+local more = last < #keys
+if m then
+	m.at = keys[last] or ''
+	if #keys < most and not more then m.swept, m.at = true, '' end
+	put_marks(list)
+	for i = 1, #list do more = more or not list[i].swept end
 end
-return 0
+return answer(OK, 0, 0, -1, ZERO, more and pack('>I8', 1) or ZERO, 0, 0, table.concat(orphans))
 
 --@ RAW_GET
 -- get with the time that is left, gat, touch, mg T and t, me: on plain strings.

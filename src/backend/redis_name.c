@@ -3,7 +3,8 @@
  *
  *	item		its key
  *	first answer	{tag}?<time, nonce><key>: the tag puts it in the slot of the key; time has 8 bytes, nonce 16
- *	piece of value	{digits}@<version, nonce, number><key>: the digits spread them; number has 4 bytes
+ *	piece of value	{digits}@<version, nonce, number, length><id><item key>: the digits spread them; number has 4
+ *			bytes, length, of the id, one
  *
  * In a namespace with records:
  *	item		{id}=<item key>
@@ -103,13 +104,16 @@ redis_name_answer(char name[REDIS_NAME_MAX], struct slice key, const struct be_o
 struct slice
 redis_name_chunk(char name[REDIS_NAME_MAX], const struct be_op *op)
 {
+	struct slice id = op->id.p == NULL ? op->op.key : op->id;
 	char *p = name + CHUNK_TAG;
 	uint32_t mix = 2166136261u;
 
 	*p++ = '@';
 	p = name_token(p, op);
 	p = name_number(p, op->chunk, 4);
-	p = name_bytes(p, op->op.key.p, op->op.key.len);
+	p = name_number(p, id.len, 1);
+	p = name_bytes(p, id.p, id.len);
+	p = name_bytes(p, op->item.p, op->id.p == NULL ? 0 : op->item.len);
 	for (const char *q = name + CHUNK_TAG; q < p; q++)
 		mix = (mix ^ (unsigned char)*q) * 16777619u;
 	name[0] = '{';
@@ -271,7 +275,9 @@ redis_name_owner(char buf[REDIS_ID_MAX], struct slice name)
 		break;
 	case '@':
 		at += 1 + 8 + NONCE_LEN + 4;
-		break;
+		if (at >= name.len || (len = (unsigned char)name.p[at]) > name.len - at - 1)
+			return (name);
+		return (slice_of(name.p + at + 1, len));
 	default:
 		return (name);
 	}

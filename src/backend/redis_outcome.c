@@ -362,6 +362,20 @@ redis_debug(struct be_op *op, char *buf, size_t len)
 	res->error = slice_of(buf, n < 0 ? 0 : (size_t)n < len ? (size_t)n : len - 1);
 }
 
+/* A write of a record: what it leaves behind. */
+static void
+redis_outcome_record(struct redis_conn *c, const struct redis_slot *s, const struct be_op *op, struct slice orphans)
+{
+	struct slice base = redis_is_record(op) ? redis_sent_base(c, s) : SLICE_NULL;
+
+	if (base.p == NULL)
+		base = slice_of(redis_sent_at(c, s->at + s->cmd.key_at), s->cmd.key_len);
+	if (orphans.len > 0)
+		redis_sweep_pieces(c->node->sweeper, base, redis_is_record(op), orphans);
+	if (op->op.verb == OP_ITEMS_DELETE && op->res.number != 0)
+		redis_sweep_want(c->node->sweeper, op->ns, redis_sent_base(c, s), SLICE_LIT(""));
+}
+
 static bool
 redis_outcome_result(struct redis_conn *c, const struct redis_slot *s, const struct redis_obj *o)
 {
@@ -386,8 +400,8 @@ redis_outcome_result(struct redis_conn *c, const struct redis_slot *s, const str
 		op->res.error = text;
 		break;
 	case OP_OK:
-		if (op->op.verb == OP_ITEMS_DELETE && op->res.number != 0)
-			redis_sweep_want(c->node->sweeper, op->ns, redis_sent_base(c, s), SLICE_LIT(""));
+		if (op->op.verb >= OP_ITEMS_READ)
+			redis_outcome_record(c, s, op, text);
 		if (op->op.verb == OP_DEBUG)
 			redis_debug(op, buf, sizeof buf);
 		/* A write has taken the place of something in pieces, which are nobody's now. */

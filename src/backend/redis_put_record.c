@@ -335,7 +335,7 @@ put_sweep(char *dst, const struct be_op *op, const struct redis_script_row *scri
 {
 	char digits[NUM_U64_MAXLEN], *p = redis_put_evalsha(dst, 4 + 2, 4, &scripts[RS_SWEEP]);
 
-	cmd->want = RW_COUNT;
+	cmd->want = RW_RESULT;
 	cmd->script = RS_SWEEP;
 	p = put_keys(dst, p, op, true, cmd);
 	p = redis_put_word(p, slice_of(digits, (size_t)(num_put_u64(digits, SWEEP_ROWS) - digits)));
