@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#include "backend/redis.h"
+#include "backend/redis_sweep.h"
 #include "base/check.h"
 
 struct redis {

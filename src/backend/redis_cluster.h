@@ -15,7 +15,7 @@
 #ifndef BACKEND_REDIS_CLUSTER_H
 #define BACKEND_REDIS_CLUSTER_H
 
-#include "backend/redis.h"
+#include "backend/redis_sweep.h"
 #include "backend/slots.h"
 
 #define CLUSTER_HOPS_MAX	5	/* times that one op is sent elsewhere or again */

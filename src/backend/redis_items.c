@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/redis.h"
+#include "backend/redis_sweep.h"
 #include "base/check.h"
 
 #define MARK_LEN	39	/* of one, without its keys */

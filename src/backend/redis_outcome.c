@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "backend/redis.h"
+#include "backend/redis_sweep.h"
 #include "base/check.h"
 #include "proto/envelope.h"
 

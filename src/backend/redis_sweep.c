@@ -3,14 +3,14 @@
  *
  * Deletes of ranges and records only leave a mark, whatever they cover, and what expires leaves its index behind. Who
  * sees that asks for a sweep: a script that removes a bounded number, as often as there is more. Pieces of values that
- * were replaced or removed are elsewhere, and may still be read by somebody: they get an end. One thing is under way at a
- * time. What is lost with a connection or this process is seen again by the next read, but for pieces.
+ * were replaced or removed are elsewhere, and may still be read by somebody: they get an end. One thing is under way
+ * at a time. What is lost with a connection or this process is seen again by the next read, but for pieces.
  */
 #include "config.h"
 
 #include <string.h>
 
-#include "backend/redis.h"
+#include "backend/redis_sweep.h"
 #include "base/check.h"
 
 #define PIECES_LEFT	60		/* seconds for whom reads them now */
