@@ -6,6 +6,7 @@ them; scans in parts; writes of several records that fail in part. What a page h
 import contextlib, os, random, re, signal, sys, threading, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
 from kvt import *
+from between import Between
 from modes import one_cluster
 from redises import *
 
@@ -306,6 +307,24 @@ def check_replicas():
 		s.kill()
 
 
+def check_hedged():
+	"""One of two replicas does not answer: pages come from the other one, and late ones are nobody's."""
+	with Redis() as r1, Redis() as r2, Between(r1) as a, Between(r2) as b:
+		store = 'store "s" { type = redis  servers = { "127.0.0.1:%d", "127.0.0.1:%d" }  replicas = 2  write_quorum = 2  timeout = %dms }' % (
+		    a.port, b.port, 20000 * patience)
+		with Kvgate(["-t", "1"], conf=conf(store, "slo_read { target = 2ms  max = %ds }" % (15 * patience))) as kv, kv.client() as c:
+			ids = [b"n:h%d" % i for i in range(12)]
+			items = [(b"%03d" % i, b"v" * 20) for i in range(40)]
+			for i in ids:
+				put(c, i, items)
+			for fault in ("none", "stall", "none"):
+				a.fault(fault)
+				got = [[i[1:] for p, _, _ in pages(c, i + b" k v B300") for i in p] for i in [b"kg " + i for i in ids]]
+				ok(got == [items] * len(ids), "pages, the faults being: %s" % fault)
+			ok(int(stats(kv, "kvgate")["hedges_won"]) > 0, "hedges were first")
+			is_(c.sync(), b"", "nothing else comes")
+
+
 if __name__ == "__main__":
 	check("rocksdb", 'store "s" { type = rocksdb  path = "%s"  durability = none }' % os.path.join(tmpdir(), "db"))
 	with Redis() as r:
@@ -313,4 +332,5 @@ if __name__ == "__main__":
 	check("cluster", 'store "s" { type = redis-cluster  servers = { %s } }' % one_cluster().server, 1)
 	check_partial()
 	check_replicas()
+	check_hedged()
 	done_testing()
