@@ -117,6 +117,15 @@ def drift_of_its_own(c):
 	c.ask(b"ms near:x 1 E%d Ldefault/\r\ny\r\n" % (t - 60 * SECOND), b"HD\r\n", "that of the namespace that L names")
 
 
+def over_a_restart(conf):
+	"""What the store has is below what is made after a start, wherever the clock was meanwhile."""
+	versions = []
+	for ahead in (b"", b"E%d" % (now() + 1800 * SECOND), b"", b""):
+		with Kvgate(conf=conf) as kv, kv.client() as c:
+			versions.append(int(c.call(ms(b"rise%d" % len(versions), b"x", b"c " + ahead)).split(b" c")[1]))
+	ok(all(a < b for a, b in zip(versions, versions[1:])), "versions rise over restarts: %s" % versions)
+
+
 def memcacheds_own(conf, name):
 	with Kvgate(conf=conf) as kv, kv.client() as c:
 		c.ask(ms(b"k", b"v", b"E5 c") + b"mg k c\r\n", b"HD c5\r\nHD c5\r\n", "%s: E is the new unique" % name)
@@ -136,6 +145,8 @@ def whole(conf):
 with Redis() as r:
 	store = 'store "s" { type = redis  servers = { "127.0.0.1:%d" } }' % r.port
 	whole(store + SPACES % (("format = item",) * 3))
-whole('store "s" { type = rocksdb  path = "%s" }' % os.path.join(tmpdir(), "tokens") + SPACES % (("",) * 3))
+store = lambda name: 'store "s" { type = rocksdb  path = "%s" }' % os.path.join(tmpdir(), name)
+whole(store("tokens") + SPACES % (("",) * 3))
+over_a_restart(store("rising") + SPACES % (("",) * 3))
 memcacheds_own(None, "without a store")
 done_testing()

@@ -191,12 +191,16 @@ leg_clip(struct leg *leg)
 		op->vivify_ttl = clip_ttl(leg->flight->ctx, op->vivify_ttl, max);
 }
 
-/* Microseconds that are left of the SLO, which a page has but one of for all its ops; 0: no bound. */
+/*
+ * Microseconds that are left of the SLO, which a page has but one of for all its ops, and of which a cache store may have
+ * had some; 0: no bound.
+ */
 static uint64_t
 leg_timeout(const struct flight *f)
 {
 	const struct conf_ns *ns = f->space->conf;
-	uint64_t max = f->r->be.rec != NULL ? f->r->be.timeout : f->write ? ns->slo_write.max : ns->slo_read.max;
+	const struct be_op *be = &f->r->be;
+	uint64_t max = be->rec != NULL || be->rest ? be->timeout : f->write ? ns->slo_write.max : ns->slo_read.max;
 	uint64_t gone = loop_now(f->ctx->loop) - f->started;
 
 	if (max == 0)
@@ -221,7 +225,7 @@ flight_leg(struct flight *f, const struct target *t, bool hedge)
 	leg->be.nbody = from->nbody;
 	leg->be.sink = &leg_sink;
 	leg->be.timeout = leg_timeout(f);
-	leg->be.rest = loop_now(f->ctx->loop) != f->started;
+	leg->be.rest = from->rest || loop_now(f->ctx->loop) != f->started;
 	leg->be.format = from->format;
 	leg->be.way = t->way;
 	leg->be.ns = from->ns;
