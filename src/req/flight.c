@@ -192,8 +192,8 @@ leg_clip(struct leg *leg)
 }
 
 /*
- * Microseconds that are left of the SLO, which a page has but one of for all its ops, and of which a cache store may have
- * had some; 0: no bound.
+ * Microseconds that are left of the SLO, which a page has but one of for all its ops, and of which a cache store may
+ * have had some; 0: no bound.
  */
 static uint64_t
 leg_timeout(const struct flight *f)
