@@ -131,6 +131,7 @@ def compression(kv, users):
 	users.put("user:z", {"text": text, "noise": os.urandom(5000), "short": b"x"})
 	is_(users.get_item("user:z", "text").value, text, "compressed here")
 	with kv.client() as raw:
+		raw.ask(b"get user:z/text\r\n", b"VALUE user:z/text 0 %d\r\n%s\r\nEND\r\n" % (len(text), text), "plain to others")
 		raw.ask(b"set user:z/there 0 0 %d\r\n%s\r\n" % (len(text), text), b"STORED\r\n")
 	is_([(len(i.value), i.size) for i in users.get("user:z")], [(5000, 5000), (1, 1), (len(text),) * 2, (len(text),) * 2],
 	    "compressed there")
