@@ -23,6 +23,7 @@
 #define OVERLAY_ROWS	4096u		/* a power of two */
 #define ARENA_BLOCK	(64 * 1024)
 #define PINS_MAX	8		/* rows that are held at one time */
+#define PAUSE		50u		/* microseconds between looks at who has come */
 #define TOUCHED		8192u		/* bits: records that are in the batch; a power of two */
 
 /* A row as it will be. */
@@ -62,8 +63,19 @@ struct rocks_writer {
 	pthread_t	 thread;
 	struct rocks_queue queue;
 	rocksdb_writeoptions_t *sync, *lazy;
+	unsigned	 last;		/* jobs that the last batch had */
+	uint64_t	 sync_usec;	/* that its fsync took; 0: it had none */
 	struct rocks_batch b;
 };
+
+static uint64_t
+monotonic(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ((uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000);
+}
 
 /* ---- memory of a batch ---- */
 
@@ -334,8 +346,11 @@ commit(struct rocks_writer *w)
 	char *text = NULL;
 
 	if (rocksdb_writebatch_count(b->batch) > 0) {
+		uint64_t began = monotonic();
+
 		put_newest(b);
 		rocksdb_write(w->db->db, always ? w->sync : w->lazy, b->batch, &text);
+		w->sync_usec = always ? monotonic() - began : 0;
 		atomic_fetch_add_explicit(&w->db->counts.batches, 1, memory_order_relaxed);
 		atomic_fetch_add_explicit(&w->db->counts.written, b->njobs, memory_order_relaxed);
 		if (always && text == NULL)
@@ -402,17 +417,51 @@ run(struct rocks_writer *w, struct rocks_job *j)
 		commit(w);
 }
 
-/* All that has come; NULL in it: none, and it is over. */
+/* All that has come. False: nothing; where something was to be waited for, it is over. */
 static bool
-take_all(struct rocks_queue *q, struct rocks_jobs *jobs)
+take_all(struct rocks_queue *q, struct rocks_jobs *jobs, bool wait)
 {
 	pthread_mutex_lock(&q->lock);
-	while (STAILQ_EMPTY(&q->jobs) && !q->stop)
+	while (wait && STAILQ_EMPTY(&q->jobs) && !q->stop)
 		pthread_cond_wait(&q->more, &q->lock);
 	STAILQ_INIT(jobs);
 	STAILQ_CONCAT(jobs, &q->jobs);
 	pthread_mutex_unlock(&q->lock);
 	return (!STAILQ_EMPTY(jobs));
+}
+
+static unsigned
+count(const struct rocks_jobs *jobs)
+{
+	struct rocks_job *j;
+	unsigned n = 0;
+
+	STAILQ_FOREACH(j, jobs, next)
+		n++;
+	return (n);
+}
+
+/*
+ * Those whom the last batch answered write again a moment later. If the others did not wait for them, each would have
+ * half of the fsyncs to itself; so they do, for a part of the time that an fsync takes.
+ */
+static void
+gather(struct rocks_writer *w, struct rocks_jobs *jobs)
+{
+	const struct timespec pause = { .tv_nsec = 1000 * PAUSE };
+	uint64_t until = monotonic() + w->sync_usec / 4;
+	unsigned n = count(jobs), all = w->last + n;
+
+	while (w->last > 1 && n < all && n < BATCH_JOBS && monotonic() + PAUSE < until) {
+		struct rocks_jobs more;
+
+		nanosleep(&pause, NULL);
+		if (!take_all(&w->queue, &more, false))
+			continue;
+		n += count(&more);
+		STAILQ_CONCAT(jobs, &more);
+	}
+	w->last = n;
 }
 
 static void *
@@ -422,7 +471,8 @@ writer_main(void *arg)
 	struct rocks_jobs jobs;
 	struct rocks_job *j;
 
-	while (take_all(&w->queue, &jobs)) {
+	while (take_all(&w->queue, &jobs, true)) {
+		gather(w, &jobs);
 		while ((j = STAILQ_FIRST(&jobs)) != NULL) {
 			STAILQ_REMOVE_HEAD(&jobs, next);
 			run(w, j);
