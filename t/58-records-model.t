@@ -4,10 +4,11 @@ Records against a model: random puts, deletes of items, ranges and records, and 
 in any order, by several clients at once; in the end everything is as the model has it: on rocksdb behind one kvgate, on
 Redis behind two, on a Redis Cluster behind three.
 
-Blind writes: the newest token wins, whoever came first. Relative ones: each token counts once and has one answer.
+Values are stored as they are, or compressed and in pieces. Blind writes: the newest token wins, whoever came first. Relative
+ones: each token counts once and has one answer.
 
 	KVT_SEED=n              another history (it is printed)
-	KVT_MODEL_WRITES=n      how many blind writes a round has (400)
+	KVT_MODEL_WRITES=n      how many blind writes a round has (300)
 	KVT_MODEL_ROUNDS=n      how many rounds, each with the seed after (1)
 """
 import contextlib, itertools, os, random, sys, threading, time
@@ -16,14 +17,15 @@ from kvt import *
 from redises import *
 
 SEED = int(os.environ.get("KVT_SEED") or 58)
-WRITES = int(os.environ.get("KVT_MODEL_WRITES") or 400)
+WRITES = int(os.environ.get("KVT_MODEL_WRITES") or 300)
 ROUNDS = int(os.environ.get("KVT_MODEL_ROUNDS") or 1)
 CLIENTS = 6
 RECORDS = 8
 ITEMS = [b"", b"a", b"a/b", b"ab", b"abc", b"b", b"b-1", b"b-2", b"c", b"z"]
 SECOND = 1000000
 
-SPACE = 'namespace "m" { prefix = "m:"  item_separator = "/"  primary { store = "s"  format = item }  local { ttl = %s } }\n'
+SPACE = 'namespace "m" { prefix = "m:"  item_separator = "/"  primary { store = "s"  format = item }  local { ttl = %s }  %s }\n'
+ENCODED = "compression { codec = zstd  min_size = 16 }  chunk_size = 4KB"
 
 
 # ---------------------------------------------------------------- the model
@@ -107,7 +109,9 @@ class Writes:
 
 	def value(self):
 		self.made += 1
-		return b"%d" % self.made + b"." * self.rng.choice((0, 0, 0, 10, 300))
+		n = self.rng.choice((0, 0, 0, 10, 300, 9000))
+		# Long ones do not get short enough to be one piece.
+		return b"%d" % self.made + (b"%x" % self.rng.getrandbits(4 * n) if n > 1000 else b"." * n)
 
 	def some_items(self, most):
 		return self.rng.sample(ITEMS, self.rng.randrange(1, most + 1))
@@ -507,26 +511,29 @@ def rounds(kvs, store, ahead):
 	return answers
 
 
-def on_rocksdb():
-	conf = 'store "s" { type = rocksdb  path = "%s"  durability = none }\n' % os.path.join(tmpdir(), "db")
-	with Kvgate(["-t", "2"], conf=conf + SPACE % "60s") as kv:
+def on_rocksdb(name, more):
+	conf = 'store "s" { type = rocksdb  path = "%s"  durability = none }\n' % os.path.join(tmpdir(), name)
+	conf += SPACE % ("60s", more)
+	with Kvgate(["-t", "2"], conf=conf) as kv:
 		# Tokens of the near future: plain writes must go above them.
-		answers = rounds([kv], "rocksdb", 3 * SECOND)
-	with Kvgate(["-t", "2"], conf=conf + SPACE % "60s") as kv:
-		still_known(kv, answers, "rocksdb, opened again")
+		answers = rounds([kv], name, 3 * SECOND)
+	with Kvgate(["-t", "2"], conf=conf) as kv:
+		still_known(kv, answers, "%s, opened again" % name)
 
 
-def on_servers(kind, behind, n):
+def on_servers(kind, behind, n, more):
 	"""Several kvgates: what they know of each other's tokens is the clock."""
 	ms = int(20000 * patience)
 	with behind, contextlib.ExitStack() as stack:
 		servers = behind.server if kind == "redis-cluster" else '"%s"' % behind.server
 		conf = 'store "s" { type = %s  servers = { %s }  timeout = %dms  connect_timeout = %dms }\n' % (kind, servers, ms, ms)
-		kvs = [stack.enter_context(Kvgate(["-t", 2 - min(i, 1)], conf=conf + SPACE % 0)) for i in range(n)]
+		conf += SPACE % (0, more)
+		kvs = [stack.enter_context(Kvgate(["-t", 2 - min(i, 1)], conf=conf)) for i in range(n)]
 		rounds(kvs, kind, -60 * SECOND)
 
 
-on_rocksdb()
-on_servers("redis", Redis(), 2)
-on_servers("redis-cluster", RedisCluster(), 3)
+on_rocksdb("rocksdb", "")
+on_rocksdb("rocksdb, encoded", ENCODED)
+on_servers("redis", Redis(), 2, "")
+on_servers("redis-cluster", RedisCluster(), 3, ENCODED)
 done_testing()
