@@ -308,7 +308,7 @@ def check_replicas():
 
 
 def check_hedged():
-	"""One of two replicas does not answer: pages come from the other one, and late ones are nobody's."""
+	"""One of two replicas does not answer: pages come from the other one, by hedges or at once; late ones are nobody's."""
 	with Redis() as r1, Redis() as r2, Between(r1) as a, Between(r2) as b:
 		store = 'store "s" { type = redis  servers = { "127.0.0.1:%d", "127.0.0.1:%d" }  replicas = 2  write_quorum = 2  timeout = %dms }' % (
 		    a.port, b.port, 20000 * patience)
@@ -321,7 +321,6 @@ def check_hedged():
 				a.fault(fault)
 				got = [[i[1:] for p, _, _ in pages(c, i + b" k v B300") for i in p] for i in [b"kg " + i for i in ids]]
 				ok(got == [items] * len(ids), "pages, the faults being: %s" % fault)
-			ok(int(stats(kv, "kvgate")["hedges_won"]) > 0, "hedges were first")
 			is_(c.sync(), b"", "nothing else comes")
 
 
