@@ -425,9 +425,13 @@ delete_in_part(struct look *l)
 
 	if (marks || look_opt(l, OPF_NEWCAS | OPF_TOKEN))
 		s = look_stamp(l);
+	/* Its pieces are named by the version and the nonce. */
 	if (!empties && head.chunks != 0) {
-		look_refuse(l, ROW_DECODE);
-		return;
+		if (s.version != head.version) {
+			look_refuse(l, ROW_DECODE);
+			return;
+		}
+		s = stamp_of_row(&head);
 	}
 	if (look_opt(l, OPF_TTL))
 		head.expiry = look_moment(l, l->op->ttl);

@@ -679,7 +679,11 @@ if band(opts, REMOVE_VAL) ~= 0 then
 	return first(answer(OK, bits, mine, left(to), v, ZERO, 0, 0, rest or ''), keep)
 end
 if band(opts, INVALIDATE) ~= 0 then
-	if encoded == 2 then return encoded_by(old) end
+	-- Its pieces are named by the version and the nonce.
+	if encoded == 2 then
+		if v ~= old then return encoded_by(old) end
+		nonce = oldnonce
+	end
 	local n = size(len)
 	revise(band(marks, BINARY + FETCHED) + STALE, len, v, nonce)
 	if to ~= exp then expire(to) end

@@ -89,7 +89,8 @@ ctx_reap(struct ctx *ctx)
 bool
 ctx_may_hold(const struct ctx *ctx, size_t n)
 {
-	return (ctx->held + n <=
+	/* One value may be as large as it likes. */
+	return (ctx->held == 0 || ctx->held + n <=
 	    ctx->conf->buffer_max / ctx->shared->nworkers);
 }
 

@@ -164,7 +164,9 @@ fill_value_iov(struct req *r, struct value **vp, const struct op_result *res,
 			    &why);
 		if (it != NULL && (*vp = value_of_reserved(ctx, it)) == NULL)
 			cache_abandon(ctx->cache, it);
-		if (*vp == NULL && fill_may_hold(r, 0, res->size))
+		if (*vp == NULL && UNLIKELY(r->be.chunk != 0))
+			*vp = value_work(ctx, res->size);
+		else if (*vp == NULL && fill_may_hold(r, 0, res->size))
 			*vp = value_heap(ctx, res->size);
 	}
 	return (*vp == NULL ? 0 : value_iov(*vp, off, iov, max));

@@ -169,7 +169,7 @@ piece_encode(struct pieces *p, struct slice plain, struct piece *pc)
 
 	if (p->plain || !encode_wants(p->space, plain.len))
 		return (NULL);
-	v = value_heap(p->ctx, PIECE_HEAD + (uint32_t)plain.len);
+	v = value_work(p->ctx, PIECE_HEAD + (uint32_t)plain.len);
 	if (v == NULL)
 		return (NULL);
 	n = encode_bytes(p->ctx, p->space, plain, (char *)(uintptr_t)value_bytes(v).p + PIECE_HEAD, false, &head);
@@ -190,7 +190,7 @@ piece_make(struct pieces *p, uint32_t number)
 	uint32_t len = piece_size(&p->ask.head, number), off = p->ask.head.chunk * (number - 1);
 	struct slice all = value_bytes(p->ask.value);
 	struct piece pc = { .codec = CODEC_NONE, .size = len };
-	struct value *v = value_heap(p->ctx, PIECE_HEAD + len), *shorter;
+	struct value *v = value_work(p->ctx, PIECE_HEAD + len), *shorter;
 	char *dst;
 
 	if (v == NULL)

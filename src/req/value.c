@@ -64,18 +64,21 @@ value_of_reserved(struct ctx *ctx, struct item *it)
 }
 
 struct value *
-value_heap(struct ctx *ctx, uint32_t vlen)
+value_work(struct ctx *ctx, uint32_t vlen)
 {
-	struct value *v;
+	struct value *v = value_new(ctx, VALUE_HEAP, vlen);
 
-	if (!ctx_may_hold(ctx, vlen))
-		return (NULL);
-	v = value_new(ctx, VALUE_HEAP, vlen);
 	if (v == NULL)
 		return (NULL);
 	v->len = vlen;
 	ctx->held += vlen;
 	return (v);
+}
+
+struct value *
+value_heap(struct ctx *ctx, uint32_t vlen)
+{
+	return (ctx_may_hold(ctx, vlen) ? value_work(ctx, vlen) : NULL);
 }
 
 struct value *

@@ -22,6 +22,8 @@ struct value;
 struct value	*value_of_pinned(struct ctx *, struct item *);
 /* Room for vlen bytes and CRLF, outside the cache; counted in ctx->held. NULL: out of memory or over buffer_max. */
 struct value	*value_heap(struct ctx *, uint32_t vlen);
+/* The same, as working memory of one who holds a value already: counted, but not refused for buffer_max. */
+struct value	*value_work(struct ctx *, uint32_t vlen);
 /* Of a reserved item, which it owns until value_take_item(). NULL: out of memory, still the caller's. */
 struct value	*value_of_reserved(struct ctx *, struct item *);
 struct value	*value_ref(struct value *);
