@@ -425,20 +425,17 @@ delete_in_part(struct look *l)
 
 	if (marks || look_opt(l, OPF_NEWCAS | OPF_TOKEN))
 		s = look_stamp(l);
-	/* Its pieces are named by the version and the nonce. */
-	if (!empties && head.chunks != 0) {
-		if (s.version != head.version) {
-			look_refuse(l, ROW_DECODE);
-			return;
-		}
-		s = stamp_of_row(&head);
+	if (!empties && head.chunks != 0 && s.version != head.version) {
+		look_refuse(l, ROW_DECODE);
+		return;
 	}
 	if (look_opt(l, OPF_TTL))
 		head.expiry = look_moment(l, l->op->ttl);
 	else if (empties)
 		head.expiry = 0;
 	head.version = s.version;
-	memcpy(head.nonce, s.nonce, NONCE_LEN);
+	if (empties || head.chunks == 0)	/* it names pieces, too */
+		memcpy(head.nonce, s.nonce, NONCE_LEN);
 	head.marks &= ENVELOPE_BINKEY | (empties ? 0 : ENVELOPE_FETCHED);
 	if (marks)
 		head.marks |= ENVELOPE_STALE;
