@@ -72,6 +72,7 @@ def full():
 			if answer != b"STORED\r\n":
 				break
 		like(answer.decode(), r"^SERVER_ERROR d: .*File too large", "a full disk is said")
+		like(kv.stderr(), r'store "d": writes fail: .*File too large', "to the operator, too")
 		c.ask(b"get first\r\n", b"VALUE first 0 1\r\nx\r\nEND\r\n", "reads go on")
 		c.ask(b"get k0\r\n", b"VALUE k0 0 20000\r\n%s\r\nEND\r\n" % value, "of what was stored just before, too")
 		c.ask(b"get k%d\r\n" % n, b"END\r\n", "what was refused is not there")

@@ -21,6 +21,7 @@
 #define BATCH_BYTES	(4ull << 20)	/* a batch that has more is written */
 #define BATCH_JOBS	4096u
 #define OVERLAY_ROWS	4096u		/* a power of two */
+#define SAY_EVERY	10000u		/* milliseconds */
 #define ARENA_BLOCK	(64 * 1024)
 #define PINS_MAX	8		/* rows that are held at one time */
 #define PAUSE		50u		/* microseconds between looks at who has come */
@@ -65,6 +66,7 @@ struct rocks_writer {
 	rocksdb_writeoptions_t *sync, *lazy;
 	unsigned	 last;		/* jobs that the last batch had */
 	uint64_t	 sync_usec;	/* that its fsync took; 0: it had none */
+	uint64_t	 say_at;	/* when a failure may be told again */
 	struct rocks_batch b;
 };
 
@@ -337,6 +339,19 @@ mark_newest(struct rocks_batch *b)
 		f->moved = true;
 }
 
+/* A line now and then. What failed to write its log, rocksdb does not open for writing again by itself. */
+static void
+say_failed(struct rocks_writer *w, const char *text)
+{
+	uint64_t now = rocks_time();
+
+	if (now < w->say_at)
+		return;
+	w->say_at = now + SAY_EVERY;
+	log_error("store \"%s\": writes fail: %s; if they still do when the cause is gone, kvgate has to be started again",
+	    w->db->name, text);
+}
+
 static void
 commit(struct rocks_writer *w)
 {
@@ -356,14 +371,16 @@ commit(struct rocks_writer *w)
 		if (always && text == NULL)
 			atomic_fetch_add_explicit(&w->db->counts.syncs, 1, memory_order_relaxed);
 	}
+	if (text != NULL) {
+		mark_newest(b);
+		say_failed(w, text);
+	}
 	while ((j = STAILQ_FIRST(&b->jobs)) != NULL) {
 		STAILQ_REMOVE_HEAD(&b->jobs, next);
 		if (text != NULL)
 			rocks_fail(j, w->db, rocks_error_kind(text), text);
 		rocks_job_back(j);
 	}
-	if (text != NULL)
-		mark_newest(b);
 	free(text);
 	batch_clear(b);
 }
