@@ -221,7 +221,7 @@ with Redis() as r, Memcached() as m:
 
 # ---- a cache store that fails
 with Redis() as r, Memcached() as m, Between(m) as between:
-	with Kvgate(["-t", "1"], conf=conf(redis(r), [between.port], "retry_min = 20ms  retry_max = 50ms", target="50ms")) as kv, kv.client() as c:
+	with Kvgate(["-t", "1"], conf=conf(redis(r), [between.port], "retry_min = 20ms  retry_max = 50ms", target="%dms" % int(100 * patience))) as kv, kv.client() as c:
 		c.ask(b"set k 0 0 1\r\na\r\n", b"STORED\r\n")
 		until_hit(kv, c, b"k", value(b"k", b"a"))
 		for fault in ("stall", "reset", "close", "corrupt"):
