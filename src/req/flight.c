@@ -326,9 +326,10 @@ flight_end(struct flight *f, const struct op_result *res)
 	r->be.err = ERR_NONE;
 	r->be.data = r->be.text = SLICE_NULL;
 	r->be.why = NULL;
-	if (res != NULL)
+	if (res != NULL) {
 		r->be.res = *res;
-	else if (f->err != ERR_NONE) {
+		r->be.found_head = f->found_head;
+	} else if (f->err != ERR_NONE) {
 		r->be.err = f->err;
 		r->be.why = f->why;
 	} else

@@ -70,6 +70,7 @@ struct flight {
 	struct target	 targets[FLIGHT_TARGETS_MAX];
 	/* The first answer of a write that waits for more; the first failure. */
 	struct op_result res;
+	struct envelope	 found_head;	/* with OPR_ENCODED */
 	enum err	 err;		/* ERR_NONE with why: a server's own error line */
 	bool		 failed;
 	char		 why[FLIGHT_WHY_MAX];
@@ -121,6 +122,13 @@ static inline bool
 flight_leg_good(const struct leg *leg)
 {
 	return (leg->be.err == ERR_NONE && leg->be.res.status != OP_ERROR);
+}
+
+/* A write that was not done, because what is there is encoded, or newer: whoever made it goes on from there. */
+static inline bool
+flight_leg_undone(const struct leg *leg)
+{
+	return (leg->be.err == ERR_NONE && leg->be.res.status != OP_OK && (leg->be.res.bits & OPR_ENCODED) != 0);
 }
 
 /* Whether an op takes part in nothing but reading. */

@@ -110,6 +110,7 @@ serial_done(struct flight *f, struct leg *leg)
 	}
 	f->acks = 1;
 	f->res = leg->be.res;
+	f->found_head = leg->be.found_head;
 	send_rest(f);
 	f->r->be.op = op;
 	if (f->acks >= f->need || !may_suffice(f))
@@ -119,6 +120,10 @@ serial_done(struct flight *f, struct leg *leg)
 void
 flight_write_done(struct flight *f, struct leg *leg)
 {
+	if (UNLIKELY(flight_leg_undone(leg))) {
+		flight_decide(f, leg);
+		return;
+	}
 	if (f->serial) {
 		serial_done(f, leg);
 		return;
@@ -129,8 +134,10 @@ flight_write_done(struct flight *f, struct leg *leg)
 	}
 	/* A delete was one if any replica had the key. */
 	if (f->acks++ == 0 || (f->res.status != OP_OK &&
-	    leg->be.res.status == OP_OK))
+	    leg->be.res.status == OP_OK)) {
 		f->res = leg->be.res;
+		f->found_head = leg->be.found_head;
+	}
 	if (f->acks < f->need)
 		return;
 	if (f->acks == 1)
