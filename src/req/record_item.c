@@ -209,6 +209,7 @@ reading_add_value(struct reading *rd, const struct rec_item *it, struct value *v
 		return;
 	if (out != NULL && (!outq_append(out, line, n) || !value_send(v, out) || !outq_append(out, "\r\n", 2)))
 		req_broken(rd->r);
+	METRIC_ADD(&rd->r->ctx->metrics, record_bytes_read, value_len(v));
 	METRIC_ADD(&rd->r->ctx->metrics, record_bytes_given, it->key.len + value_len(v));
 	reading_added(rd, it, cost);
 }

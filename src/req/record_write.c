@@ -270,21 +270,29 @@ writing_bar(struct writing *w)
 		r->q->advanced(r->q);
 }
 
+/* What needs a version above one that is there gets it, and goes out again. */
+static void
+writing_again(struct writing *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (!w->mutations[i].over && plan_is_put(&w->ops[i]))
+			w->mutations[i].version = w->higher + HIGHER_BY;
+	w->higher = 0;
+	w->next = 0;
+	writing_store(w);
+}
+
 /* All that went out has ended. */
 static void
 writing_ended(struct writing *w)
 {
-	if (w->higher != 0 && w->nfailed == 0 && ++w->rounds <= ROUNDS_MAX) {
-		for (size_t i = 0; i < w->n; i++)
-			if (!w->mutations[i].over && plan_is_put(&w->ops[i]))
-				w->mutations[i].version = w->higher + HIGHER_BY;
-		w->higher = 0;
-		w->next = 0;
-		writing_store(w);
+	if (w->higher != 0 && ++w->rounds <= ROUNDS_MAX && !w->ctx->closing) {
+		writing_again(w);
 		return;
 	}
-	if (w->higher != 0 && w->nfailed == 0)
-		mutation_failed(&w->mutations[0], "others write the same all the time");
+	for (size_t i = 0; i < w->n && w->higher != 0; i++)
+		if (w->ops[i].left > 0 && !w->mutations[i].over)
+			mutation_failed(mutation_lead(&w->mutations[i]), "others write the same all the time");
 	if (w->in_pieces)
 		writing_settle(w);
 	else
