@@ -206,7 +206,7 @@ with Memcached() as m:
 	whole(rocksdb("whole"), True, m)
 with Redis() as r, Memcached() as m:
 	# Two connections: reads would be hedged, so all ops go as flights.
-	whole(redis(r).replace(" }", "  connections = 2  timeout = 9s }"), False, m)
+	whole(redis(r)[:-1] + "  connections = 2  timeout = 9s }", False, m)
 
 	# With local copies before it.
 	with Kvgate(["-t", "2"], conf=conf(redis(r), [m.port], local="3600s")) as kv, Kvgate(["-t", "1"], conf=conf(redis(r), [m.port])) as other, \
