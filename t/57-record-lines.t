@@ -74,6 +74,20 @@ def value(n):
 	return b"kp user:42 1\r\na %d\r\n%s\r\n" % (n, b"x" * n)
 
 
+def test_order(kv, mode):
+	"""What is said behind a read or a scan comes after all of it, however many steps it takes."""
+	keys = [b"%04d" % n for n in range(700)]
+	put = b"kp user:o 700\r\n" + b"".join(b"%s 1\r\nx\r\n" % k for k in keys)
+	there = b"".join(b"HD k%s\r\n" % k for k in keys) + b"EN\r\n"
+	for write, answer in ((b"kd user:o\r\n", b"HD\r\n"), (b"km 1\r\nkd user:o H\r\n", b"HD\r\n"),
+	    (b"kp user:o 2\r\n0000x 1\r\ny\r\n9 1\r\ny\r\n", b"HD\r\n"), (b"delete user:o/0699\r\n", b"DELETED\r\n"),
+	    (b"set user:o/0698x 0 0 40000\r\n" + b"x" * 40000 + b"\r\n", b"STORED\r\n")):
+		with kv.client() as c:
+			c.send(b"kd user:o\r\n" + put + b"kg user:o k\r\nks users k\r\n" + write + b"mn\r\n")
+			is_(c.recv_until(b"MN\r\n"), b"HD\r\nHD\r\n" + there * 2 + answer + b"MN\r\n",
+			    "%s, in order: reads, then %s" % (mode, write.split(b"\r\n")[0].decode()))
+
+
 def test_tokens(kv, mode):
 	"""Tokens of now: the highest wins, in whatever order they come; a put beats a range or record delete of its own."""
 	now = int(time.time() * 1000000)
@@ -156,6 +170,8 @@ for mode in MODES:
 	if mode in STORES:
 		with STORES[mode]() as store, Kvgate(["-t", "1"], conf=conf_of(store)) as kv:
 			play_all(kv, [t for t in CORPUS if (t not in LINES or mode == "disk") and (not t.only or mode in t.only)], mode)
+			flush(kv.addr)
+			test_order(kv, mode)
 			test_tokens(kv, mode)
 test_manual()
 test_memory()
