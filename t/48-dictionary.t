@@ -8,7 +8,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "li
 from kvt import *
 from redises import *
 
-DICT = os.path.join(top_builddir, "kvgate-dict")
+DICT = os.path.join(os.path.dirname(kvgate_binary()), "kvgate-dict")
 CONF = """store "r" { type = redis  servers = { "127.0.0.1:%d" } }
 namespace "default" { prefix = ""  primary { store = "r"  format = item } }
 namespace "user" { prefix = "user:"  item_separator = "/"  primary { store = "r"  format = item }  local { ttl = 0 }
