@@ -37,9 +37,9 @@ GOAL_POINT_US = 15.0
 GOAL_READ = 1.1
 
 
-def conf(path, durability="none", local="0s", more=""):
+def conf(path, durability="none", local="0s", more="", cache="512MB"):
     return f"""\
-store "disk" {{ type = rocksdb  path = "{path}"  block_cache = 512MB  durability = {durability} }}
+store "disk" {{ type = rocksdb  path = "{path}"  block_cache = {cache}  durability = {durability} }}
 namespace "default" {{ prefix = ""    primary {{ store = "disk" }}  local {{ ttl = {local} }} }}
 namespace "r"       {{ prefix = "r:"  item_separator = "/"  primary {{ store = "disk" }}  local {{ ttl = 0s }} {more} }}
 """
@@ -265,7 +265,7 @@ def scans(bench):
     """All items in parallel parts while others write: each once, and kvgate's memory meanwhile."""
     parts, each = bench.args.parts, 10
     records = bench.args.scan_items // each
-    with bench.server(more="page_bytes = 1MB") as server, multiprocessing.Pool(parts) as pool:
+    with bench.server(more="page_bytes = 1MB", cache="32MB") as server, multiprocessing.Pool(parts) as pool:
         step = records // 4 + 1
         start = time.monotonic()
         pool.starmap(load_stable, [(server.target, n, min(n + step, records), each) for n in range(0, records, step)])
