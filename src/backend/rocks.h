@@ -55,6 +55,7 @@ struct rocks_family {
 	/* Rows are left that a marker covers, unless both are the same: how often it came to that, and was seen to. */
 	_Atomic uint32_t unswept, swept;
 	_Atomic uint64_t newest;	/* version in it; only the writer changes it */
+	unsigned	 ranges;	/* the same: deleted since they were last written to a file */
 	bool		 moved;		/* the same: newest is not written yet */
 };
 

@@ -21,6 +21,7 @@
 #define BATCH_BYTES	(4ull << 20)	/* a batch that has more is written */
 #define BATCH_JOBS	4096u
 #define OVERLAY_ROWS	4096u		/* a power of two */
+#define RANGES_MAX	256u		/* deleted ranges of a namespace that may be in memory */
 #define SAY_EVERY	10000u		/* milliseconds */
 #define ARENA_BLOCK	(64 * 1024)
 #define PINS_MAX	8		/* rows that are held at one time */
@@ -260,6 +261,28 @@ rocks_batch_delete_range(struct rocks_batch *b, struct rocks_family *f, const st
 {
 	rocksdb_writebatch_delete_range_cf(b->batch, f->cf, from->bytes, from->len, to->bytes, to->len);
 	b->bytes += from->len + to->len;
+	f->ranges++;
+}
+
+/* Reads sort the deleted ranges that are still in memory anew after each that comes; those in files are sorted. */
+static void
+put_away_ranges(struct rocks_batch *b)
+{
+	struct rocks_family *f = atomic_load_explicit(&b->db->families, memory_order_acquire);
+	rocksdb_flushoptions_t *options;
+	char *text = NULL;
+
+	for (; f != NULL; f = atomic_load_explicit(&f->next, memory_order_acquire)) {
+		if (f->ranges < RANGES_MAX)
+			continue;
+		f->ranges = 0;
+		options = rocksdb_flushoptions_create();
+		rocksdb_flushoptions_set_wait(options, 0);
+		rocksdb_flush_cf(b->db->db, options, f->cf, &text);
+		rocksdb_flushoptions_destroy(options);
+		free(text);	/* a later one may do */
+		text = NULL;
+	}
 }
 
 static bool
@@ -370,6 +393,7 @@ commit(struct rocks_writer *w)
 		atomic_fetch_add_explicit(&w->db->counts.written, b->njobs, memory_order_relaxed);
 		if (always && text == NULL)
 			atomic_fetch_add_explicit(&w->db->counts.syncs, 1, memory_order_relaxed);
+		put_away_ranges(b);
 	}
 	if (text != NULL) {
 		mark_newest(b);
