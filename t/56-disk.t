@@ -50,10 +50,11 @@ def restarts():
 
 def what_cannot_be_opened():
 	path = disk_path()
-	with Kvgate(conf=conf(path)) as kv:
+	with Kvgate(conf=conf(path)) as kv, kv.client() as c:
+		# It listens before it has opened the database.
+		c.ask(b"set a 0 0 1\r\nx\r\n", b"STORED\r\n")
 		refused(conf(path), r'store "d": path "[^"]*": another process has it open', "locked")
-		with kv.client() as c:
-			c.ask(b"set a 0 0 1\r\nx\r\nget a\r\n", b"STORED\r\nVALUE a 0 1\r\nx\r\nEND\r\n", "the other one goes on")
+		c.ask(b"get a\r\n", b"VALUE a 0 1\r\nx\r\nEND\r\n", "the other one goes on")
 	refused(conf("/proc/kvgate-no/data"), r'store "d": path "/proc/kvgate-no/data": .*No such file', "nowhere")
 	refused(conf(write_file("file", "no database")), r'store "d": path "[^"]*": .*(Not a directory|File exists|exists but is not)', "a file")
 	with open(os.path.join(path, "CURRENT"), "w") as f:
