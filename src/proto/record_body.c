@@ -24,6 +24,8 @@
 #define BLOCK_MAX	(64 * 1024)
 #define SMALL_MAX	(8 * 1024)	/* values up to here share blocks, and are made room for at once */
 
+#define BESIDE_MAX	(128ull << 20)	/* held beside the values: keys, lines, what there is of each item */
+
 struct block {
 	struct block	*next;
 	size_t		 used, cap;
@@ -540,6 +542,9 @@ record_body_feed(struct record_body *rb, const char *buf, size_t len, size_t *us
 			break;
 		}
 	}
+	/* A km has room for ten million items, and nobody that many. */
+	if (b->held > b->values + BESIDE_MAX)
+		refuse_memory(b);
 	*used = off;
 	return (b->at == OVER);
 }

@@ -309,6 +309,37 @@ values(void)
 	free(bytes);
 }
 
+/* Keys without values are not without bounds. */
+static void
+keys_without_values(void)
+{
+	struct record_body *b = begun("km 1000", VALUE_MAX);
+	static char sub[1100 * 100];
+	size_t n = (size_t)snprintf(sub, sizeof sub, "kp u 100\r\n"), most = 0;
+
+	for (unsigned i = 0; i < 100; i++) {
+		memset(sub + n, 'k', 1000);
+		memcpy(sub + n + 1000, " 0\r\n\r\n", 6);
+		n += 1006;
+	}
+	for (unsigned i = 0; i < 1000 && b->error == NULL; i++) {
+		feed(b, sub, n);
+		most = record_body_size(b) > most ? record_body_size(b) : most;
+	}
+	ok(b->error == NULL && most > 100 << 20, "a hundred thousand long keys are taken (%zu)", most);
+	record_body_free(&b);
+	b = begun("km 1000", VALUE_MAX);
+	memcpy(sub, "kp u 200", 8);
+	for (unsigned i = 0; i < 1000 && b->error == NULL; i++) {
+		feed(b, sub, n);
+		feed(b, sub + 10, n - 10);
+		most = record_body_size(b) > most ? record_body_size(b) : most;
+	}
+	is_s(b->error != NULL ? b->error : "", "SERVER_ERROR out of memory storing object", "twice as many are not");
+	ok(most <= BESIDE_MAX + (1 << 20) && record_body_size(b) < 4096, "and held no more (%zu)", most);
+	record_body_free(&b);
+}
+
 /* 10001 items and 1001 sub-commands are read to their end. */
 static void
 too_many(void)
@@ -384,6 +415,7 @@ main(void)
 	keys_that_are_long();
 	memory();
 	values();
+	keys_without_values();
 	too_many();
 	checks();
 	return (done_testing());
