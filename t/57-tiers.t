@@ -237,6 +237,15 @@ with Redis() as r, Memcached() as m, Between(m) as between:
 	with Kvgate(["-t", "1"], conf=conf(redis(r), [free_port()])) as kv, kv.client() as c:
 		c.ask(b"set k 0 0 1\r\nc\r\nget k\r\ndelete k\r\nget k\r\n", b"STORED\r\n" + value(b"k", b"c") + b"DELETED\r\nEND\r\n", "one that is not there")
 
+# ---- an end amid writes and reads, the cache store closed first
+with Redis() as r, Memcached() as m, Between(r) as between:
+	text = conf('store "s" { type = redis  servers = { "127.0.0.1:%d" }  timeout = 9s }' % between.port, [m.port])
+	with Kvgate(["-t", "1"], conf="\n".join(text.split("\n")[1:2] + text.split("\n")[:1] + text.split("\n")[2:])) as kv, kv.client() as c:
+		c.ask(b"set k 0 0 1\r\na\r\nset r:k/a 0 0 1\r\na\r\n", b"STORED\r\n" * 2)
+		between.fault("stall")
+		c.send(b"set k 0 0 1\r\nb\r\nset r:k/a 0 0 1\r\na\r\nkd r:k\r\nget k\r\nget other\r\nmn\r\n")
+		wait_for(lambda: int(stats(kv, "kvgate")["requests_inflight"]) >= 4, 20, "all of it to be under way")
+
 with Redis() as r, Memcached() as m1, Memcached() as m2:
 	for store in (redis(r), rocksdb("backwards")):
 		with Kvgate(["-t", "4"], conf=conf(store, [m1.port, m2.port])) as kv:

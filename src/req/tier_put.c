@@ -163,7 +163,7 @@ tier_wrote(struct ctx *ctx, const struct space *sp, struct slice key, uint64_t v
 	uint64_t id_hash;
 
 	keymap_split(sp->conf, key, &id, &item);
-	if (!tier_has_name(sp, key, id, item))
+	if (ctx->closing || !tier_has_name(sp, key, id, item))
 		return;
 	id_hash = cache_hash(id);
 	/* It may still be carried out, when the mark has gone. */
@@ -190,7 +190,7 @@ tier_cut(struct ctx *ctx, const struct space *sp, struct slice id)
 	struct tier_put *p;
 	struct slice key;
 
-	if (!tier_record_key(sp, id, buf, &key))
+	if (ctx->closing || !tier_record_key(sp, id, buf, &key))
 		return;
 	if (!sp->tier->ops->healthy(tier_server(sp, id, id_hash)) ||
 	    (p = put_new(ctx, sp, key, id_hash, TIER_GENERATION)) == NULL) {
@@ -308,8 +308,9 @@ tier_fill(struct tier_ask *t, struct req *r)
 	int32_t ttl = fill_ttl(t, &r->be.res);
 	struct tier_put *p;
 
-	if (!t->answered || !is_plain(t, &r->be) || ttl == 0 || (sp->splits && !t->known) || !fill_is_last(r) ||
-	    is_flushed(t->ctx, r, ttl) || !ctx_may_hold(t->ctx, r->be.res.size))
+	if (t->ctx->closing || !t->answered || !is_plain(t, &r->be) || ttl == 0 || (sp->splits && !t->known))
+		return;
+	if (!fill_is_last(r) || is_flushed(t->ctx, r, ttl) || !ctx_may_hold(t->ctx, r->be.res.size))
 		return;
 	p = put_new(t->ctx, sp, t->keys[t->nkeys - 1], t->be.op.hash, TIER_HEAD + r->be.res.size);
 	if (p == NULL)
