@@ -4,7 +4,7 @@
  * Whatever comes in, the outcome is a configuration that keeps its promises or one message of one line; nothing leaks;
  * and the next file is read as if this one had never been: libconfuse's lexer is one for all.
  *
- * build: src/conf/addr.c src/conf/args.c src/conf/check.c src/conf/file.c src/conf/file_get.c src/conf/fixed.c src/conf/listen.c src/conf/load.c src/conf/msg.c src/conf/scan.c src/conf/space.c src/conf/space_policy.c src/conf/store.c src/conf/store_policy.c src/conf/table.c src/conf/unit.c src/base/check.c src/base/num.c -lconfuse
+ * build: src/conf/addr.c src/conf/args.c src/conf/check.c src/conf/file.c src/conf/file_get.c src/conf/fixed.c src/conf/listen.c src/conf/load.c src/conf/msg.c src/conf/scan.c src/conf/space.c src/conf/space_policy.c src/conf/space_records.c src/conf/store.c src/conf/store_disk.c src/conf/store_policy.c src/conf/table.c src/conf/unit.c src/base/check.c src/base/num.c -lconfuse
  * corpus: t/fuzz/corpus/conf
  */
 #include <stdlib.h>
