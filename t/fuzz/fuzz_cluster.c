@@ -64,6 +64,20 @@ refuse(const char *p, size_t len, unsigned *slot, struct slots_addr *a)
 	return (true);
 }
 
+/* Whether an array is announced that redis_reply.c would not have begun; hiredis alone takes memory for any. */
+static bool
+is_vast(const char *p, size_t len)
+{
+	size_t digits = 0;
+	bool counts = false;
+
+	for (size_t i = 0; i < len && digits < 6; i++) {
+		counts = p[i] == '*' || (counts && p[i] >= '0' && p[i] <= '9');
+		digits = counts && p[i] != '*' ? digits + 1 : 0;
+	}
+	return (digits == 6);
+}
+
 /* Replies to CLUSTER SLOTS, with refusals among them, one behind the other. */
 static void
 read_replies(const char *p, size_t len)
@@ -131,7 +145,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		hash_key(copy, size - 1);
 	else if (data[0] == 'e')
 		(void)refuse(copy, size - 1, &slot, &a);
-	else
+	else if (!is_vast(copy, size - 1))
 		read_replies(copy, size - 1);
 	free(copy);
 	return (0);
