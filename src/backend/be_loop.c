@@ -112,6 +112,23 @@ be_loop_clean(struct be_loop *bl, struct be_dirty *d)
 }
 
 void
+be_op_begin(struct backend *be, struct be_op *op)
+{
+	be_stat_add(&be->stats.requests, 1);
+	be_stat_inflight(&be->stats, 1);
+	op->be = be;
+	op->priv = NULL;
+	op->sent_at = loop_now(be->bl->loop);
+	op->err = ERR_NONE;
+	op->at = 0;
+	op->data = SLICE_NULL;
+	op->text = SLICE_NULL;
+	op->why = NULL;
+	memset(&op->res, 0, sizeof op->res);
+	op->res.ttl = OP_TTL_NONE;
+}
+
+void
 be_op_end(struct be_op *op)
 {
 	struct backend *be = op->be;

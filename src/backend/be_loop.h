@@ -52,6 +52,8 @@ void		 be_loop_unpin(struct be_loop **);
 void		 be_loop_dirty(struct be_loop *, struct be_dirty *);
 void		 be_loop_clean(struct be_loop *, struct be_dirty *);
 
+/* An op that comes: counted, its outcome empty. */
+void		 be_op_begin(struct backend *, struct be_op *);
 /* Counts what came of the op and calls done(); op->priv is free()d afterwards. Not from within submit(). */
 void		 be_op_end(struct be_op *);
 /* The same from the hook: err and why are set here. why must live until then. */

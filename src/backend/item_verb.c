@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "backend/item_look.h"
+#include "base/num.h"
 
 #define ANSWER_FORMAT	1
 #define CLS		1		/* no classes of sizes */
@@ -548,36 +549,27 @@ row_effect_put(char *dst, const struct row_effect *e)
 	return (dst + e->spaces);
 }
 
-static char *
-put_number(char *dst, uint64_t v, unsigned bytes)
-{
-	while (bytes-- > 0)
-		*dst++ = (char)(v >> (8 * bytes));
-	return (dst);
-}
-
 static uint64_t
-get_number(const char **p, unsigned bytes)
+take_number(const char **p, unsigned bytes)
 {
-	uint64_t v = 0;
+	uint64_t v = num_get_be(*p, bytes);
 
-	while (bytes-- > 0)
-		v = v << 8 | (unsigned char)*(*p)++;
+	*p += bytes;
 	return (v);
 }
 
 char *
 row_answer_put(char dst[ROW_ANSWER_LEN], const struct op_result *res, uint64_t until)
 {
-	dst = put_number(dst, ANSWER_FORMAT, 1);
-	dst = put_number(dst, res->status, 1);
-	dst = put_number(dst, res->bits, 2);
-	dst = put_number(dst, res->client_flags, 4);
-	dst = put_number(dst, (uint32_t)res->ttl, 4);
-	dst = put_number(dst, res->size, 4);
-	dst = put_number(dst, res->cas, 8);
-	dst = put_number(dst, res->number, 8);
-	return (put_number(dst, until, 8));
+	dst = num_put_be(dst, ANSWER_FORMAT, 1);
+	dst = num_put_be(dst, res->status, 1);
+	dst = num_put_be(dst, res->bits, 2);
+	dst = num_put_be(dst, res->client_flags, 4);
+	dst = num_put_be(dst, (uint32_t)res->ttl, 4);
+	dst = num_put_be(dst, res->size, 4);
+	dst = num_put_be(dst, res->cas, 8);
+	dst = num_put_be(dst, res->number, 8);
+	return (num_put_be(dst, until, 8));
 }
 
 bool
@@ -588,13 +580,13 @@ row_answer_get(struct slice bytes, struct op_result *res, uint64_t *until)
 	if (bytes.len < ROW_ANSWER_LEN || *p++ != ANSWER_FORMAT)
 		return (false);
 	memset(res, 0, sizeof *res);
-	res->status = (uint8_t)get_number(&p, 1);
-	res->bits = (uint8_t)get_number(&p, 2);
-	res->client_flags = (uint32_t)get_number(&p, 4);
-	res->ttl = (int32_t)get_number(&p, 4);
-	res->size = (uint32_t)get_number(&p, 4);
-	res->cas = get_number(&p, 8);
-	res->number = get_number(&p, 8);
-	*until = get_number(&p, 8);
+	res->status = (uint8_t)take_number(&p, 1);
+	res->bits = (uint8_t)take_number(&p, 2);
+	res->client_flags = (uint32_t)take_number(&p, 4);
+	res->ttl = (int32_t)take_number(&p, 4);
+	res->size = (uint32_t)take_number(&p, 4);
+	res->cas = take_number(&p, 8);
+	res->number = take_number(&p, 8);
+	*until = take_number(&p, 8);
 	return (res->status < OP_ERROR);
 }

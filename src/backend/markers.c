@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "backend/markers.h"
+#include "base/num.h"
 
 #define FORMAT		1
 #define FORMAT_LEN	1
@@ -35,20 +36,11 @@ stamp_of(uint64_t version, const uint8_t nonce[NONCE_LEN])
 
 /* ---- bounds ---- */
 
-static int
-key_cmp(struct slice a, struct slice b)
-{
-	size_t n = a.len < b.len ? a.len : b.len;
-	int c = n > 0 ? memcmp(a.p, b.p, n) : 0;
-
-	return (c != 0 ? c : (a.len > b.len) - (a.len < b.len));
-}
-
 /* Whether a key, or a range's begin, is before a range's end. */
 static bool
 before_end(struct slice key, struct slice until)
 {
-	return (until.p == NULL || key_cmp(key, until) < 0);
+	return (until.p == NULL || slice_cmp(key, until) < 0);
 }
 
 static int
@@ -56,7 +48,7 @@ end_cmp(struct slice a, struct slice b)
 {
 	if (a.p == NULL || b.p == NULL)
 		return ((a.p == NULL) - (b.p == NULL));
-	return (key_cmp(a, b));
+	return (slice_cmp(a, b));
 }
 
 /* What is behind all keys with this head. p NULL: nothing is. */
@@ -84,7 +76,7 @@ markers_range(const struct rec_which *w, char buf[REC_KEY_MAX], struct slice *fr
 	if (w->head.p != NULL && w->head.len > 0) {
 		if (w->head.len > REC_KEY_MAX)
 			return (false);
-		if (key_cmp(*from, w->head) < 0)
+		if (slice_cmp(*from, w->head) < 0)
 			*from = w->head;
 		end = behind_head(w->head, buf);
 		if (end_cmp(end, *until) < 0)
@@ -95,16 +87,6 @@ markers_range(const struct rec_which *w, char buf[REC_KEY_MAX], struct slice *fr
 
 /* ---- reading ---- */
 
-static uint64_t
-get_number(const char *p, unsigned bytes)
-{
-	uint64_t v = 0;
-
-	while (bytes-- > 0)
-		v = v << 8 | (unsigned char)*p++;
-	return (v);
-}
-
 /* The marker at *at, which goes on behind it. False: the list ends here, or is none. */
 static bool
 marker_get(struct slice list, size_t *at, struct marker *m)
@@ -114,10 +96,10 @@ marker_get(struct slice list, size_t *at, struct marker *m)
 
 	if (left < HEAD_LEN)
 		return (false);
-	m->stamp = stamp_of(get_number(p, 8), (const uint8_t *)p + 8);
-	m->keep = get_number(p + 8 + NONCE_LEN, 8);
-	from = get_number(p + HEAD_LEN - 4, 2);
-	until = get_number(p + HEAD_LEN - 2, 2);
+	m->stamp = stamp_of(num_get_be(p, 8), (const uint8_t *)p + 8);
+	m->keep = num_get_be(p + 8 + NONCE_LEN, 8);
+	from = num_get_be(p + HEAD_LEN - 4, 2);
+	until = num_get_be(p + HEAD_LEN - 2, 2);
 	left -= HEAD_LEN;
 	if (from > left || (until != NO_END && until > left - from))
 		return (false);
@@ -147,7 +129,7 @@ markers_valid(struct slice list)
 	if (list.len > MARKERS_LEN_MAX || list.p[0] != FORMAT)
 		return (false);
 	while (markers_next(list, &at, &m)) {
-		if (last.p == NULL || key_cmp(last, m.from) > 0 || !before_end(m.from, m.until))
+		if (last.p == NULL || slice_cmp(last, m.from) > 0 || !before_end(m.from, m.until))
 			return (false);
 		last = m.until;
 	}
@@ -160,7 +142,7 @@ markers_find(struct slice list, struct slice key, struct stamp *stamp)
 	size_t at = 0;
 	struct marker m;
 
-	while (markers_next(list, &at, &m) && key_cmp(m.from, key) <= 0)
+	while (markers_next(list, &at, &m) && slice_cmp(m.from, key) <= 0)
 		if (before_end(key, m.until)) {
 			*stamp = m.stamp;
 			return (true);
@@ -202,7 +184,7 @@ markers_look(struct markers_at *at, struct slice key, struct slice lo)
 	size_t next = at->next;
 
 	while (markers_next(at->list, &next, &m)) {
-		if (key_cmp(key, m.from) < 0) {
+		if (slice_cmp(key, m.from) < 0) {
 			at->marker = (struct marker){ .from = lo, .until = m.from };
 			at->covered = false;
 			return;
@@ -222,7 +204,7 @@ markers_look(struct markers_at *at, struct slice key, struct slice lo)
 const struct stamp *
 markers_at(struct markers_at *at, struct slice key)
 {
-	if (!at->known || key_cmp(key, at->marker.from) < 0) {
+	if (!at->known || slice_cmp(key, at->marker.from) < 0) {
 		at->next = 0;
 		markers_look(at, key, SLICE_LIT(""));
 	} else if (!before_end(key, at->marker.until))
@@ -240,14 +222,6 @@ struct list {
 	struct marker	 last;
 	bool		 holds, full;
 };
-
-static char *
-put_number(char *dst, uint64_t v, unsigned bytes)
-{
-	while (bytes-- > 0)
-		*dst++ = (char)(v >> (8 * bytes));
-	return (dst);
-}
 
 static char *
 put_key(char *dst, struct slice key)
@@ -271,11 +245,11 @@ list_flush(struct list *l)
 		l->full = true;
 		return;
 	}
-	p = put_number(l->dst + l->len, m->stamp.version, 8);
+	p = num_put_be(l->dst + l->len, m->stamp.version, 8);
 	memcpy(p, m->stamp.nonce, NONCE_LEN);
-	p = put_number(p + NONCE_LEN, m->keep, 8);
-	p = put_number(p, m->from.len, 2);
-	p = put_number(p, m->until.p != NULL ? m->until.len : NO_END, 2);
+	p = num_put_be(p + NONCE_LEN, m->keep, 8);
+	p = num_put_be(p, m->from.len, 2);
+	p = num_put_be(p, m->until.p != NULL ? m->until.len : NO_END, 2);
 	l->len = (size_t)(put_key(put_key(p, m->from), m->until) - l->dst);
 	l->holds = false;
 }
@@ -321,11 +295,11 @@ list_lay(struct list *l, const struct marker *old, struct marker *new)
 		return (false);
 	}
 	end = end_cmp(old->until, new->until) < 0 ? old->until : new->until;
-	if (key_cmp(old->from, new->from) < 0) {
+	if (slice_cmp(old->from, new->from) < 0) {
 		list_put(l, old->from, new->from, old->stamp, old->keep);
 		list_put_both(l, new->from, end, old, new);
 	} else {
-		if (key_cmp(new->from, old->from) < 0)
+		if (slice_cmp(new->from, old->from) < 0)
 			list_put(l, new->from, old->from, new->stamp, new->keep);
 		list_put_both(l, old->from, end, old, new);
 	}

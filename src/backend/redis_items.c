@@ -13,6 +13,7 @@
 
 #include "backend/redis_sweep.h"
 #include "base/check.h"
+#include "base/num.h"
 
 #define MARK_LEN	39	/* of one, without its keys */
 #define MARK_ENDS	1	/* it has an end */
@@ -20,26 +21,7 @@
 #define PLACE_KNOWN	1	/* something was looked at */
 #define PLACE_DEAD	2	/* something is to be swept */
 
-static uint64_t
-get_number(const char *p, unsigned bytes)
-{
-	uint64_t v = 0;
-
-	while (bytes-- > 0)
-		v = v << 8 | (unsigned char)*p++;
-	return (v);
-}
-
 /* ---- marks ---- */
-
-static int
-key_cmp(struct slice a, struct slice b)
-{
-	size_t n = a.len < b.len ? a.len : b.len;
-	int order = n == 0 ? 0 : memcmp(a.p, b.p, n);
-
-	return (order != 0 ? order : a.len < b.len ? -1 : a.len > b.len);
-}
 
 bool
 redis_marks_find(struct slice marks, struct slice key, struct stamp *newest)
@@ -48,13 +30,13 @@ redis_marks_find(struct slice marks, struct slice key, struct stamp *newest)
 
 	while (marks.len >= MARK_LEN) {
 		const char *p = marks.p;
-		size_t f = get_number(p + 1, 2), u = get_number(p + 3, 2), c = get_number(p + 5, 2);
+		size_t f = num_get_be(p + 1, 2), u = num_get_be(p + 3, 2), c = num_get_be(p + 5, 2);
 		struct slice from = slice_of(p + MARK_LEN, f), upto = slice_of(p + MARK_LEN + f, u);
-		struct stamp st = stamp_of(get_number(p + 7, 8), (const uint8_t *)p + 15);
+		struct stamp st = stamp_of(num_get_be(p + 7, 8), (const uint8_t *)p + 15);
 
 		if (marks.len - MARK_LEN < f + u + c)
 			break;
-		if (key_cmp(key, from) >= 0 && ((p[0] & MARK_ENDS) == 0 || key_cmp(key, upto) < 0) &&
+		if (slice_cmp(key, from) >= 0 && ((p[0] & MARK_ENDS) == 0 || slice_cmp(key, upto) < 0) &&
 		    (!found || stamp_cmp(&st, newest) > 0)) {
 			*newest = st;
 			found = true;
@@ -162,9 +144,9 @@ row_place(struct redis_conn *c, struct be_op *op, const struct redis_slot *s, st
 
 	if (text.len < PLACE_LEN || (unsigned char)p[0] > REC_DEADLINE)
 		return (false);
-	id = get_number(p + 2, 2);
-	key = get_number(p + 4, 2);
-	dead = get_number(p + 6, 2);
+	id = num_get_be(p + 2, 2);
+	key = num_get_be(p + 4, 2);
+	dead = num_get_be(p + 6, 2);
 	if (text.len != PLACE_LEN + id + key + dead || key > REC_KEY_MAX ||
 	    !redis_name_id(row->id, id == 0 ? SLICE_LIT("%") : slice_of(p + PLACE_LEN, id), &len))
 		return (false);

@@ -165,19 +165,8 @@ redis_node_offer(struct redis_node *node, struct be_op *op, const struct redis_c
 void
 redis_op_begin(struct backend *be, struct be_op *op)
 {
-	be_stat_add(&be->stats.requests, 1);
-	be_stat_inflight(&be->stats, 1);
-	op->be = be;
-	op->priv = NULL;
+	be_op_begin(be, op);
 	op->state = REDIS_OP_ENDING;
-	op->sent_at = loop_now(be->bl->loop);
-	op->err = ERR_NONE;
-	op->at = 0;
-	op->data = SLICE_NULL;
-	op->text = SLICE_NULL;
-	op->why = NULL;
-	memset(&op->res, 0, sizeof op->res);
-	op->res.ttl = OP_TTL_NONE;
 }
 
 /* NULL: it waits. Who waits for a connection was here before, also in the turn in which there is one again. */

@@ -10,6 +10,7 @@
 
 #include "backend/redis_sweep.h"
 #include "base/check.h"
+#include "base/num.h"
 #include "proto/envelope.h"
 
 #define SINK_IOVS	16
@@ -320,16 +321,6 @@ redis_outcome_keys_end(struct redis_conn *c, struct be_op *op)
 
 /* ---- what scripts return ---- */
 
-static uint64_t
-get_number(const char *p, unsigned bytes)
-{
-	uint64_t v = 0;
-
-	while (bytes-- > 0)
-		v = v << 8 | (unsigned char)*p++;
-	return (v);
-}
-
 /* False: it is nothing that a script of ours returns. */
 static bool
 redis_result(struct slice r, struct op_result *res, struct slice *text)
@@ -341,12 +332,12 @@ redis_result(struct slice r, struct op_result *res, struct slice *text)
 	memset(res, 0, sizeof *res);
 	res->status = (uint8_t)p[0];
 	res->bits = (uint8_t)p[1];
-	res->client_flags = (uint32_t)get_number(p + 2, 4);
-	res->ttl = (int32_t)get_number(p + 6, 4);
-	res->cas = get_number(p + 10, 8);
-	res->number = get_number(p + 18, 8);
-	res->size = (uint32_t)get_number(p + 26, 4);
-	res->la = (uint32_t)get_number(p + 30, 4);
+	res->client_flags = (uint32_t)num_get_be(p + 2, 4);
+	res->ttl = (int32_t)num_get_be(p + 6, 4);
+	res->cas = num_get_be(p + 10, 8);
+	res->number = num_get_be(p + 18, 8);
+	res->size = (uint32_t)num_get_be(p + 26, 4);
+	res->la = (uint32_t)num_get_be(p + 30, 4);
 	*text = slice_of(p + RESULT_LEN, r.len - RESULT_LEN);
 	return (true);
 }

@@ -72,15 +72,6 @@ nkeys(const struct be_op *op, bool list)
 
 /* ---- which ---- */
 
-static int
-key_cmp(struct slice a, struct slice b)
-{
-	size_t n = a.len < b.len ? a.len : b.len;
-	int order = n == 0 ? 0 : memcmp(a.p, b.p, n);
-
-	return (order != 0 ? order : a.len < b.len ? -1 : a.len > b.len);
-}
-
 /* What bounds and head come to; until with p NULL: no end. */
 static void
 range_of(const struct rec_which *w, char buf[REC_KEY_MAX], struct slice *from, struct slice *until)
@@ -192,11 +183,11 @@ put_bounds(char *p, const struct rec_op *rec)
 	bool back = rec->which.reverse;
 
 	range_of(&rec->which, buf, &from, &until);
-	if (!back && after.p != NULL && key_cmp(after, from) >= 0)
+	if (!back && after.p != NULL && slice_cmp(after, from) >= 0)
 		p = put_bound(p, '(', after, '-');
 	else
 		p = put_bound(p, '[', from, '-');
-	if (back && after.p != NULL && (until.p == NULL || key_cmp(after, until) < 0))
+	if (back && after.p != NULL && (until.p == NULL || slice_cmp(after, until) < 0))
 		return (put_bound(p, '(', after, '+'));
 	return (put_bound(p, '(', until, '+'));
 }

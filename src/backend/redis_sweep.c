@@ -12,6 +12,7 @@
 
 #include "backend/redis_sweep.h"
 #include "base/check.h"
+#include "base/num.h"
 
 #define PIECES_LEFT	60		/* seconds for whom reads them now */
 #define ORPHAN_LEN	30		/* of an entry of a list, without its key */
@@ -114,22 +115,12 @@ redis_sweep_want(struct redis_sweeper *sw, const struct conf_ns *ns, struct slic
 	sweep_next(sw);
 }
 
-static uint64_t
-get_number(const char *p, unsigned bytes)
-{
-	uint64_t v = 0;
-
-	while (bytes-- > 0)
-		v = v << 8 | (unsigned char)*p++;
-	return (v);
-}
-
 void
 redis_sweep_pieces(struct redis_sweeper *sw, struct slice base, bool record, struct slice list)
 {
 	while (!sw->closing && sw->norphans < REDIS_ORPHANS && list.len >= ORPHAN_LEN) {
 		struct redis_orphan *o = &sw->orphans[sw->norphans];
-		size_t key = get_number(list.p, 2), len = base.len;
+		size_t key = num_get_be(list.p, 2), len = base.len;
 
 		if (key > list.len - ORPHAN_LEN || key > sizeof o->key)
 			break;
@@ -139,9 +130,9 @@ redis_sweep_pieces(struct redis_sweeper *sw, struct slice base, bool record, str
 		if (!record)
 			memcpy(o->id, base.p, len);
 		o->id_len = (uint8_t)len;
-		o->version = get_number(list.p + 2, 8);
+		o->version = num_get_be(list.p + 2, 8);
 		memcpy(o->nonce, list.p + 10, sizeof o->nonce);
-		o->left = (uint32_t)get_number(list.p + 26, 4);
+		o->left = (uint32_t)num_get_be(list.p + 26, 4);
 		o->key_len = (uint16_t)key;
 		memcpy(o->key, list.p + ORPHAN_LEN, key);
 		sw->norphans += o->left > 0;

@@ -373,18 +373,7 @@ rocks_submit(struct backend *be, struct be_op *op)
 {
 	struct rocks *r = (struct rocks *)be;
 
-	be_stat_add(&be->stats.requests, 1);
-	be_stat_inflight(&be->stats, 1);
-	op->be = be;
-	op->priv = NULL;
-	op->sent_at = loop_now(be->bl->loop);
-	op->err = ERR_NONE;
-	op->at = 0;
-	op->data = SLICE_NULL;
-	op->text = SLICE_NULL;
-	op->why = NULL;
-	memset(&op->res, 0, sizeof op->res);
-	op->res.ttl = OP_TTL_NONE;
+	be_op_begin(be, op);
 	if (r->out >= r->store->max_inflight)
 		rocks_fail_later(op, ERR_BUSY, r->busy);
 	else if (op->op.verb == OP_FLUSH)

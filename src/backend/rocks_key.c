@@ -8,6 +8,7 @@
 
 #include "backend/rocks_key.h"
 #include "base/check.h"
+#include "base/num.h"
 
 #define HASHES	65536u
 
@@ -26,16 +27,6 @@ add_number(struct rocks_key *k, uint64_t v, unsigned bytes)
 	MUST(k->len + bytes <= ROCKS_KEY_MAX);
 	while (bytes-- > 0)
 		k->bytes[k->len++] = (char)(v >> (8 * bytes));
-}
-
-static uint64_t
-get_number(const char *p, unsigned bytes)
-{
-	uint64_t v = 0;
-
-	while (bytes-- > 0)
-		v = v << 8 | (unsigned char)*p++;
-	return (v);
 }
 
 static void
@@ -138,12 +129,12 @@ rocks_key_parse(struct slice key, struct rocks_row_name *n)
 		return (false);
 	}
 	tail += 8 + NONCE_LEN;
-	if (n->item.len < 2 + tail || get_number(n->item.p, 2) != n->item.len - 2 - tail)
+	if (n->item.len < 2 + tail || num_get_be(n->item.p, 2) != n->item.len - 2 - tail)
 		return (false);
 	n->item = slice_of(n->item.p + 2, n->item.len - 2 - tail);
-	n->version = get_number(n->item.p + n->item.len, 8);
+	n->version = num_get_be(n->item.p + n->item.len, 8);
 	memcpy(n->nonce, n->item.p + n->item.len + 8, NONCE_LEN);
 	if (n->kind == ROCKS_CHUNK)
-		n->chunk = (uint32_t)get_number(n->item.p + n->item.len + 8 + NONCE_LEN, 4);
+		n->chunk = (uint32_t)num_get_be(n->item.p + n->item.len + 8 + NONCE_LEN, 4);
 	return (true);
 }

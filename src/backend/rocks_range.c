@@ -24,16 +24,7 @@ struct sweep {
 static bool
 in_range(const struct marker *m, struct slice key)
 {
-	size_t n = key.len < m->from.len ? key.len : m->from.len;
-	int c = n > 0 ? memcmp(key.p, m->from.p, n) : 0;
-
-	if (c < 0 || (c == 0 && key.len < m->from.len))
-		return (false);
-	if (m->until.p == NULL)
-		return (true);
-	n = key.len < m->until.len ? key.len : m->until.len;
-	c = n > 0 ? memcmp(key.p, m->until.p, n) : 0;
-	return (c < 0 || (c == 0 && key.len < m->until.len));
+	return (slice_cmp(key, m->from) >= 0 && (m->until.p == NULL || slice_cmp(key, m->until) < 0));
 }
 
 static bool

@@ -15,6 +15,7 @@
 
 #include "backend/rocks.h"
 #include "base/check.h"
+#include "base/num.h"
 #include "conf/model.h"
 #include "obs/log.h"
 
@@ -345,8 +346,7 @@ put_newest(struct rocks_batch *b)
 
 		if (!f->moved)
 			continue;
-		for (unsigned i = 0; i < 8; i++)
-			value[i] = (char)(atomic_load_explicit(&f->newest, memory_order_relaxed) >> (56 - 8 * i));
+		num_put_be(value, atomic_load_explicit(&f->newest, memory_order_relaxed), sizeof value);
 		rocksdb_writebatch_put_cf(b->batch, f->cf, key.bytes, key.len, value, sizeof value);
 		f->moved = false;
 	}

@@ -29,4 +29,23 @@ bool	 num_get_i32(struct slice, int32_t *out);
  */
 bool	 num_get_counter(struct slice, uint64_t *out);
 
+/* Numbers of so many bytes, up to 8, the highest first: they compare as bytes. Returns the end. */
+static inline char *
+num_put_be(char *dst, uint64_t v, unsigned bytes)
+{
+	while (bytes-- > 0)
+		*dst++ = (char)(v >> (8 * bytes));
+	return (dst);
+}
+
+static inline uint64_t
+num_get_be(const char *p, unsigned bytes)
+{
+	uint64_t v = 0;
+
+	while (bytes-- > 0)
+		v = v << 8 | (unsigned char)*p++;
+	return (v);
+}
+
 #endif

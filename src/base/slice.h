@@ -49,4 +49,14 @@ slice_has_prefix(struct slice s, struct slice prefix)
 	    memcmp(s.p, prefix.p, prefix.len) == 0));
 }
 
+/* In the order of unsigned bytes, a beginning before what goes on: < 0, 0, > 0. */
+static inline int
+slice_cmp(struct slice a, struct slice b)
+{
+	size_t n = a.len < b.len ? a.len : b.len;
+	int order = n == 0 ? 0 : memcmp(a.p, b.p, n);
+
+	return (order != 0 ? order : (a.len > b.len) - (a.len < b.len));
+}
+
 #endif

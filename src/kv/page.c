@@ -18,6 +18,7 @@
 #include <xxhash.h>
 
 #include "base/check.h"
+#include "base/num.h"
 #include "kv/page.h"
 #include "proto/base64.h"
 
@@ -30,24 +31,6 @@
 #define HAS_KEY		(1u << 1)
 
 #define RAW_LEN_MAX	(HEAD_LEN + ID_MAX + REC_KEY_MAX + SUM_LEN)
-
-static char *
-put_number(char *dst, uint64_t v, unsigned len)
-{
-	while (len-- > 0)
-		*dst++ = (char)(v >> 8 * len);
-	return (dst);
-}
-
-static uint64_t
-get_number(const char *p, unsigned len)
-{
-	uint64_t v = 0;
-
-	while (len-- > 0)
-		v = v << 8 | (unsigned char)*p++;
-	return (v);
-}
 
 static char *
 put_bytes(char *dst, struct slice s)
@@ -64,7 +47,7 @@ hash_number(uint64_t h, uint64_t v)
 {
 	char buf[8];
 
-	put_number(buf, v, sizeof buf);
+	num_put_be(buf, v, sizeof buf);
 	return (XXH3_64bits_withSeed(buf, sizeof buf, h));
 }
 
@@ -110,15 +93,15 @@ page_put(char *dst, const struct page_ask *ask, const struct page_at *at)
 	MUST(id.len <= ID_MAX && at->key.len <= REC_KEY_MAX);
 	*p++ = FORMAT;
 	*p++ = (char)((id.p != NULL ? HAS_ID : 0) | (at->key.p != NULL ? HAS_KEY : 0));
-	p = put_number(p, hash_ask(ask), 8);
-	p = put_number(p, at->left, 8);
-	p = put_number(p, at->done, 4);
-	p = put_number(p, at->size, 4);
-	p = put_number(p, id.len, 1);
-	p = put_number(p, at->key.len, 2);
+	p = num_put_be(p, hash_ask(ask), 8);
+	p = num_put_be(p, at->left, 8);
+	p = num_put_be(p, at->done, 4);
+	p = num_put_be(p, at->size, 4);
+	p = num_put_be(p, id.len, 1);
+	p = num_put_be(p, at->key.len, 2);
 	p = put_bytes(p, id);
 	p = put_bytes(p, at->key);
-	p = put_number(p, XXH3_64bits(raw, (size_t)(p - raw)), SUM_LEN);
+	p = num_put_be(p, XXH3_64bits(raw, (size_t)(p - raw)), SUM_LEN);
 	return (base64_put(dst, raw, (size_t)(p - raw)));
 }
 
@@ -144,18 +127,18 @@ page_get(struct slice token, const struct page_ask *ask, struct page_at *at, cha
 	unsigned has;
 
 	if (len < HEAD_LEN + SUM_LEN || raw[0] != FORMAT ||
-	    get_number(raw + len - SUM_LEN, SUM_LEN) != XXH3_64bits(raw, len - SUM_LEN) ||
-	    get_number(raw + 2, 8) != hash_ask(ask))
+	    num_get_be(raw + len - SUM_LEN, SUM_LEN) != XXH3_64bits(raw, len - SUM_LEN) ||
+	    num_get_be(raw + 2, 8) != hash_ask(ask))
 		return (false);
 	has = (unsigned char)raw[1];
-	idlen = (size_t)get_number(raw + 26, 1);
-	keylen = (size_t)get_number(raw + 27, 2);
+	idlen = (size_t)num_get_be(raw + 26, 1);
+	keylen = (size_t)num_get_be(raw + 27, 2);
 	if (len != HEAD_LEN + idlen + keylen + SUM_LEN || keylen > REC_KEY_MAX || (has & ~(HAS_ID | HAS_KEY)) != 0 ||
 	    ((has & HAS_ID) == 0 && idlen > 0) || ((has & HAS_KEY) == 0 && keylen > 0))
 		return (false);
-	at->left = get_number(raw + 10, 8);
-	at->done = (uint32_t)get_number(raw + 18, 4);
-	at->size = (uint32_t)get_number(raw + 22, 4);
+	at->left = num_get_be(raw + 10, 8);
+	at->done = (uint32_t)num_get_be(raw + 18, 4);
+	at->size = (uint32_t)num_get_be(raw + 22, 4);
 	at->id = (has & HAS_ID) != 0 ? slice_of(raw + HEAD_LEN, idlen) : SLICE_NULL;
 	at->key = (has & HAS_KEY) != 0 ? slice_of(raw + HEAD_LEN + idlen, keylen) : SLICE_NULL;
 	return (true);

@@ -89,16 +89,6 @@ record_name_decode(struct slice *name)
 	return (name->len > 0);
 }
 
-/* Bytes in the order of keys. */
-static int
-compare(struct slice a, struct slice b)
-{
-	size_t n = a.len < b.len ? a.len : b.len;
-	int c = n == 0 ? 0 : memcmp(a.p, b.p, n);
-
-	return (c != 0 ? c : a.len < b.len ? -1 : a.len > b.len);
-}
-
 static void
 take_u64(struct reader *r, struct slice arg, uint64_t least, uint64_t *out)
 {
@@ -305,7 +295,7 @@ finish_flags(const struct record_cmd *cmd)
 
 	if ((cmd->flags & RF_KEYS) != 0 && (cmd->flags & range) != 0)
 		return ("CLIENT_ERROR bad predicate");
-	if ((cmd->flags & RF_FROM) != 0 && (cmd->flags & RF_UNTIL) != 0 && compare(cmd->from, cmd->until) > 0)
+	if ((cmd->flags & RF_FROM) != 0 && (cmd->flags & RF_UNTIL) != 0 && slice_cmp(cmd->from, cmd->until) > 0)
 		return ("CLIENT_ERROR reversed range");
 	if ((cmd->flags & RF_NONCE) != 0 && (cmd->flags & RF_TIME) == 0)
 		return ("CLIENT_ERROR P needs E");

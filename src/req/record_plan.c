@@ -53,20 +53,11 @@ add_key(struct work *w, const struct plan_op *record, struct slice key)
 	return (true);
 }
 
-static int
-order(struct slice a, struct slice b)
-{
-	size_t n = a.len < b.len ? a.len : b.len;
-	int c = n == 0 ? 0 : memcmp(a.p, b.p, n);
-
-	return (c != 0 ? c : (a.len > b.len) - (a.len < b.len));
-}
-
 static bool
 in_range(const struct record_cmd *kd, struct slice key)
 {
-	return (((kd->flags & RF_FROM) == 0 || order(key, kd->from) >= 0) &&
-	    ((kd->flags & RF_UNTIL) == 0 || order(key, kd->until) < 0) &&
+	return (((kd->flags & RF_FROM) == 0 || slice_cmp(key, kd->from) >= 0) &&
+	    ((kd->flags & RF_UNTIL) == 0 || slice_cmp(key, kd->until) < 0) &&
 	    ((kd->flags & RF_HEAD) == 0 || slice_has_prefix(key, kd->head)));
 }
 

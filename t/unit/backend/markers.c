@@ -93,7 +93,7 @@ newest_of_plain(struct slice key)
 	const struct stamp *best = NULL;
 
 	for (unsigned i = 0; i < nplain; i++)
-		if (key_cmp(plain[i].from, key) <= 0 && before_end(key, plain[i].until) &&
+		if (slice_cmp(plain[i].from, key) <= 0 && before_end(key, plain[i].until) &&
 		    (best == NULL || stamp_cmp(&plain[i].stamp, best) > 0))
 			best = &plain[i].stamp;
 	return (best);
@@ -159,7 +159,7 @@ keeps_agree(struct slice list)
 		bool seen = false;
 
 		for (size_t at = 0; markers_next(list, &at, &m);)
-			if (key_cmp(m.from, plain[i].from) <= 0 && before_end(plain[i].from, m.until))
+			if (slice_cmp(m.from, plain[i].from) <= 0 && before_end(plain[i].from, m.until))
 				seen = m.keep >= plain[i].keep && stamp_cmp(&m.stamp, &plain[i].stamp) >= 0;
 		if (!seen)
 			return (false);
