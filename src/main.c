@@ -386,7 +386,7 @@ main(int argc, char **argv)
 	int rc;
 
 	p->ready = -1;
-	p->conf = conf_load(argc, argv, &rc);
+	p->conf = conf_load(argc, argv, snapshot_check, &rc);
 	if (p->conf == NULL)
 		return (rc);
 	p->first = snapshot_new(p->conf);

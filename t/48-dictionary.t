@@ -47,6 +47,42 @@ def are_there(c, values, what):
 	ok(True, what)
 
 
+def checked(text):
+	path = write_file("check.conf", text)
+	p = subprocess.run([kvgate_binary(), "--check", path], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+	    timeout=20 * patience)
+	return p.returncode, p.stderr
+
+
+def what_is_wrong(kv, home, good):
+	"""--check says it with file and line, and a reload leaves all as it is."""
+	with open(good, "rb") as f:
+		text = f.read()
+	none, twin = os.path.join(home, "none.dict"), os.path.join(home, "twin.dict")
+	blocked = write_file("blocked.dict", "")
+	cases = [(none, "No such file or directory"), (write_file("bad.dict", "no dictionary"), "nothing that zstd knows"),
+	    (write_file("empty.dict", ""), "nothing that zstd knows"), (home, "no regular file"), (twin, "has the id of another one")]
+	if os.geteuid() != 0:
+		os.chmod(blocked, 0)
+		cases.append((blocked, "Permission denied"))
+	with open(twin, "wb") as f:
+		f.write(text[:-1] + bytes((text[-1] ^ 1,)))
+	for path, what in cases:
+		conf = CONF % (1, 'dictionary = "%s"' % path)
+		named = good if path == twin else path
+		status, err = checked(conf)
+		like(err, r"^kvgate: [^:]*/check\.conf:4: [^\n]*%s[^\n]*%s[^\n]*; .*\n$" % (re.escape(os.path.basename(named)), what),
+		    "--check: " + what)
+		is_(status, 2, "and that is an error")
+		was = kv.stderr().count("nothing has changed")
+		kv.write_conf(conf)
+		kv.send_signal(signal.SIGHUP)
+		wait_for(lambda: kv.stderr().count("nothing has changed") > was, what="the refusal")
+		like(kv.stderr(), r"nothing has changed: [^:\n]*:4: [^\n]*%s" % what, "a reload says the same")
+	os.unlink(twin)
+	is_(checked(CONF % (1, 'dictionary = "%s"' % good)), (0, ""), "the good one is good")
+
+
 def stored(r, name):
 	"""Bytes of all strings that are about such keys."""
 	with r.resp() as c:
@@ -95,10 +131,7 @@ with Redis() as r, Kvgate(["-t", "1"], conf=CONF % (r.port, "")) as kv:
 		are_there(c, with_second, "what was written with the new one comes back")
 		are_there(c, with_first, "and what was written with the old one")
 
-		kv.write_conf(CONF % (r.port, 'dictionary = "%s"' % write_file("bad.dict", "no dictionary")))
-		kv.send_signal(signal.SIGHUP)
-		wait_for(lambda: "nothing has changed" in kv.stderr(), what="the refusal")
-		like(kv.stderr(), r"nothing has changed: [^\n]*bad.dict", "what is no dictionary is refused by name")
+		what_is_wrong(kv, home, second)
 		are_there(c, with_second, "and all is as before")
 
 	os.rename(first, first + ".gone")

@@ -199,8 +199,20 @@ only_asked(struct conf_ctx *x)
 	return (x->action != 0 || x->check_file != NULL);
 }
 
+static bool
+check_first(struct conf_ctx *x, conf_look_f *look)
+{
+	bool check = x->check_file != NULL;
+
+	if (x->action != 0)
+		return (true);
+	if (!conf_check(x, check))
+		return (false);
+	return (!check || look == NULL || look(x->conf, x->error, sizeof x->error));
+}
+
 struct conf *
-conf_load(int argc, char **argv, int *exit_code)
+conf_load(int argc, char **argv, conf_look_f *look, int *exit_code)
 {
 	struct conf_ctx x;
 
@@ -209,7 +221,7 @@ conf_load(int argc, char **argv, int *exit_code)
 		fprintf(stderr, "kvgate: out of memory\n");
 		return (NULL);
 	}
-	if (!read_all(&x) || (x.action == 0 && !conf_check(&x, x.check_file != NULL))) {
+	if (!read_all(&x) || !check_first(&x, look)) {
 		fprintf(stderr, "kvgate: %s\n", x.error);
 		conf_free(&x.conf);
 	} else {

@@ -133,6 +133,7 @@ struct conf_ns {
 	size_t		 codec_min;	/* smaller values are not encoded */
 	int		 codec_level;
 	char		*dictionary;	/* file; NULL: none */
+	int		 dictionary_line;
 	size_t		 chunk_size;	/* larger values are stored in pieces of this size */
 	size_t		 item_size_max;
 	size_t		 page_bytes, page_bytes_max;	/* of one answer to kg, ks: usual, most */
@@ -187,12 +188,14 @@ struct conf {
 	char		*notes;		/* lines; NULL: none */
 };
 
+/* Looks at files that a configuration names. False: why says what is wrong, in a line. */
+typedef bool	 conf_look_f(const struct conf *, char *why, size_t size);
 /*
  * Parses argv and the file it names; main thread only (libconfuse is not re-entrant). NULL: one line has gone to
  * stderr, exit with *exit_code (0 after -h, -V, --check of a good file; else 2). Warnings go to stderr too,
- * one line each, but only when there is no error.
+ * one line each, but only when there is no error. --check asks look (NULL: nobody) about what is good so far.
  */
-struct conf	*conf_load(int argc, char **argv, int *exit_code);
+struct conf	*conf_load(int argc, char **argv, conf_look_f *look, int *exit_code);
 /*
  * The same command line and the file as it is now; main thread only. NULL: it is no good, err holds one line without
  * its end. What cannot change while running has the values of `old`, which is in effect, and is told as a note.

@@ -125,6 +125,7 @@ read_dictionary(struct conf_ctx *x, cfg_t *sec, struct conf_ns *ns)
 	if (ns->codec == CONF_CODEC_NONE)
 		return (conf_fail_at(x, v->line, "dictionary with codec = none: nothing is compressed; codec = zstd, or leave it "
 		    "out"));
+	ns->dictionary_line = v->line;
 	if (!file_get_str(x, sec, "dictionary", &ns->dictionary) || !conf_keep_path(x, &ns->dictionary))
 		return (false);
 	fd = open(ns->dictionary, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 #include <zstd.h>
 
 #include "base/check.h"
@@ -24,6 +25,7 @@
 
 struct dict {
 	uint32_t	 id;
+	uint64_t	 sum;		/* of its file */
 	ZSTD_DDict	*reads;
 };
 
@@ -44,11 +46,16 @@ struct codec_ctx {
 
 /* ---- dictionaries ---- */
 
-static bool
+static void
 say(char why[CODEC_WHY_MAX], const char *file, const char *what)
 {
 	snprintf(why, CODEC_WHY_MAX, "dictionary \"%.200s\": %s", file, what);
-	return (false);
+}
+
+static void
+say_errno(char why[CODEC_WHY_MAX], const char *file)
+{
+	snprintf(why, CODEC_WHY_MAX, "dictionary \"%.200s\": %s; a file made by kvgate-dict", file, strerror(errno));
 }
 
 /* All of an open file into memory. NULL: it cannot be read, errno says why; 0: it is no regular file, or too large. */
@@ -80,31 +87,50 @@ dict_read(const char *file, size_t *len, char why[CODEC_WHY_MAX])
 	char *p;
 
 	if (fd < 0) {
-		(void)say(why, file, strerror(errno));
+		say_errno(why, file);
 		return (NULL);
 	}
 	p = read_all(fd, len);
-	if (p == NULL)
-		(void)say(why, file, errno != 0 ? strerror(errno) : "no regular file, or larger than 4 MB");
+	if (p == NULL && errno != 0)
+		say_errno(why, file);
+	else if (p == NULL)
+		say(why, file, "no regular file, or larger than 4 MB; a file made by kvgate-dict");
 	close(fd);
 	return (p);
 }
 
+static const struct dict *
+dicts_find(const struct codec_dicts *ds, uint32_t id)
+{
+	for (unsigned i = 0; ds != NULL && i < ds->n; i++)
+		if (ds->dicts[i].id == id)
+			return (&ds->dicts[i]);
+	return (NULL);
+}
+
+enum added { ADDED, ADDED_BAD, ADDED_CLASH };
+
 /* Digests a file's bytes for reading; the first for writing, too. */
-static bool
+static enum added
 dicts_add(struct codec_dicts *ds, const char *file, int level, char why[CODEC_WHY_MAX])
 {
 	struct dict *d = &ds->dicts[ds->n];
+	const struct dict *other;
 	size_t len = 0;
 	char *p = dict_read(file, &len, why);
 
 	if (p == NULL)
-		return (false);
+		return (ADDED_BAD);
 	d->id = ZSTD_getDictID_fromDict(p, len);
-	/* One that is there under another name. */
-	if (d->id != 0 && codec_dicts_has(ds, d->id)) {
+	d->sum = XXH3_64bits(p, len);
+	other = d->id != 0 ? dicts_find(ds, d->id) : NULL;
+	if (other != NULL) {
 		free(p);
-		return (true);
+		/* One that is there under another name. */
+		if (other->sum == d->sum)
+			return (ADDED);
+		say(why, file, "has the id of another one beside it, and values tell only that; one of the two");
+		return (ADDED_CLASH);
 	}
 	if (d->id != 0) {
 		d->reads = ZSTD_createDDict(p, len);
@@ -112,10 +138,12 @@ dicts_add(struct codec_dicts *ds, const char *file, int level, char why[CODEC_WH
 			ds->writes = ZSTD_createCDict(p, len, level);
 	}
 	free(p);
-	if (d->reads == NULL || ds->writes == NULL)
-		return (say(why, file, "nothing that zstd knows; a file made by kvgate-dict"));
+	if (d->reads == NULL || ds->writes == NULL) {
+		say(why, file, "nothing that zstd knows; a file made by kvgate-dict");
+		return (ADDED_BAD);
+	}
 	ds->n++;
-	return (true);
+	return (ADDED);
 }
 
 static bool
@@ -126,17 +154,19 @@ is_dictionary_name(const char *name)
 	return (len > 5 && strcmp(name + len - 5, ".dict") == 0);
 }
 
-static void
-dicts_add_beside(struct codec_dicts *ds, const char *file, int level)
+/* What is no dictionary is left out; of two with one id nobody can tell whose a value is. */
+static bool
+dicts_add_beside(struct codec_dicts *ds, const char *file, int level, char why[CODEC_WHY_MAX])
 {
 	const char *slash = strrchr(file, '/');
-	char dir[4096], path[8192], why[CODEC_WHY_MAX];
+	enum added added = ADDED;
+	char dir[4096], path[8192];
 	struct dirent *e;
 	DIR *d;
 
 	snprintf(dir, sizeof dir, "%.*s", slash == NULL ? 2 : (int)(slash - file) + 1, slash == NULL ? "./" : file);
 	d = opendir(dir);
-	while (d != NULL && (e = readdir(d)) != NULL) {
+	while (d != NULL && added != ADDED_CLASH && (e = readdir(d)) != NULL) {
 		if (!is_dictionary_name(e->d_name))
 			continue;
 		if (ds->n == CODEC_DICTIONARIES_MAX) {
@@ -145,11 +175,13 @@ dicts_add_beside(struct codec_dicts *ds, const char *file, int level)
 			break;
 		}
 		snprintf(path, sizeof path, "%s%s", dir, e->d_name);
-		if (!dicts_add(ds, path, level, why))
+		added = dicts_add(ds, path, level, why);
+		if (added == ADDED_BAD)
 			log_warn("%s", why);
 	}
 	if (d != NULL)
 		closedir(d);
+	return (added != ADDED_CLASH);
 }
 
 struct codec_dicts *
@@ -162,13 +194,12 @@ codec_dicts_new(const char *file, int level, char why[CODEC_WHY_MAX])
 		return (NULL);
 	}
 	ds->magic = DICTS_MAGIC;
-	if (!dicts_add(ds, file, level, why)) {
+	if (dicts_add(ds, file, level, why) != ADDED) {
 		/* What was made of it counts as the first. */
 		ds->n = 1;
 		codec_dicts_free(&ds);
-		return (NULL);
-	}
-	dicts_add_beside(ds, file, level);
+	} else if (!dicts_add_beside(ds, file, level, why))
+		codec_dicts_free(&ds);
 	return (ds);
 }
 
@@ -191,15 +222,6 @@ uint32_t
 codec_dicts_id(const struct codec_dicts *ds)
 {
 	return (ds->dicts[0].id);
-}
-
-static const struct dict *
-dicts_find(const struct codec_dicts *ds, uint32_t id)
-{
-	for (unsigned i = 0; ds != NULL && i < ds->n; i++)
-		if (ds->dicts[i].id == id)
-			return (&ds->dicts[i]);
-	return (NULL);
 }
 
 bool

@@ -27,8 +27,8 @@ struct codec_ctx;
 
 /*
  * The dictionary that `file` holds, which new values are encoded with at that level, and all others that lie beside it
- * as *.dict, to read what was encoded with them. NULL: no good, why says so in a line; of those beside it the bad ones
- * are told to the log and left out.
+ * as *.dict, to read what was encoded with them. NULL: no good, why says so in a line, or one beside it has the id of
+ * another; what is beside it and no dictionary is told to the log and left out.
  */
 struct codec_dicts *codec_dicts_new(const char *file, int level, char why[CODEC_WHY_MAX]);
 void		 codec_dicts_free(struct codec_dicts **);

@@ -34,27 +34,45 @@ snapshot_new(struct conf *conf)
 	return (s);
 }
 
-bool
-snapshot_load(struct snapshot *s, char *why, size_t size)
+/* NULL in *ds: the namespace has none. */
+static bool
+load_dicts(const struct conf_ns *ns, struct codec_dicts **ds, char *why, size_t size)
 {
 	char text[CODEC_WHY_MAX];
 
+	*ds = NULL;
+	if (ns->dictionary == NULL)
+		return (true);
+	*ds = codec_dicts_new(ns->dictionary, ns->codec_level, text);
+	if (*ds == NULL)
+		snprintf(why, size, "%s:%d: %s", ns->file, ns->dictionary_line, text);
+	return (*ds != NULL);
+}
+
+bool
+snapshot_check(const struct conf *c, char *why, size_t size)
+{
+	struct codec_dicts *ds;
+	bool good = true;
+
+	for (unsigned i = 0; good && i < c->nspaces; i++) {
+		good = load_dicts(&c->spaces[i], &ds, why, size);
+		codec_dicts_free(&ds);
+	}
+	return (good);
+}
+
+bool
+snapshot_load(struct snapshot *s, char *why, size_t size)
+{
 	s->dicts = calloc(s->conf->nspaces, sizeof(struct codec_dicts *));
 	if (s->dicts == NULL) {
 		snprintf(why, size, "out of memory");
 		return (false);
 	}
-	for (unsigned i = 0; i < s->conf->nspaces; i++) {
-		const struct conf_ns *ns = &s->conf->spaces[i];
-
-		if (ns->dictionary == NULL)
-			continue;
-		s->dicts[i] = codec_dicts_new(ns->dictionary, ns->codec_level, text);
-		if (s->dicts[i] == NULL) {
-			snprintf(why, size, "%s:%d: %s", ns->file, ns->line, text);
+	for (unsigned i = 0; i < s->conf->nspaces; i++)
+		if (!load_dicts(&s->conf->spaces[i], &s->dicts[i], why, size))
 			return (false);
-		}
-	}
 	return (true);
 }
 

@@ -38,6 +38,8 @@ struct snapshot {
 struct snapshot	*snapshot_new(struct conf *);
 /* Reads the dictionaries that it names; before anybody else has it. False: why says what is wrong, in a line. */
 bool		 snapshot_load(struct snapshot *, char *why, size_t size);
+/* Whether those of a configuration could be loaded; conf_load()'s look. */
+bool		 snapshot_check(const struct conf *, char *why, size_t size);
 struct snapshot	*snapshot_pin(struct snapshot *);
 /* The last reference frees. NULL is fine. */
 void		 snapshot_unpin(struct snapshot **);

@@ -58,7 +58,7 @@ load(const char *line, int *code)
 	fflush(NULL);
 	out = redirect(1, "out", &saved_out);
 	err = redirect(2, "err", &saved_err);
-	c = conf_load(argc, argv, code);
+	c = conf_load(argc, argv, NULL, code);
 	fflush(NULL);
 	dup2(saved_out, 1);
 	dup2(saved_err, 2);

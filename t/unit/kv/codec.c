@@ -170,6 +170,17 @@ dictionaries(void)
 	ok(codec_dicts_new(path("c.dict"), 3, why) == NULL && strstr(why, "c.dict\": nothing") != NULL, "%s", why);
 	ok(codec_dicts_new(path("no.dict"), 3, why) == NULL && strstr(why, "No such file") != NULL, "%s", why);
 	ok(codec_dicts_new(dir, 3, why) == NULL && strstr(why, "no regular file") != NULL, "%s", why);
+	/* The first bytes are the magic number and the id, the last ones are content, which may be anything. */
+	dictionary[dictionary_len - 1] ^= 1;
+	put_file("same-id.dict", dictionary, dictionary_len);
+	ok(codec_dicts_new(path("b.dict"), 3, why) == NULL && codec_dicts_new(path("a.dict"), 3, why) == NULL &&
+	    strstr(why, "has the id of another") != NULL, "%s", why);
+	(void)unlink(path("same-id.dict"));
+	dictionary[dictionary_len - 1] ^= 1;
+	put_file("copy.dict", dictionary, dictionary_len);
+	old = codec_dicts_new(path("b.dict"), 3, why);
+	ok(old != NULL, "a copy of one is none");
+	codec_dicts_free(&old);
 	put_file("empty.dict", "", 0);
 	ok(codec_dicts_new(path("empty.dict"), 3, why) == NULL, "an empty file is none");
 	for (unsigned i = 0; i < ds->n; i++)
@@ -246,7 +257,7 @@ memory(void)
 static void
 clean_up(void)
 {
-	static const char *const names[] = { "a.dict", "b.dict", "c.dict", "d.other", "empty.dict" };
+	static const char *const names[] = { "a.dict", "b.dict", "c.dict", "copy.dict", "d.other", "empty.dict" };
 
 	for (size_t i = 0; i < NITEMS(names); i++)
 		(void)unlink(path(names[i]));
