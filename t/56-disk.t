@@ -60,6 +60,46 @@ def what_cannot_be_opened():
 	with open(os.path.join(path, "CURRENT"), "w") as f:
 		f.write("rubbish\n")
 	refused(conf(path), r'store "d": path "[^"]*": Corruption', "damaged")
+	os.unlink(os.path.join(path, "CURRENT"))
+	had = sorted(glob.glob(os.path.join(path, "*.log")))
+	for time in ("once", "twice"):
+		refused(conf(path), r'store "d": path "[^"]*": .*CURRENT: does not exist', "without a CURRENT, %s" % time)
+	is_(sorted(glob.glob(os.path.join(path, "*.log"))), had, "it does not become a new one")
+
+
+def one_place_two_names():
+	path, more = disk_path(), 'store "e" { type = rocksdb  path = "%s" }\nnamespace "e" { prefix = "e:"  primary { store = "e" } }\n'
+	link = path + "-link"
+	os.symlink(path, link)
+	with Kvgate(conf=conf(path, more=more % (path + "/."))) as kv, kv.client() as c:
+		c.ask(b"set a 0 0 1\r\nx\r\nset e:a 0 0 1\r\ny\r\nget a e:a\r\n", b"STORED\r\n" * 2 + b"VALUE a 0 1\r\nx\r\nVALUE e:a 0 1\r\ny\r\nEND\r\n",
+		    "a directory that was not there, under two names, is opened once")
+		is_(len(glob.glob(os.path.join(path, "MANIFEST-*"))), 1, "it has one list of files")
+	refused(conf(path, more=more % link), r'store "d" has path = "[^"]*-link", too; one store for each database', "another name of a directory that is there")
+
+
+def damaged_log():
+	path = disk_path()
+	with Kvgate(conf=conf(path)) as kv, kv.client() as c:
+		for n in range(100):
+			c.ask(b"set k%03d 0 0 1000 noreply\r\n%s\r\nmn\r\n" % (n, os.urandom(1000)), b"MN\r\n")
+		kv.kill()
+	with Kvgate(conf=conf(path)) as kv:
+		is_(kv.stderr(), "", "after kill -9 alone there is nothing to say")
+		kv.kill()
+	with Kvgate(conf=conf(path)) as kv, kv.client() as c:
+		for n in range(100, 200):
+			c.ask(b"set k%03d 0 0 1000 noreply\r\n%s\r\nmn\r\n" % (n, os.urandom(1000)), b"MN\r\n")
+		kv.kill()
+	log = max(glob.glob(os.path.join(path, "*.log")), key=os.path.getsize)
+	with open(log, "r+b") as f:
+		f.seek(os.path.getsize(log) // 2)
+		f.write(b"\xff\x00" * 100)
+	with Kvgate(conf=conf(path)) as kv, kv.client() as c:
+		found = [c.call(b"mg k%03d s\r\n" % n) == b"HD s1000\r\n" for n in range(200)]
+		like(kv.stderr(), r'store "d": path "[^"]*": what was written last may be lost: Corruption', "a damaged log is said")
+		is_(found, sorted(found, reverse=True), "what is in front of the damage is there: %d of 200" % sum(found))
+		ok(sum(found) >= 100, "all of older logs is")
 
 
 def full():
@@ -156,8 +196,10 @@ def batches():
 
 restarts()
 what_cannot_be_opened()
+one_place_two_names()
 full()
 damaged()
+damaged_log()
 checkpoints()
 reloads()
 batches()

@@ -17,6 +17,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "backend/be_loop.h"
 #include "backend/item_verb.h"
@@ -133,6 +134,8 @@ struct rocks_db {
 	struct rocks_db	*next;		/* registry's lock */
 	unsigned	 refs;		/* the same */
 	char		*path;
+	dev_t		 dev;		/* of path: it may have other names */
+	ino_t		 ino;
 	char		*name;		/* the store's, for messages */
 	_Atomic unsigned durability;	/* enum conf_durability */
 	_Atomic uint64_t sync_interval;	/* microseconds */

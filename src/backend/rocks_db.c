@@ -6,10 +6,12 @@
  */
 #include "config.h"
 
+#include <dirent.h>
 #include <rocksdb/c.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "backend/rocks.h"
 #include "base/check.h"
@@ -28,6 +30,9 @@
 #define DELETED_MANY	2048
 #define OPEN_FILES	900		/* main.c makes room for them */
 #define PARALLEL	2
+/* Values of rocksdb's WALRecoveryMode. */
+#define RECOVER_WHOLE	0	/* all but a torn end */
+#define RECOVER_PREFIX	2	/* what is in front of the first damage */
 
 static struct {
 	pthread_mutex_t	 lock;
@@ -286,11 +291,29 @@ open_failed(const struct conf_store *st, const char *text)
 	return (open_why);
 }
 
+/* Whether a database has written here: one that lost its CURRENT must not become a new one, which removes the rest. */
+static bool
+has_files(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *e;
+	bool has = false;
+
+	while (dir != NULL && !has && (e = readdir(dir)) != NULL) {
+		size_t digits = strspn(e->d_name, "0123456789");
+
+		has = digits > 0 && (strcmp(e->d_name + digits, ".sst") == 0 || strcmp(e->d_name + digits, ".log") == 0);
+	}
+	if (dir != NULL)
+		closedir(dir);
+	return (has);
+}
+
 static void
 db_options(struct rocks_db *db, const struct conf_store *st)
 {
 	db->options = rocksdb_options_create();
-	rocksdb_options_set_create_if_missing(db->options, 1);
+	rocksdb_options_set_create_if_missing(db->options, !has_files(st->path));
 	rocksdb_options_set_db_write_buffer_size(db->options, WRITE_BUFFERS);
 	rocksdb_options_set_max_total_wal_size(db->options, WAL_MAX);
 	rocksdb_options_set_max_log_file_size(db->options, LOG_MAX);
@@ -304,6 +327,30 @@ db_options(struct rocks_db *db, const struct conf_store *st)
 	db->usual = rocksdb_readoptions_create();
 	db->cached = rocksdb_readoptions_create();
 	rocksdb_readoptions_set_read_tier(db->cached, 1);	/* kBlockCacheTier */
+}
+
+/*
+ * A log that is damaged is used as far as it goes, which rocksdb would do in silence; a record at its end that is not
+ * whole was never acknowledged.
+ */
+static bool
+db_open_families(struct rocks_db *db, size_t n, const char *const *names, const rocksdb_options_t *const *options,
+    rocksdb_column_family_handle_t **handles, char **why)
+{
+	char *damage;
+
+	rocksdb_options_set_wal_recovery_mode(db->options, RECOVER_WHOLE);
+	db->db = rocksdb_open_column_families(db->options, db->path, (int)n, names, options, handles, why);
+	if (*why == NULL || strncmp(*why, "Corruption", strlen("Corruption")) != 0)
+		return (*why == NULL);
+	damage = *why;
+	*why = NULL;
+	rocksdb_options_set_wal_recovery_mode(db->options, RECOVER_PREFIX);
+	db->db = rocksdb_open_column_families(db->options, db->path, (int)n, names, options, handles, why);
+	if (*why == NULL)
+		log_error("store \"%s\": path \"%s\": what was written last may be lost: %s", db->name, db->path, damage);
+	free(damage);
+	return (*why == NULL);
 }
 
 /* Opens all that is there, whether the configuration names it or not: rocksdb wants it so. */
@@ -339,11 +386,8 @@ db_open(struct rocks_db *db, char **why)
 		names[i] = families[i]->name;
 		options[i] = families[i]->options;
 	}
-	db->db = rocksdb_open_column_families(db->options, db->path, (int)n, names, options, handles, why);
-	if (*why != NULL) {
-		db->db = NULL;
+	if (!db_open_families(db, n, names, options, handles, why))
 		goto end;
-	}
 	good = true;
 	for (size_t i = 0; i < n; i++) {
 		families[i]->cf = handles[i];
@@ -420,6 +464,7 @@ static struct rocks_db *
 db_new(const struct conf_store *st, const char **why)
 {
 	struct rocks_db *db = calloc(1, sizeof *db);
+	struct stat place;
 	char *text = NULL;
 
 	*why = "out of memory";
@@ -435,6 +480,10 @@ db_new(const struct conf_store *st, const char **why)
 	if (db->path != NULL && db->name != NULL) {
 		db_options(db, st);
 		if (db_open(db, &text)) {
+			if (stat(db->path, &place) == 0) {
+				db->dev = place.st_dev;
+				db->ino = place.st_ino;
+			}
 			if (db_start(db, st->io_threads))
 				return (db);
 			*why = "cannot start a thread";
@@ -458,13 +507,22 @@ db_adjust(struct rocks_db *db, const struct conf_store *st)
 		log_warn("store \"%s\": io_threads counts at a start only; there are %u", st->name, db->nthreads);
 }
 
+/* The files are locked against other processes only, so that a second name must not open them again. */
+static bool
+db_is_at(const struct rocks_db *db, const char *path)
+{
+	struct stat st;
+
+	return (strcmp(db->path, path) == 0 || (stat(path, &st) == 0 && st.st_dev == db->dev && st.st_ino == db->ino));
+}
+
 struct rocks_db *
 rocks_db_pin(const struct conf_store *st, const char **why)
 {
 	struct rocks_db *db;
 
 	pthread_mutex_lock(&registry.lock);
-	for (db = registry.first; db != NULL && strcmp(db->path, st->path) != 0;)
+	for (db = registry.first; db != NULL && !db_is_at(db, st->path);)
 		db = db->next;
 	if (db != NULL) {
 		db->refs++;

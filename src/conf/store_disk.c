@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "conf/file.h"
 
@@ -12,6 +13,16 @@
 #define BLOCK_CACHE	(64 * MB)
 #define IO_THREADS	4
 #define SYNC_INTERVAL	(FILE_SECOND / 10)
+
+/* However they are written; of a directory that is not there yet it shows when it is opened. */
+static bool
+is_same_place(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return (strcmp(a, b) == 0 ||
+	    (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino));
+}
 
 static bool
 read_path(struct conf_ctx *x, cfg_t *sec, struct conf_store *s)
@@ -24,7 +35,7 @@ read_path(struct conf_ctx *x, cfg_t *sec, struct conf_store *s)
 	if (!file_get_str(x, sec, "path", &s->path) || !conf_keep_path(x, &s->path))
 		return (false);
 	for (const struct conf_store *o = x->conf->stores; o < s; o++)
-		if (o->path != NULL && strcmp(o->path, s->path) == 0)
+		if (o->path != NULL && is_same_place(o->path, s->path))
 			return (conf_fail_at(x, v->line, "store \"%s\" has path = \"%.200s\", too; one store for each "
 			    "database, which many namespaces may share", o->name, v->text));
 	return (true);
