@@ -305,7 +305,8 @@ look(struct slice frame, uint64_t *size, uint32_t *dictionary)
 {
 	unsigned long long n = ZSTD_getFrameContentSize(frame.p, frame.len);
 
-	if (n == ZSTD_CONTENTSIZE_ERROR)
+	/* One that is to be skipped is no value. */
+	if (n == ZSTD_CONTENTSIZE_ERROR || frame.p[3] != (char)(ZSTD_MAGICNUMBER >> 24))
 		return ("value is no zstd frame");
 	if (n == ZSTD_CONTENTSIZE_UNKNOWN)
 		return ("zstd frame does not tell its size");
@@ -315,6 +316,16 @@ look(struct slice frame, uint64_t *size, uint32_t *dictionary)
 	*size = n;
 	*dictionary = ZSTD_getDictID_fromFrame(frame.p, frame.len);
 	return (NULL);
+}
+
+uint64_t
+codec_size(enum codec codec, struct slice frame)
+{
+	unsigned long long n = ZSTD_CONTENTSIZE_ERROR;
+
+	if (codec == CODEC_ZSTD)
+		n = ZSTD_getFrameContentSize(frame.p, frame.len);
+	return (n != ZSTD_CONTENTSIZE_ERROR && n != ZSTD_CONTENTSIZE_UNKNOWN && n > frame.len ? n : frame.len);
 }
 
 const char *
@@ -327,7 +338,7 @@ codec_adopt(const struct codec_dicts *ds, enum codec codec, struct slice frame, 
 	if (codec != CODEC_ZSTD)
 		return ("CLIENT_ERROR unknown codec");
 	if (look(frame, &size, &dictionary) != NULL)
-		return ("CLIENT_ERROR bad compressed data");
+		return (CODEC_BAD_FRAME);
 	if (size > size_max)
 		return ("SERVER_ERROR object too large for cache");
 	if (dictionary != 0 && !codec_dicts_has(ds, dictionary))

@@ -21,6 +21,7 @@
 #define CODEC_DICTIONARY_MAX	(4u * 1024 * 1024)	/* bytes of a dictionary's file */
 #define CODEC_DICTIONARIES_MAX	64			/* of one namespace */
 #define CODEC_WHY_MAX		512
+#define CODEC_BAD_FRAME		"CLIENT_ERROR bad compressed data"
 
 struct codec_dicts;
 struct codec_ctx;
@@ -46,6 +47,8 @@ void		 codec_free(struct codec_ctx **);
  */
 size_t		 codec_encode(struct codec_ctx *, const struct codec_dicts *, int level, struct slice plain,
 		    char *dst, struct envelope *head);
+/* Of what a client sent: bytes of the value that it is to become, or its own if those are more or not told. */
+uint64_t	 codec_size(enum codec, struct slice frame);
 /*
  * What a client has encoded itself: sets head's codec, size and dictionary by what the frame says. A cheap look,
  * nothing is decoded. NULL: good; else the line that the client is to hear.

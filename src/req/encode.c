@@ -59,7 +59,7 @@ decode_bytes(struct ctx *ctx, const struct space *sp, const struct envelope *hea
 	struct codec_ctx *c = encode_ctx(ctx);
 
 	if (c == NULL)
-		return ("out of memory");
+		return (DECODE_NO_MEM);
 	return (codec_decode(c, sp->dicts, head, in, dst));
 }
 
@@ -130,7 +130,7 @@ decode_item(struct ctx *ctx, const struct space *sp, const struct rec_item *item
 		return (why);
 	dst = head->size <= ENCODE_SCRATCH ? encode_scratch(ctx) : (*mem = malloc(head->size));
 	if (dst == NULL)
-		return ("out of memory");
+		return (DECODE_NO_MEM);
 	why = decode_bytes(ctx, sp, head, item->value, dst);
 	if (why != NULL) {
 		free(*mem);

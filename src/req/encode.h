@@ -24,6 +24,8 @@ struct value;
 #define ENCODE_SCRATCH	(64u * 1024)
 /* Largest value of any configuration: what an envelope may say at most. */
 #define ENCODE_SIZE_MAX	(1024u * 1024 * 1024)
+/* What decode_bytes() and decode_item() say when it is not the value's fault. */
+#define DECODE_NO_MEM	"out of memory"
 
 /* Whether a value of that length is to be encoded, if it shrinks. */
 bool		 encode_wants(const struct space *, size_t len);

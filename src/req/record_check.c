@@ -5,15 +5,15 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "cache/cache.h"
+#include "kv/codec.h"
 #include "obs/metric.h"
 #include "req/encode.h"
 #include "req/record_write.h"
 #include "req/version.h"
-
-#define CLIENT_BAD_VALUE "CLIENT_ERROR bad data chunk"
 
 /* The namespace's say on one sub-command. */
 static bool
@@ -38,6 +38,15 @@ check_sub(struct writing *w, struct plan_op *op, char why[RECORD_WHY_MAX])
 	return (error == NULL);
 }
 
+/* What a client has encoded counts as decoded. */
+static uint64_t
+value_size(const struct record_item *it)
+{
+	uint64_t n = codec_size((enum codec)it->codec, it->data);
+
+	return (n <= ENCODE_SIZE_MAX ? n : ENCODE_SIZE_MAX + 1ull);
+}
+
 static uint64_t
 values_of(const struct writing *w)
 {
@@ -45,7 +54,7 @@ values_of(const struct writing *w)
 
 	for (size_t i = 0; i < w->n; i++)
 		for (uint32_t k = 0; k < w->subs[i].nitems; k++)
-			sum += w->subs[i].items[k].data.len;
+			sum += value_size(&w->subs[i].items[k]);
 	return (sum);
 }
 
@@ -134,7 +143,10 @@ put_pieces(struct writing *w, const struct space *sp, struct rec_put *put, struc
 	w->in_pieces = true;
 }
 
-/* The client's encoded value is too large for one piece, and each piece has to be encoded by itself. */
+/*
+ * The client's encoded value, which has to be one: whoever reads it in a page with others would lose all of it. Where
+ * it is too large for one piece, each piece has to be encoded by itself.
+ */
 static const char *
 put_decoded(struct writing *w, const struct space *sp, struct rec_put *put, const struct record_item *it)
 {
@@ -145,8 +157,8 @@ put_decoded(struct writing *w, const struct space *sp, struct rec_put *put, cons
 	const char *error = decode_item(w->ctx, sp, &item, 0, &plain, &codec, &mem);
 
 	if (error != NULL)
-		return (CLIENT_BAD_VALUE);
-	if (plain.len <= sp->conf->chunk_size) {
+		return (strcmp(error, DECODE_NO_MEM) == 0 ? RECORD_NO_MEM : CODEC_BAD_FRAME);
+	if (put->len <= sp->conf->chunk_size || plain.len <= sp->conf->chunk_size) {
 		free(mem);
 		return (NULL);
 	}
@@ -172,7 +184,7 @@ writing_put(struct writing *w, const struct space *sp, const struct record_item 
 		put_pieces(w, sp, put, it->data, it->ttl);
 	} else
 		error = encode_item(w->ctx, sp, it, put, &w->bodies[w->nmade], &w->made[w->nmade]);
-	if (error == NULL && put->len > sp->conf->chunk_size)
+	if (error == NULL && it->codec != CODEC_NONE)
 		error = put_decoded(w, sp, put, it);
 	w->nmade++;
 	put->head.expiry = expiry_of(it->ttl, now);
