@@ -409,6 +409,7 @@ rocks_open(struct loop *l, const struct conf_store *store, const struct conf_ser
 		pthread_mutex_init(&r->lock, NULL);
 		pthread_cond_init(&r->came, NULL);
 		io_init(l, &r->io, r->fd, rocks_ready, NULL, r);
+		rocks_count_less();
 		if (io_want(&r->io, EV_READ))
 			return (&r->be);
 		rocks_db_unpin(&r->db);

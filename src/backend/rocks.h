@@ -29,6 +29,7 @@
 #define ROCKS_PIECE_HEAD	8
 #define ROCKS_BUCKETS	1024u		/* of records with writes under way */
 #define ROCKS_WHY_MAX	400
+#define ROCKS_HASHES	65536u
 
 struct rocks;
 struct rocks_db;
@@ -58,7 +59,39 @@ struct rocks_family {
 	_Atomic uint64_t newest;	/* version in it; only the writer changes it */
 	unsigned	 ranges;	/* the same: deleted since they were last written to a file */
 	bool		 moved;		/* the same: newest is not written yet */
+	/*
+	 * Which records may have markers, by the hash in their keys: most have none, and need not be asked for them.
+	 * Bits come before the marker is written and stay. What was there at the opening is known once the keeper has
+	 * seen it.
+	 */
+	_Atomic bool	 marked_known;
+	_Atomic uint64_t marked[ROCKS_HASHES / 64];
 };
+
+/* The key is any of the record. */
+static inline unsigned
+rocks_key_hash(const struct rocks_key *key)
+{
+	return ((unsigned)(unsigned char)key->bytes[1] << 8 | (unsigned char)key->bytes[2]);
+}
+
+/* False: the record has no markers. Any thread; an item that they are to judge is read before it is asked. */
+static inline bool
+rocks_marked(struct rocks_family *f, const struct rocks_key *key)
+{
+	unsigned hash = rocks_key_hash(key);
+
+	return (!atomic_load_explicit(&f->marked_known, memory_order_acquire) ||
+	    (atomic_load_explicit(&f->marked[hash / 64], memory_order_acquire) & 1ull << hash % 64) != 0);
+}
+
+static inline void
+rocks_mark(struct rocks_family *f, const struct rocks_key *key)
+{
+	unsigned hash = rocks_key_hash(key);
+
+	atomic_fetch_or_explicit(&f->marked[hash / 64], 1ull << hash % 64, memory_order_acq_rel);
+}
 
 /* What an op is about: its own, or one of a chain. */
 struct rocks_sub {
@@ -216,6 +249,8 @@ struct rocks_job *rocks_queue_get(struct rocks_queue *);
 void		 rocks_db_tell(struct rocks_db *, be_tell_f *f, void *arg);
 /* With all signals blocked. */
 bool		 rocks_thread(pthread_t *, void *(*fn)(void *), void *arg);
+/* This thread's reads and writes: what rocksdb counts of each, in its time, is needed for pages alone. */
+void		 rocks_count_less(void);
 /* What a read is to see from now on. Any thread. */
 const struct rocksdb_snapshot_t *rocks_snapshot(struct rocks_db *);
 

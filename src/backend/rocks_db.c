@@ -269,8 +269,15 @@ rocks_family_make(struct rocks_db *db, const char *name, char **why)
 		family_free(f);
 		return (NULL);
 	}
+	atomic_store(&f->marked_known, true);
 	family_publish(db, f);
 	return (f);
+}
+
+void
+rocks_count_less(void)
+{
+	rocksdb_set_perf_level(rocksdb_disable);
 }
 
 const struct rocksdb_snapshot_t *

@@ -41,10 +41,14 @@ act_load_markers(struct act *a)
 	bool there;
 	char *copy;
 
+	a->list = SLICE_NULL;
 	rocks_key_item(&key, ROCKS_RECORD, a->be.id, SLICE_NULL);
+	if (!rocks_marked(a->f, &key)) {
+		markers_begin(&a->markers, a->list);
+		return (true);
+	}
 	if (!rocks_batch_get(a->b, a->f, &key, &list, &there))
 		return (false);
-	a->list = SLICE_NULL;
 	if (there) {
 		/* It is needed for longer than the rows are held. */
 		copy = rocks_batch_room(a->b, list.len + 1);

@@ -208,10 +208,13 @@ sweep_record(struct rocks_keeper *k, struct rocks_family *f, struct slice key, s
 	struct rocks_row_name n;
 
 	(void)arg;
-	if (!rocks_key_parse(key, &n) || !markers_valid(list))
+	if (!rocks_key_parse(key, &n))
+		return (true);
+	rocks_key_item(&from, ROCKS_ITEM, n.id, SLICE_NULL);
+	rocks_mark(f, &from);
+	if (!markers_valid(list))
 		return (true);
 	markers_begin(&markers, list);
-	rocks_key_item(&from, ROCKS_ITEM, n.id, SLICE_NULL);
 	until = from;
 	rocks_key_behind(&until);
 	return (walk(k, f, &from, &until, sweep_item, &markers));
@@ -227,8 +230,10 @@ sweep_family(struct rocks_keeper *k, struct rocks_family *f)
 		return;
 	rocks_key_part(&from, ROCKS_RECORD, 1, 1);
 	rocks_key_part(&until, ROCKS_RECORD, 2, 1);
-	if (walk(k, f, &from, &until, sweep_record, NULL))
-		atomic_store_explicit(&f->swept, count, memory_order_release);
+	if (!walk(k, f, &from, &until, sweep_record, NULL))
+		return;
+	atomic_store_explicit(&f->swept, count, memory_order_release);
+	atomic_store_explicit(&f->marked_known, true, memory_order_release);
 }
 
 /* ---- marks whose time is over ---- */

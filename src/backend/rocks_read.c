@@ -98,6 +98,10 @@ get_markers(struct reader *rd, struct slice id)
 
 	let_go(&rd->list);
 	rocks_key_item(&key, ROCKS_RECORD, id, SLICE_NULL);
+	if (!rocks_marked(rd->sub->family, &key)) {
+		markers_begin(&rd->markers, list);
+		return (ROCKS_DONE);
+	}
 	rc = get(rd, &key, &rd->list, &list);
 	if (rc != ROCKS_DONE)
 		return (rc);
@@ -341,6 +345,7 @@ look_at_skipped(struct reader *rd, const struct range *r)
 	    rocksdb_perfcontext_metric(perf, rocksdb_internal_key_skipped_count);
 
 	rocksdb_perfcontext_destroy(perf);
+	rocks_count_less();
 	if (skipped > SKIPPED_MANY && skipped > rd->work)
 		rocks_keeper_compact(rd->db, rd->sub->family, &r->from, &r->until);
 }
@@ -350,6 +355,7 @@ forget_skipped(void)
 {
 	rocksdb_perfcontext_t *perf = rocksdb_perfcontext_create();
 
+	rocksdb_set_perf_level(rocksdb_enable_count);
 	rocksdb_perfcontext_reset(perf);
 	rocksdb_perfcontext_destroy(perf);
 }
@@ -508,6 +514,7 @@ rocks_io_main(void *arg)
 	struct rocks_db *db = arg;
 	struct rocks_job *j;
 
+	rocks_count_less();
 	while ((j = rocks_queue_get(&db->io)) != NULL) {
 		enum rocks_rc rc;
 

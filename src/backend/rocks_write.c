@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <rocksdb/c.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <xxhash.h>
 
@@ -471,36 +472,37 @@ take_all(struct rocks_queue *q, struct rocks_jobs *jobs, bool wait)
 	return (!STAILQ_EMPTY(jobs));
 }
 
+/* Carries out all of them; how many there were. */
 static unsigned
-count(const struct rocks_jobs *jobs)
+run_all(struct rocks_writer *w, struct rocks_jobs *jobs)
 {
 	struct rocks_job *j;
 	unsigned n = 0;
 
-	STAILQ_FOREACH(j, jobs, next)
+	while ((j = STAILQ_FIRST(jobs)) != NULL) {
+		STAILQ_REMOVE_HEAD(jobs, next);
+		run(w, j);
 		n++;
+	}
 	return (n);
 }
 
 /*
- * Those whom the last batch answered write again a moment later. If the others did not wait for them, each would have
- * half of the fsyncs to itself; so they do, for a part of the time that an fsync takes.
+ * Those whom the last batch answered write again a moment later. If the others did not wait for them, each half would
+ * have every second fsync; so they do, while more keep coming, for no longer than an fsync takes.
  */
 static void
-gather(struct rocks_writer *w, struct rocks_jobs *jobs)
+gather(struct rocks_writer *w, unsigned n)
 {
 	const struct timespec pause = { .tv_nsec = 1000 * PAUSE };
-	uint64_t until = monotonic() + w->sync_usec / 4;
-	unsigned n = count(jobs), all = w->last + n;
+	uint64_t until = monotonic() + w->sync_usec;
+	unsigned all = w->last + n, came = 1;
+	struct rocks_jobs jobs;
 
-	while (w->last > 1 && n < all && n < BATCH_JOBS && monotonic() + PAUSE < until) {
-		struct rocks_jobs more;
-
+	while (w->last > 1 && n < all && came > 0 && w->b.njobs > 0 && monotonic() + PAUSE < until) {
 		nanosleep(&pause, NULL);
-		if (!take_all(&w->queue, &more, false))
-			continue;
-		n += count(&more);
-		STAILQ_CONCAT(jobs, &more);
+		came = take_all(&w->queue, &jobs, false) ? run_all(w, &jobs) : 0;
+		n += came;
 	}
 	w->last = n;
 }
@@ -510,14 +512,11 @@ writer_main(void *arg)
 {
 	struct rocks_writer *w = arg;
 	struct rocks_jobs jobs;
-	struct rocks_job *j;
 
+	prctl(PR_SET_TIMERSLACK, 1);	/* a pause is a pause, and not twice as long */
+	rocks_count_less();
 	while (take_all(&w->queue, &jobs, true)) {
-		gather(w, &jobs);
-		while ((j = STAILQ_FIRST(&jobs)) != NULL) {
-			STAILQ_REMOVE_HEAD(&jobs, next);
-			run(w, j);
-		}
+		gather(w, run_all(w, &jobs));
 		commit(w);
 	}
 	return (NULL);
