@@ -158,11 +158,77 @@ def with_dictionary(mode):
 		is_(items[b"c"], ([b"kc"], other), mode + ": who has the dictionary may give what was encoded with it")
 
 
+def counted(kv, mode):
+	"""What values cost and gain, and what is written of records, is in the statistics."""
+	def since():
+		now = {k: int(v) for k, v in stats(kv, "kvgate").items() if v.isdigit()}
+		new = {k: now[k] - was.get(k, 0) for k in now}
+		was.update(now)
+		return new
+
+	was = {}
+	value, mine, noise, big, raw = text(5000), frame(text(4000)), rng.randbytes(3000), text(200000), rng.randbytes(200000)
+	with kv.client(seconds=30) as c:
+		since()
+		before = stats(kv, "namespaces")
+		kp(c, (b"a", value, b""), (b"b", mine, b"Zzstd"), (b"c", noise, b""), (b"d", b"short", b""))
+		got = since()
+		is_([got[k] for k in ("codec_encoded", "codec_bytes_plain", "codec_no_gain", "codec_given", "record_writes", "record_puts")],
+		    [1, 5000, 1, 1, 1, 4], mode + ": a kp")
+		ok(0 < got["codec_bytes_encoded"] < 3000, mode + ": %d bytes for 5000" % got["codec_bytes_encoded"])
+		kg(c, b"kg user:1 Ka Kb Kc k v")
+		kg(c, b"kg user:1 Ka Kb Zzstd k v")
+		is_(since()["codec_decoded"], 2, mode + ": decoded for who does not read them by itself")
+		kp(c, (b"lie", b"no frame", b"Zzstd"))
+		is_(since()["codec_failures"], 0, mode + ": a client's lie is no failure of ours")
+		kp(c, (b"big", big, b""))
+		c.call(b"set user:1/raw 0 0 200000\r\n%s\r\n" % raw)
+		got = since()
+		is_([got[k] for k in ("values_split", "pieces_written", "codec_encoded", "codec_no_gain")], [2, 8, 4, 1],
+		    mode + ": values in pieces, and where nothing is gained no more is tried")
+		kg(c, b"kg user:1 Kbig Kraw k v")
+		got = since()
+		is_([got[k] for k in ("pieces_read", "codec_decoded", "values_lost")], [8, 4, 0], mode + ": pieces are read")
+		c.call(b"kd user:1 Ka Kb\r\nkd user:1 Hx\r\nkd user:1\r\n", b"HD\r\nHD\r\nHD\r\n")
+		is_(since()["record_deletes"], 4, mode + ": items, a range, a record")
+		c.call(b"km 2\r\nkp user:1 2\r\na 1\r\na\r\nb 1\r\nb\r\nkd user:2\r\n")
+		after = stats(kv, "namespaces")
+		is_([int(after["users:" + k]) - int(before["users:" + k]) for k in ("sets", "deletes")], [8, 5],
+		    mode + ": the namespace has as many sets and deletes")
+	kp_big = lambda c: kp(c, (b"big", big, b""))
+	with kv.client(seconds=30) as c:
+		orphans = lambda: sum(int(v) for k, v in stats(kv, "servers").items() if k.endswith(":orphans"))
+		kp_big(c)
+		first = orphans()
+		kp_big(c)
+		is_(wait_for(lambda: orphans() - first, what="orphans"), 4, mode + ": pieces that nothing names any more")
+
+
+def spoilt():
+	"""What a store gives that is no value of ours."""
+	with record_kvgate("redis", SAYS % ("0", "")) as kv, kv.client(seconds=30) as c, kv.servers[0].resp() as r:
+		value, big = text(5000), rng.randbytes(200000)
+		kp(c, (b"a", value, b""))
+		c.call(b"set flat:big 0 0 3\r\nabc\r\n")
+		key = [k for k in r.call("KEYS", "*") if k.endswith(b"=a")][0]
+		item = r.call("GET", key)
+		r.call("SET", key, item[:-5] + b"?????")
+		like(c.call(b"get user:1/a\r\n"), b"^SERVER_ERROR", "a damaged value")
+		is_(stats(kv, "kvgate")["codec_failures"], "1", "is counted")
+		kp(c, (b"big", big, b""))
+		r.call("DEL", *[k for k in r.call("KEYS", "*") if b"}@" in k])
+		is_(c.call(b"get user:1/big\r\n"), b"END\r\n", "a value without its pieces")
+		is_(stats(kv, "kvgate")["values_lost"], "1", "is counted as lost")
+
+
 for mode in RECORD_MODES:
 	for ttl in ("0", "60s"):
 		with record_kvgate(mode, SAYS % (ttl, "")) as kv, kv.client(seconds=30) as c:
 			given(c, "%s, copies %s" % (mode, ttl))
 			taken(c, "%s, copies %s" % (mode, ttl))
 			lies(c, "%s, copies %s" % (mode, ttl))
+			if ttl == "0":
+				counted(kv, mode)
 	with_dictionary(mode)
+spoilt()
 done_testing()

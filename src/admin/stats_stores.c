@@ -165,6 +165,8 @@ put_named(void *arg, const char *server, const struct server_totals *t)
 
 	snprintf(who, sizeof who, "%s:%s", s->store->name, server);
 	put_server(s->o, who, t);
+	if (s->store->kind == STORE_REDIS || s->store->kind == STORE_REDIS_CLUSTER)
+		stats_line(s->o, "STAT %s:orphans %" PRIu64, who, t->orphans);
 	if (s->store->kind == STORE_REDIS_CLUSTER)
 		put_redirects(s->o, who, t);
 }

@@ -125,6 +125,7 @@ server_sum(struct server_totals *t, const struct be_stats *st)
 	t->asked += READ(st->asked);
 	t->retried += READ(st->retried);
 	t->maps += READ(st->maps);
+	t->orphans += READ(st->orphans);
 	t->inflight += READ(st->inflight);
 	if (state == BE_UP || t->state == BE_DOWN)
 		t->state = state;
@@ -159,6 +160,7 @@ server_add(struct server_totals *t, const struct be_stats *st)
 	t->asked -= was->asked;
 	t->retried -= was->retried;
 	t->maps -= was->maps;
+	t->orphans -= was->orphans;
 	hist_subtract(&t->latency, &was->latency);
 }
 

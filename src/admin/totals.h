@@ -35,6 +35,7 @@ struct ns_totals {
 struct server_totals {
 	uint64_t	 requests, errors[ERR_COUNT], connects, disconnects, bytes_out, bytes_in;
 	uint64_t	 moved, asked, retried, maps;	/* redis-cluster */
+	uint64_t	 orphans;	/* redis, redis-cluster */
 	uint64_t	 inflight;
 	enum be_state	 state;		/* the best that any worker has */
 	struct hist	 latency;

@@ -149,6 +149,7 @@ struct be_stats {
 	_Atomic uint64_t bytes_out, bytes_in;
 	/* redis-cluster: how often it was said that a key is elsewhere, or to come again; maps that were read. */
 	_Atomic uint64_t moved, asked, retried, maps;
+	_Atomic uint64_t orphans;	/* redis: pieces of values that were replaced or deleted, which go now */
 	_Atomic uint32_t inflight;
 	_Atomic uint32_t state;		/* enum be_state */
 	struct hist	 latency;	/* microseconds, submit to done */

@@ -362,7 +362,8 @@ redis_outcome_record(struct redis_conn *c, const struct redis_slot *s, const str
 	if (base.p == NULL)
 		base = slice_of(redis_sent_at(c, s->at + s->cmd.key_at), s->cmd.key_len);
 	if (orphans.len > 0)
-		redis_sweep_pieces(c->node->sweeper, base, redis_is_record(op), orphans);
+		be_stat_add(&c->node->stats->orphans,
+		    redis_sweep_pieces(c->node->sweeper, base, redis_is_record(op), orphans));
 	if (op->op.verb == OP_ITEMS_DELETE && op->res.number != 0)
 		redis_sweep_want(c->node->sweeper, op->ns, redis_sent_base(c, s), SLICE_LIT(""));
 }
@@ -398,8 +399,11 @@ redis_outcome_result(struct redis_conn *c, const struct redis_slot *s, const str
 		/* A write has taken the place of something in pieces, which are nobody's now. */
 		if ((op->res.bits & OPR_ENCODED) != 0 && !envelope_get(text, &op->found_head, &text))
 			return (false);
-		if (op->op.verb != OP_GET)
+		if (op->op.verb != OP_GET) {
+			if ((op->res.bits & OPR_ENCODED) != 0)
+				be_stat_add(&c->node->stats->orphans, op->found_head.chunks);
 			break;
+		}
 		if ((op->op.want & OPW_VALUE) == 0)
 			break;
 		if (text.len != op->res.size)

@@ -115,9 +115,11 @@ redis_sweep_want(struct redis_sweeper *sw, const struct conf_ns *ns, struct slic
 	sweep_next(sw);
 }
 
-void
+uint64_t
 redis_sweep_pieces(struct redis_sweeper *sw, struct slice base, bool record, struct slice list)
 {
+	uint64_t pieces = 0;
+
 	while (!sw->closing && sw->norphans < REDIS_ORPHANS && list.len >= ORPHAN_LEN) {
 		struct redis_orphan *o = &sw->orphans[sw->norphans];
 		size_t key = num_get_be(list.p, 2), len = base.len;
@@ -135,10 +137,12 @@ redis_sweep_pieces(struct redis_sweeper *sw, struct slice base, bool record, str
 		o->left = (uint32_t)num_get_be(list.p + 26, 4);
 		o->key_len = (uint16_t)key;
 		memcpy(o->key, list.p + ORPHAN_LEN, key);
+		pieces += o->left;
 		sw->norphans += o->left > 0;
 		list = slice_of(list.p + ORPHAN_LEN + key, list.len - ORPHAN_LEN - key);
 	}
 	sweep_next(sw);
+	return (pieces);
 }
 
 void

@@ -39,8 +39,8 @@ struct redis_sweeper {
 };
 void	 redis_sweeper_init(struct redis_sweeper *, struct backend *, void (*submit)(struct backend *, struct be_op *));
 void	 redis_sweeper_fini(struct redis_sweeper *);
-/* base: "{id}" or, of a flat item, its key. list: what redis.lua's orphan() has noted. */
-void	 redis_sweep_pieces(struct redis_sweeper *, struct slice base, bool record, struct slice list);
+/* base: "{id}" or, of a flat item, its key. list: what redis.lua's orphan() has noted. Returns how many pieces that is. */
+uint64_t redis_sweep_pieces(struct redis_sweeper *, struct slice base, bool record, struct slice list);
 /* base: "{id}"; key: what may have expired is looked for from there on. */
 void	 redis_sweep_want(struct redis_sweeper *, const struct conf_ns *, struct slice base, struct slice key);
 

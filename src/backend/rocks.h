@@ -158,7 +158,7 @@ struct rocks_queue {
 
 /* What `stats` shows of it; any thread adds. */
 struct rocks_counts {
-	_Atomic uint64_t batches, written, syncs, io_reads, loop_reads, swept, forgotten, compactions;
+	_Atomic uint64_t batches, written, syncs, io_reads, loop_reads, swept, forgotten, compactions, orphans;
 };
 
 struct rocks_db {

@@ -164,7 +164,11 @@ filter_row(void *arg, int level, const char *key, size_t klen, const char *old, 
 		*nlen = value.len;
 		*changed = 1;
 	}
-	return (fate == ROCKS_GOES || (fate == ROCKS_IF_NAMED && !is_named(f, slice_of(key, klen))));
+	if (fate == ROCKS_IF_NAMED && !is_named(f, slice_of(key, klen))) {
+		atomic_fetch_add_explicit(&f->db->counts.orphans, 1, memory_order_relaxed);
+		return (1);
+	}
+	return (fate == ROCKS_GOES);
 }
 
 static const char *

@@ -97,6 +97,7 @@ act_drop_chunks(struct act *a, struct slice item, const struct envelope *head)
 {
 	struct rocks_key key, to;
 
+	atomic_fetch_add_explicit(&a->f->db->counts.orphans, head->chunks, memory_order_relaxed);
 	if (head->chunks > CHUNKS_AT_ONCE) {
 		rocks_key_write(&key, ROCKS_CHUNK, a->be.id, item, head->version, head->nonce, UINT32_MAX);
 		to = key;

@@ -33,13 +33,20 @@ coded_miss(struct req *r)
 	coded_then(r);
 }
 
+static void
+coded_lost(struct req *r)
+{
+	METRIC_ADD(&r->ctx->metrics, values_lost, 1);
+	coded_miss(r);
+}
+
 /* What is encoded as a whole, in bytes that stay until the end of this. */
 static const char *
 coded_decode(struct req *r, const struct envelope *head, struct slice in)
 {
 	struct ctx *ctx = r->ctx;
 	struct value *v = NULL;
-	const char *why = decode_check(r->space, head, in);
+	const char *why = decode_check(r->ctx, r->space, head, in);
 	char *dst;
 
 	if (why != NULL)
@@ -92,9 +99,11 @@ coded_reread_done(struct be_op *be)
 		coded_error(r, be->err, NULL);
 		coded_keep_why(r, be->why);
 		coded_then(r);
-	} else if (be->res.status != OP_OK || ((be->res.bits & OPR_ENCODED) != 0 && now->version == was->version &&
-	    memcmp(now->nonce, was->nonce, NONCE_LEN) == 0))
+	} else if (be->res.status != OP_OK)
 		coded_miss(r);
+	else if ((be->res.bits & OPR_ENCODED) != 0 && now->version == was->version &&
+	    memcmp(now->nonce, was->nonce, NONCE_LEN) == 0)
+		coded_lost(r);
 	else {
 		/* Another one by now, with marks of its own; who has the win of the last one still has it. */
 		r->be.res = be->res;
@@ -113,7 +122,7 @@ static void
 coded_reread(struct req *r)
 {
 	if (++r->coded->rereads > REREADS_MAX || !coded_look(r, coded_reread_done))
-		coded_miss(r);
+		coded_lost(r);
 }
 
 /* Its pieces are to live as long as the item does from now on. */

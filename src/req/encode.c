@@ -9,6 +9,7 @@
 #include "backend/record.h"
 #include "base/check.h"
 #include "kv/codec.h"
+#include "obs/metric.h"
 #include "proto/record.h"
 #include "req/encode.h"
 
@@ -41,26 +42,51 @@ size_t
 encode_bytes(struct ctx *ctx, const struct space *sp, struct slice plain, char *dst, bool whole, struct envelope *head)
 {
 	struct codec_ctx *c = encode_ctx(ctx);
+	size_t n;
 
 	if (c == NULL)
 		return (0);
-	return (codec_encode(c, whole ? sp->dicts : NULL, sp->conf->codec_level, plain, dst, head));
+	n = codec_encode(c, whole ? sp->dicts : NULL, sp->conf->codec_level, plain, dst, head);
+	if (n == 0) {
+		METRIC_ADD(&ctx->metrics, codec_no_gain, 1);
+		return (0);
+	}
+	METRIC_ADD(&ctx->metrics, codec_encoded, 1);
+	METRIC_ADD(&ctx->metrics, codec_bytes_plain, plain.len);
+	METRIC_ADD(&ctx->metrics, codec_bytes_encoded, n);
+	return (n);
 }
 
-const char *
-decode_check(const struct space *sp, const struct envelope *head, struct slice in)
-{
-	return (codec_check(sp->dicts, head, in, ENCODE_SIZE_MAX));
-}
-
-const char *
-decode_bytes(struct ctx *ctx, const struct space *sp, const struct envelope *head, struct slice in, char *dst)
+static const char *
+decode(struct ctx *ctx, const struct space *sp, const struct envelope *head, struct slice in, char *dst)
 {
 	struct codec_ctx *c = encode_ctx(ctx);
 
 	if (c == NULL)
 		return (DECODE_NO_MEM);
 	return (codec_decode(c, sp->dicts, head, in, dst));
+}
+
+const char *
+decode_check(struct ctx *ctx, const struct space *sp, const struct envelope *head, struct slice in)
+{
+	const char *why = codec_check(sp->dicts, head, in, ENCODE_SIZE_MAX);
+
+	if (why != NULL)
+		METRIC_ADD(&ctx->metrics, codec_failures, 1);
+	return (why);
+}
+
+const char *
+decode_bytes(struct ctx *ctx, const struct space *sp, const struct envelope *head, struct slice in, char *dst)
+{
+	const char *why = decode(ctx, sp, head, in, dst);
+
+	if (why == NULL)
+		METRIC_ADD(&ctx->metrics, codec_decoded, 1);
+	else
+		METRIC_ADD(&ctx->metrics, codec_failures, 1);
+	return (why);
 }
 
 /* ---- items of records ---- */
@@ -109,6 +135,24 @@ encode_item(struct ctx *ctx, const struct space *sp, const struct record_item *i
 }
 
 const char *
+decode_given(struct ctx *ctx, const struct space *sp, const struct envelope *head, struct slice in, char **plain)
+{
+	const char *why;
+
+	*plain = malloc(head->size + 1);
+	if (*plain == NULL)
+		return (DECODE_NO_MEM);
+	why = decode(ctx, sp, head, in, *plain);
+	if (why == NULL) {
+		METRIC_ADD(&ctx->metrics, codec_given, 1);
+		return (NULL);
+	}
+	free(*plain);
+	*plain = NULL;
+	return (why);
+}
+
+const char *
 decode_item(struct ctx *ctx, const struct space *sp, const struct rec_item *item, uint32_t codecs, struct slice *value,
     enum codec *codec, void **mem)
 {
@@ -125,7 +169,7 @@ decode_item(struct ctx *ctx, const struct space *sp, const struct rec_item *item
 		*codec = (enum codec)head->codec;
 		return (NULL);
 	}
-	why = decode_check(sp, head, item->value);
+	why = decode_check(ctx, sp, head, item->value);
 	if (why != NULL)
 		return (why);
 	dst = head->size <= ENCODE_SCRATCH ? encode_scratch(ctx) : (*mem = malloc(head->size));

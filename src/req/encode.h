@@ -24,7 +24,7 @@ struct value;
 #define ENCODE_SCRATCH	(64u * 1024)
 /* Largest value of any configuration: what an envelope may say at most. */
 #define ENCODE_SIZE_MAX	(1024u * 1024 * 1024)
-/* What decode_bytes() and decode_item() say when it is not the value's fault. */
+/* What decoding says when it is not the value's fault. */
 #define DECODE_NO_MEM	"out of memory"
 
 /* Whether a value of that length is to be encoded, if it shrinks. */
@@ -38,7 +38,7 @@ size_t		 encode_bytes(struct ctx *, const struct space *, struct slice plain, ch
 /* Decodes to head->size bytes, which codec_check() has found good. NULL: good. */
 const char	*decode_bytes(struct ctx *, const struct space *, const struct envelope *, struct slice in, char *dst);
 /* Whether `in` can be what head says; before there is memory for it. NULL: good. */
-const char	*decode_check(const struct space *, const struct envelope *head, struct slice in);
+const char	*decode_check(struct ctx *, const struct space *, const struct envelope *head, struct slice in);
 /* ENCODE_SCRATCH bytes, until the next call of anything here. NULL: out of memory. */
 char		*encode_scratch(struct ctx *);
 
@@ -49,6 +49,9 @@ char		*encode_scratch(struct ctx *);
  */
 const char	*encode_item(struct ctx *, const struct space *, const struct record_item *, struct rec_put *put,
 		    struct iovec *one, void **mem);
+/* Decodes what such an item's client encoded, to *plain (free it). NULL: good; else what is wrong with it. */
+const char	*decode_given(struct ctx *, const struct space *, const struct envelope *, struct slice in,
+		    char **plain);
 /*
  * The value of an item that was found (not in pieces) as a client gets it that reads these codecs itself (bits 1 <<
  * enum codec). *codec says how it still is encoded: only ever without a dictionary, of which clients know nothing. The

@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "kv/piece.h"
+#include "obs/metric.h"
 #include "req/child.h"
 #include "req/encode.h"
 #include "req/pieces.h"
@@ -225,7 +226,7 @@ piece_take(struct pieces *p, const struct req *c)
 		return (NULL);
 	}
 	head.codec = pc.codec;
-	why = decode_check(p->space, &head, pc.data);
+	why = decode_check(p->ctx, p->space, &head, pc.data);
 	return (why != NULL ? why : decode_bytes(p->ctx, p->space, &head, pc.data, dst));
 }
 
@@ -302,11 +303,25 @@ pieces_go_on(struct pieces *p)
 }
 
 static void
+piece_count(const struct pieces *p, const struct be_op *be)
+{
+	if (be->err != ERR_NONE || be->res.status != OP_OK)
+		return;
+	if (p->ask.what == PIECES_STORE)
+		METRIC_ADD(&p->ctx->metrics, pieces_written, 1);
+	else if (p->ask.what == PIECES_FETCH)
+		METRIC_ADD(&p->ctx->metrics, pieces_read, 1);
+	else if (p->ask.what == PIECES_DROP)
+		METRIC_ADD(&p->ctx->metrics, pieces_dropped, 1);
+}
+
+static void
 piece_judge(struct pieces *p, const struct req *c)
 {
 	const struct be_op *be = &c->be;
 	const char *why;
 
+	piece_count(p, be);
 	/* What could not be deleted expires, or is forgotten. */
 	if (p->ask.what == PIECES_DROP)
 		return;
@@ -365,6 +380,8 @@ pieces_run(struct ctx *ctx, const struct space *sp, const struct pieces_ask *ask
 		free(p);
 		return (false);
 	}
+	if (ask->what == PIECES_STORE)
+		METRIC_ADD(&ctx->metrics, values_split, 1);
 	view_pin(sp->view);
 	if (p->ask.value != NULL)
 		value_ref(p->ask.value);

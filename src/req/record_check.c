@@ -150,24 +150,18 @@ put_pieces(struct writing *w, const struct space *sp, struct rec_put *put, struc
 static const char *
 put_decoded(struct writing *w, const struct space *sp, struct rec_put *put, const struct record_item *it)
 {
-	const struct rec_item item = { .head = put->head, .value = it->data };
-	struct slice plain;
-	enum codec codec;
-	void *mem = NULL;
-	const char *error = decode_item(w->ctx, sp, &item, 0, &plain, &codec, &mem);
+	size_t len = put->head.size, most = sp->conf->chunk_size;
+	char *plain;
+	const char *error = decode_given(w->ctx, sp, &put->head, it->data, &plain);
 
 	if (error != NULL)
 		return (strcmp(error, DECODE_NO_MEM) == 0 ? RECORD_NO_MEM : CODEC_BAD_FRAME);
-	if (put->len <= sp->conf->chunk_size || plain.len <= sp->conf->chunk_size) {
-		free(mem);
+	if (put->len <= most || len <= most) {
+		free(plain);
 		return (NULL);
 	}
-	if (mem == NULL && (mem = malloc(plain.len)) == NULL)
-		return (RECORD_NO_MEM);
-	if (plain.p != mem)
-		memcpy(mem, plain.p, plain.len);
-	w->made[w->nmade] = mem;
-	put_pieces(w, sp, put, slice_of(mem, plain.len), it->ttl);
+	w->made[w->nmade] = plain;
+	put_pieces(w, sp, put, slice_of(plain, len), it->ttl);
 	return (NULL);
 }
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "obs/log.h"
+#include "obs/metric.h"
 #include "req/record_read.h"
 #include "req/value.h"
 
@@ -34,6 +35,7 @@ fetch_lost(struct reading *rd)
 		reading_go_on(rd, true);
 		return;
 	}
+	METRIC_ADD(&rd->r->ctx->metrics, values_lost, 1);
 	log_warn("an item of \"%.*s\" is left out: a piece of its value is lost", (int)id.len, id.p);
 	f->tries = 0;
 	reading_reached(rd, id, place_key(&f->item));

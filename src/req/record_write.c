@@ -217,12 +217,30 @@ mutation_lead(struct mutation *m)
 	return (m);
 }
 
+/* What was asked for counts, not what is left of it. */
+static void
+mutation_count(const struct mutation *m)
+{
+	const struct record_sub *sub = m->op->sub;
+	uint32_t n = plan_is_put(m->op) ? sub->nitems : plan_is_range(m->op) ? 1 : sub->cmd.nkeys;
+
+	if (plan_is_put(m->op)) {
+		METRIC_ADD(&m->w->ctx->metrics, record_puts, n);
+		NS_ADD_N(m->op->space->stats, sets, n);
+	} else {
+		METRIC_ADD(&m->w->ctx->metrics, record_deletes, n);
+		NS_ADD_N(m->op->space->stats, deletes, n);
+	}
+}
+
 /* It is written, and what goes with it. */
 static void
 mutation_written(struct mutation *m)
 {
-	for (; m != NULL; m = mutation_behind(m))
+	for (; m != NULL; m = mutation_behind(m)) {
 		m->over = m->written = true;
+		mutation_count(m);
+	}
 }
 
 /* All that goes out as one: m first. */

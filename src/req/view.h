@@ -53,10 +53,11 @@ struct ns_stats {
 	uint32_t	 item_size;	/* bytes of an item in pages, a moving average; 0: none yet; worker's thread */
 	void		*was;		/* admin's: what they were at the last `stats reset`; heap */
 };
-#define NS_ADD(ns, field)						\
+#define NS_ADD_N(ns, field, n)						\
 	atomic_store_explicit(&(ns)->field,				\
-	    atomic_load_explicit(&(ns)->field, memory_order_relaxed) + 1, \
-	    memory_order_relaxed)
+	    atomic_load_explicit(&(ns)->field, memory_order_relaxed) +	\
+	    (uint64_t)(n), memory_order_relaxed)
+#define NS_ADD(ns, field)	NS_ADD_N(ns, field, 1)
 
 /* One store as one worker sees it: its servers, connected. */
 struct pool {

@@ -4,7 +4,7 @@
  * Promises: no memory is touched beyond what the head says, which is never more than what was allowed; what does not decode
  * to just that is an error; what was encoded comes back.
  *
- * build: src/kv/codec.c src/base/check.c src/obs/log.c -lzstd
+ * build: src/kv/codec.c src/base/check.c src/obs/log.c -lzstd -lxxhash
  */
 #include "config.h"
 

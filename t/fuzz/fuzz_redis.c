@@ -19,7 +19,8 @@
 #define FIRST	16		/* of those about records */
 
 static struct redis_conn conn;
-static struct redis_node node = { .name = (char *)(uintptr_t)"redis:6379", .clock = 1700000000000000 };
+static struct be_stats stats;
+static struct redis_node node = { .name = (char *)(uintptr_t)"redis:6379", .clock = 1700000000000000, .stats = &stats };
 static const struct redis_node_ops together = { .apart = false }, apart = { .apart = true };
 static struct redis_script_row rows[RS_COUNT];
 static struct be_op ops[OPS];
@@ -142,12 +143,13 @@ redis_sweep_want(struct redis_sweeper *sw, const struct conf_ns *ns, struct slic
 	redis_node_say(&node, "", key.p, key.len);
 }
 
-void
+uint64_t
 redis_sweep_pieces(struct redis_sweeper *sw, struct slice base, bool record, struct slice list)
 {
 	(void)sw;
 	PROMISE(record && base.len == sizeof sent - 2 && list.len > 0);
 	redis_node_say(&node, "", list.p, list.len);
+	return (1);
 }
 
 uint64_t
