@@ -307,7 +307,7 @@ struct rocks_keeper *rocks_keeper_new(struct rocks_db *);
 void		 rocks_keeper_free(struct rocks_keeper **);
 /* There are rows that a marker covers. Any thread. */
 void		 rocks_keeper_wake(struct rocks_db *);
-/* A read had to pass very many deletions there: they are to go. Any thread. */
+/* Reads have to pass very many deletions there, it seems: they are to go. Any thread. */
 void		 rocks_keeper_compact(struct rocks_db *, struct rocks_family *, const struct rocks_key *from,
 		    const struct rocks_key *until);
 /* Copies the database into the directory that is the job's id. */
@@ -323,6 +323,26 @@ rocks_is_swept(struct rocks_family *f)
 	return (atomic_load_explicit(&f->swept, memory_order_acquire) ==
 	    atomic_load_explicit(&f->unswept, memory_order_acquire));
 }
+
+/* ---- rocks_worn.c ---- */
+
+/* The writer's: what it deletes, by record. NULL: out of memory. */
+struct rocks_worn;
+struct rocks_worn *rocks_worn_new(void);
+void		 rocks_worn_free(struct rocks_worn **);
+void		 rocks_worn_row(struct rocks_worn *, struct rocks_family *, const struct rocks_key *);
+void		 rocks_worn_range(struct rocks_worn *, struct rocks_family *, const struct rocks_key *from,
+		    const struct rocks_key *until);
+/* All of it is written: the keeper gets to know where it is much. */
+void		 rocks_worn_tell(struct rocks_worn *, struct rocks_db *);
+/* Around reads of this thread: whether they have passed many rows that are gone, beside those that they have found. */
+void		 rocks_passed_none(void);
+bool		 rocks_passed_many(uint64_t rows);
+/* The keeper's. Both take their time. */
+bool		 rocks_is_worn(struct rocks_db *, struct rocks_family *, const struct rocks_key *from,
+		    const struct rocks_key *until);
+void		 rocks_compact(struct rocks_db *, struct rocks_family *, const struct rocks_key *from,
+		    const struct rocks_key *until);
 
 /* ---- rocks_filter.c ---- */
 

@@ -407,6 +407,16 @@ act_flush(struct act *a)
 	return (true);
 }
 
+/* The keeper looks for marks whose time is over so much the more often, the shorter it is. */
+static void
+keep_for(struct rocks_family *f, uint32_t keep)
+{
+	if (atomic_load_explicit(&f->keep, memory_order_relaxed) == keep)
+		return;
+	atomic_store_explicit(&f->keep, keep, memory_order_relaxed);
+	rocks_keeper_wake(f->db);
+}
+
 static bool
 act_family(struct act *a, struct rocks_sub *sub, struct rocks_db *db)
 {
@@ -423,8 +433,7 @@ act_family(struct act *a, struct rocks_sub *sub, struct rocks_db *db)
 		return (false);
 	}
 	if (ns != NULL)
-		atomic_store_explicit(&a->f->keep, (uint32_t)((ns->delete_ttl + ns->delete_jitter) / 1000),
-		    memory_order_relaxed);
+		keep_for(a->f, (uint32_t)((ns->delete_ttl + ns->delete_jitter) / 1000));
 	return (true);
 }
 

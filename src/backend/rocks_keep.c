@@ -6,7 +6,7 @@
  *	what markers cover, but could not be removed when they came: it is hidden, until it is gone
  *	marks of deletes whose time is over
  *	checkpoints
- *	ranges in which reads had to pass very many deletions: compacted
+ *	ranges in which reads have to pass very many deletions: compacted (rocks_worn.c)
  *
  * What rows are to go it finds itself; the writer decides of each again, so that nothing newer goes.
  */
@@ -27,7 +27,9 @@
 #define ROUND_PARTS	32		/* looks in the time that marks stay */
 #define SWEEP_ROWS	512		/* of one job */
 #define RANGES		8		/* that wait for a compaction */
-#define AGAIN		(2 * SECOND)	/* before a range is compacted once more */
+#define REST_MIN	(SECOND / 4)	/* behind a compaction, or as long as it took, */
+#define REST_MAX	(2 * SECOND)	/* but not longer */
+#define LOOK_PAUSE	(SECOND / 100)	/* if there was nothing to compact */
 
 struct keeper_range {
 	struct rocks_family *family;
@@ -49,9 +51,8 @@ struct rocks_keeper {
 	bool		 out;		/* a job is with the writer */
 	uint64_t	 synced;	/* the clock's: batches when the log was last written to disk */
 	/* the keeper's own */
-	uint64_t	 round_at;	/* when marks are looked at again */
-	struct keeper_range last;	/* compacted last, */
-	uint64_t	 last_at;	/* and when it was done */
+	uint64_t	 looked_at;	/* when marks were looked at */
+	uint64_t	 range_at;	/* when ranges are looked at again */
 	struct rocks_result *rows;	/* to go */
 	struct rocks_family *family;	/* they are of this one */
 };
@@ -268,7 +269,7 @@ static void
 look_at_rows(struct rocks_keeper *k)
 {
 	struct rocks_family *f = atomic_load_explicit(&k->db->families, memory_order_acquire);
-	bool round = monotonic() >= k->round_at;
+	bool round = monotonic() >= k->looked_at + round_time(k->db);
 	struct rocks_key from, until;
 	uint64_t now = rocks_time();
 
@@ -280,16 +281,17 @@ look_at_rows(struct rocks_keeper *k)
 			break;
 	}
 	if (round)
-		k->round_at = monotonic() + round_time(k->db);
+		k->looked_at = monotonic();
 }
 
 /* ---- compactions ---- */
 
+/* Whether one begins before the other ends, and the other way round. */
 static bool
-same_range(const struct keeper_range *a, const struct keeper_range *b)
+meet(const struct keeper_range *a, const struct keeper_range *b)
 {
-	return (a->family == b->family && slice_eq(rocks_key_slice(&a->from), rocks_key_slice(&b->from)) &&
-	    slice_eq(rocks_key_slice(&a->until), rocks_key_slice(&b->until)));
+	return (a->family == b->family && rocks_key_before(&a->from, &b->until) &&
+	    rocks_key_before(&b->from, &a->until));
 }
 
 void
@@ -297,30 +299,47 @@ rocks_keeper_compact(struct rocks_db *db, struct rocks_family *f, const struct r
     const struct rocks_key *until)
 {
 	struct rocks_keeper *k = db->keeper;
-	struct keeper_range r = { .family = f, .from = *from, .until = *until };
+	struct keeper_range r = { .family = f, .from = *from, .until = *until }, *have;
 	unsigned i;
 
 	pthread_mutex_lock(&k->lock);
-	for (i = 0; i < k->nranges && !same_range(&k->ranges[i], &r);)
+	for (i = 0; i < k->nranges && !meet(&k->ranges[i], &r);)
 		i++;
-	if (i == k->nranges && i < RANGES) {
-		k->ranges[k->nranges++] = r;
-		k->wake = true;
+	have = &k->ranges[i];
+	if (i < k->nranges) {
+		if (rocks_key_before(from, &have->from))
+			have->from = *from;
+		if (rocks_key_before(&have->until, until))
+			have->until = *until;
+	} else if (i < RANGES) {
+		*have = r;
+		k->nranges++;
 		pthread_cond_broadcast(&k->more);
 	}
 	pthread_mutex_unlock(&k->lock);
 }
 
-/* Deletions pass away at the bottom only, and what is still in memory has to be written first: this does both. */
+/* Lock held: the one that waits longest. */
+static void
+range_take(struct rocks_keeper *k, struct keeper_range *r)
+{
+	*r = k->ranges[0];
+	memmove(&k->ranges[0], &k->ranges[1], --k->nranges * sizeof k->ranges[0]);
+}
+
+/* The files of a range may be much more than what is gone from it: others have half of the time. */
 static void
 compact(struct rocks_keeper *k, const struct keeper_range *r)
 {
-	if (same_range(&k->last, r) && monotonic() < k->last_at + AGAIN)
+	uint64_t began = monotonic(), rest;
+
+	if (!rocks_is_worn(k->db, r->family, &r->from, &r->until)) {
+		k->range_at = monotonic() + LOOK_PAUSE;
 		return;
-	rocksdb_compact_range_cf(k->db->db, r->family->cf, r->from.bytes, r->from.len, r->until.bytes, r->until.len);
-	atomic_fetch_add_explicit(&k->db->counts.compactions, 1, memory_order_relaxed);
-	k->last = *r;
-	k->last_at = monotonic();
+	}
+	rocks_compact(k->db, r->family, &r->from, &r->until);
+	rest = monotonic() - began;
+	k->range_at = monotonic() + (rest < REST_MIN ? REST_MIN : rest > REST_MAX ? REST_MAX : rest);
 }
 
 /* ---- backups ---- */
@@ -409,15 +428,18 @@ keeper_main(void *arg)
 
 	pthread_mutex_lock(&k->lock);
 	while (!k->stop || !STAILQ_EMPTY(&k->checkpoints)) {
-		bool ranges = k->nranges > 0;
+		uint64_t now = monotonic(), next = k->looked_at + round_time(k->db);
+		bool ranges = k->nranges > 0 && k->range_at <= now;
 
-		if (!k->wake && !ranges && STAILQ_EMPTY(&k->checkpoints) && monotonic() < k->round_at) {
-			wait_until(k, k->round_at);
+		if (k->nranges > 0 && k->range_at < next)
+			next = k->range_at;
+		if (!k->wake && !ranges && STAILQ_EMPTY(&k->checkpoints) && now < next) {
+			wait_until(k, next);
 			continue;
 		}
 		k->wake = false;
 		if (ranges)
-			range = k->ranges[--k->nranges];
+			range_take(k, &range);
 		j = STAILQ_FIRST(&k->checkpoints);
 		if (j != NULL)
 			STAILQ_REMOVE_HEAD(&k->checkpoints, next);

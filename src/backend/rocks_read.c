@@ -19,7 +19,6 @@
 #define LOOP_SKIPS	2048		/* or deletions, */
 #define WORK_MAX	100000		/* rows of one op, if it does not say */
 #define CLOCK_ROWS	64		/* between two looks at the clock */
-#define SKIPPED_MANY	1000		/* deletions that a read had to pass: time to have them gone */
 
 struct reader {
 	struct rocks_db	*db;
@@ -336,30 +335,6 @@ walk_row(struct reader *rd, rocksdb_iterator_t *at, bool scan, bool *full)
 	return (ROCKS_DONE);
 }
 
-/* The next read of the range is to be faster, if this one had to pass a field of what was deleted. */
-static void
-look_at_skipped(struct reader *rd, const struct range *r)
-{
-	rocksdb_perfcontext_t *perf = rocksdb_perfcontext_create();
-	uint64_t skipped = rocksdb_perfcontext_metric(perf, rocksdb_internal_delete_skipped_count) +
-	    rocksdb_perfcontext_metric(perf, rocksdb_internal_key_skipped_count);
-
-	rocksdb_perfcontext_destroy(perf);
-	rocks_count_less();
-	if (skipped > SKIPPED_MANY && skipped > rd->work)
-		rocks_keeper_compact(rd->db, rd->sub->family, &r->from, &r->until);
-}
-
-static void
-forget_skipped(void)
-{
-	rocksdb_perfcontext_t *perf = rocksdb_perfcontext_create();
-
-	rocksdb_set_perf_level(rocksdb_enable_count);
-	rocksdb_perfcontext_reset(perf);
-	rocksdb_perfcontext_destroy(perf);
-}
-
 static enum rocks_rc
 walk(struct reader *rd, const struct range *r, bool reverse, bool scan)
 {
@@ -370,7 +345,7 @@ walk(struct reader *rd, const struct range *r, bool reverse, bool scan)
 
 	rocksdb_readoptions_set_iterate_lower_bound(rd->options, r->from.bytes, r->from.len);
 	rocksdb_readoptions_set_iterate_upper_bound(rd->options, r->until.bytes, r->until.len);
-	forget_skipped();
+	rocks_passed_none();
 	at = rocksdb_create_iterator_cf(rd->db->db, rd->options, rd->sub->family->cf);
 	if (reverse)
 		rocksdb_iter_seek_to_last(at);
@@ -389,7 +364,9 @@ walk(struct reader *rd, const struct range *r, bool reverse, bool scan)
 		text = NULL;
 	}
 	free(text);
-	look_at_skipped(rd, r);
+	/* The next read of the range is to be faster. */
+	if (rocks_passed_many(rd->work))
+		rocks_keeper_compact(rd->db, rd->sub->family, &r->from, &r->until);
 	rocksdb_iter_destroy(at);
 	return (rc == ROCKS_DONE ? page_end(rd) : rc);
 }

@@ -59,6 +59,7 @@ struct rocks_batch {
 	uint8_t		 touched[TOUCHED / 8];
 	rocksdb_pinnableslice_t *pins[PINS_MAX];
 	unsigned	 npins;
+	struct rocks_worn *worn;
 	struct rocks_job *job;		/* the present one */
 };
 
@@ -254,6 +255,7 @@ rocks_batch_delete(struct rocks_batch *b, struct rocks_family *f, const struct r
 		return (false);
 	rocksdb_writebatch_delete_cf(b->batch, f->cf, key->bytes, key->len);
 	b->bytes += key->len;
+	rocks_worn_row(b->worn, f, key);
 	return (true);
 }
 
@@ -264,6 +266,7 @@ rocks_batch_delete_range(struct rocks_batch *b, struct rocks_family *f, const st
 	rocksdb_writebatch_delete_range_cf(b->batch, f->cf, from->bytes, from->len, to->bytes, to->len);
 	b->bytes += from->len + to->len;
 	f->ranges++;
+	rocks_worn_range(b->worn, f, from, to);
 }
 
 /* Reads sort the deleted ranges that are still in memory anew after each that comes; those in files are sorted. */
@@ -395,6 +398,7 @@ commit(struct rocks_writer *w)
 		if (always && text == NULL)
 			atomic_fetch_add_explicit(&w->db->counts.syncs, 1, memory_order_relaxed);
 		put_away_ranges(b);
+		rocks_worn_tell(b->worn, w->db);
 	}
 	if (text != NULL) {
 		mark_newest(b);
@@ -529,6 +533,11 @@ rocks_writer_new(struct rocks_db *db)
 
 	if (w == NULL)
 		return (NULL);
+	w->b.worn = rocks_worn_new();
+	if (w->b.worn == NULL) {
+		free(w);
+		return (NULL);
+	}
 	w->db = w->b.db = db;
 	rocks_queue_init(&w->queue);
 	w->b.batch = rocksdb_writebatch_create();
@@ -541,6 +550,7 @@ rocks_writer_new(struct rocks_db *db)
 	rocksdb_writeoptions_destroy(w->sync);
 	rocksdb_writeoptions_destroy(w->lazy);
 	rocksdb_writebatch_destroy(w->b.batch);
+	rocks_worn_free(&w->b.worn);
 	rocks_queue_fini(&w->queue);
 	free(w);
 	return (NULL);
@@ -559,6 +569,7 @@ rocks_writer_free(struct rocks_writer **wp)
 	rocksdb_writeoptions_destroy(w->sync);
 	rocksdb_writeoptions_destroy(w->lazy);
 	rocksdb_writebatch_destroy(w->b.batch);
+	rocks_worn_free(&w->b.worn);
 	rocks_queue_fini(&w->queue);
 	free(w);
 }

@@ -1,0 +1,188 @@
+/*
+ * rocks_worn.c - ranges whose reads have to pass very many rows that are gone: how that is known, and what is done.
+ *
+ * What was deleted stays in memory, and in files until they are compacted, as a note that it is gone; who reads its
+ * neighbours passes each. A read that has passed many tells the keeper. So that no read has to be slow first, the
+ * writer counts what it deletes, record by record, and tells, too. The keeper looks before it has a range compacted:
+ * it may be done by then.
+ */
+#include "config.h"
+
+#include <rocksdb/c.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#include "backend/rocks.h"
+#include "base/check.h"
+
+#define COUNTS		64u		/* records whose deletes are counted */
+#define DELETED_MANY	4096u		/* of one record: time to look */
+#define PASSED_MANY	1000u		/* by one read, and more than it has found: time to have them gone */
+#define LOOK_ROWS	100000u		/* the keeper looks at no more */
+#define BOTTOM_STAYS	0		/* of files without newer ones above them there is nothing to be had */
+
+struct worn_count {
+	struct rocks_family *family;	/* NULL: it is free */
+	uint64_t	 record;	/* a hash of its id */
+	uint32_t	 n;
+	struct rocks_key from, until;	/* of what was deleted */
+};
+
+struct rocks_worn {
+	bool		 due;		/* one is at DELETED_MANY */
+	struct worn_count counts[COUNTS];
+};
+
+/* ---- the writer counts ---- */
+
+struct rocks_worn *
+rocks_worn_new(void)
+{
+	return (calloc(1, sizeof(struct rocks_worn)));
+}
+
+void
+rocks_worn_free(struct rocks_worn **wp)
+{
+	free(*wp);
+	*wp = NULL;
+}
+
+/* Where this record is counted. NULL: another one has the place, and deletes more. */
+static struct worn_count *
+count_of(struct rocks_worn *w, struct rocks_family *f, struct slice id, uint32_t rows)
+{
+	uint64_t record = XXH3_64bits(id.len > 0 ? id.p : "", id.len);
+	struct worn_count *c = &w->counts[record % COUNTS];
+
+	if (c->family == f && c->record == record)
+		return (c);
+	if (c->family != NULL && c->n > rows) {
+		c->n -= rows;
+		return (NULL);
+	}
+	c->family = f;
+	c->record = record;
+	c->n = 0;
+	return (c);
+}
+
+static void
+count_rows(struct rocks_worn *w, struct rocks_family *f, const struct rocks_key *from, const struct rocks_key *until,
+    uint32_t rows)
+{
+	struct rocks_row_name name;
+	struct worn_count *c;
+
+	if (!rocks_key_parse(rocks_key_slice(from), &name) || name.kind != ROCKS_ITEM ||
+	    (c = count_of(w, f, name.id, rows)) == NULL)
+		return;
+	if (c->n == 0 || rocks_key_before(from, &c->from))
+		c->from = *from;
+	if (c->n == 0 || rocks_key_before(&c->until, until))
+		c->until = *until;
+	c->n += rows;
+	w->due = w->due || c->n >= DELETED_MANY;
+}
+
+void
+rocks_worn_row(struct rocks_worn *w, struct rocks_family *f, const struct rocks_key *key)
+{
+	struct rocks_key until;
+
+	until.len = key->len;
+	memcpy(until.bytes, key->bytes, key->len);
+	until.bytes[until.len++] = '\0';
+	count_rows(w, f, key, &until, 1);
+}
+
+void
+rocks_worn_range(struct rocks_worn *w, struct rocks_family *f, const struct rocks_key *from,
+    const struct rocks_key *until)
+{
+	/* How many they are nobody knows; that costs the keeper a look. */
+	count_rows(w, f, from, until, DELETED_MANY);
+}
+
+void
+rocks_worn_tell(struct rocks_worn *w, struct rocks_db *db)
+{
+	if (!w->due)
+		return;
+	w->due = false;
+	for (unsigned i = 0; i < COUNTS; i++) {
+		struct worn_count *c = &w->counts[i];
+
+		if (c->n < DELETED_MANY)
+			continue;
+		rocks_keeper_compact(db, c->family, &c->from, &c->until);
+		c->family = NULL;
+		c->n = 0;
+	}
+}
+
+/* ---- reads ---- */
+
+void
+rocks_passed_none(void)
+{
+	rocksdb_perfcontext_t *perf = rocksdb_perfcontext_create();
+
+	rocksdb_set_perf_level(rocksdb_enable_count);
+	rocksdb_perfcontext_reset(perf);
+	rocksdb_perfcontext_destroy(perf);
+}
+
+/* What a deleted range hides in memory is not among what was skipped, but was stepped over all the same. */
+bool
+rocks_passed_many(uint64_t rows)
+{
+	rocksdb_perfcontext_t *perf = rocksdb_perfcontext_create();
+	uint64_t skipped = rocksdb_perfcontext_metric(perf, rocksdb_internal_delete_skipped_count) +
+	    rocksdb_perfcontext_metric(perf, rocksdb_internal_key_skipped_count);
+	uint64_t stepped = rocksdb_perfcontext_metric(perf, rocksdb_next_on_memtable_count) +
+	    rocksdb_perfcontext_metric(perf, rocksdb_prev_on_memtable_count);
+	uint64_t all = skipped > stepped ? skipped : stepped;
+
+	rocksdb_perfcontext_destroy(perf);
+	rocks_count_less();
+	/* Rows that are there count as well, when they are left. */
+	return (all > 2 * rows && all - rows > PASSED_MANY);
+}
+
+/* ---- the keeper ---- */
+
+bool
+rocks_is_worn(struct rocks_db *db, struct rocks_family *f, const struct rocks_key *from, const struct rocks_key *until)
+{
+	rocksdb_readoptions_t *options = rocksdb_readoptions_create();
+	rocksdb_iterator_t *at;
+	uint64_t rows = 0;
+
+	rocksdb_readoptions_set_fill_cache(options, 0);
+	rocksdb_readoptions_set_iterate_upper_bound(options, until->bytes, until->len);
+	rocks_passed_none();
+	at = rocksdb_create_iterator_cf(db->db, options, f->cf);
+	for (rocksdb_iter_seek(at, from->bytes, from->len); rows < LOOK_ROWS && rocksdb_iter_valid(at);
+	    rocksdb_iter_next(at))
+		rows++;
+	rocksdb_iter_destroy(at);
+	rocksdb_readoptions_destroy(options);
+	return (rocks_passed_many(rows));
+}
+
+/*
+ * Deletions pass away at the bottom only, and what is still in memory has to be written first: this does both. Other
+ * compactions go on beside it, so that no writes have to wait for them.
+ */
+void
+rocks_compact(struct rocks_db *db, struct rocks_family *f, const struct rocks_key *from, const struct rocks_key *until)
+{
+	rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
+
+	rocksdb_compactoptions_set_exclusive_manual_compaction(options, 0);
+	rocksdb_compactoptions_set_bottommost_level_compaction(options, BOTTOM_STAYS);
+	rocksdb_compact_range_cf_opt(db->db, f->cf, options, from->bytes, from->len, until->bytes, until->len);
+	rocksdb_compactoptions_destroy(options);
+	atomic_fetch_add_explicit(&db->counts.compactions, 1, memory_order_relaxed);
+}

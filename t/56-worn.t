@@ -1,0 +1,74 @@
+#!/usr/bin/python3
+"""
+What was deleted in the embedded database does not stay in the way of reads: ranges of which very much is gone are compacted,
+without a read having to be slow first; the marks of deleted items are removed when their time is over.
+"""
+import os, sys
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
+from kvt import *
+from modes import *
+
+ITEMS = 6000
+RECORDS = 'namespace "r" { prefix = "r:"  item_separator = "/"  primary { store = "d" }  local { ttl = 0 }  %s }\n'
+
+
+def numbers(kv, *names):
+	with kv.client() as c:
+		c.send(b"stats servers\r\nquit\r\n")
+		found = dict(line.split()[1:3] for line in c.recv_all().decode().splitlines() if line.startswith("STAT d:"))
+	return [int(found["d:" + n]) for n in names]
+
+
+def fill(c, record, keys):
+	"""Some of which stay: those that end in 000."""
+	c.ask(b"kp %s %d\r\n" % (record, len(keys)) + b"".join(b"%s 1\r\nx\r\n" % k for k in keys), b"HD\r\n")
+
+
+def left(keys):
+	return b"".join(b"VA 1 k%s\r\nx\r\n" % k for k in keys if k.endswith(b"000")) + b"EN\r\n"
+
+
+def item_by_item(c, record, keys):
+	c.ask(b"".join(b"md %s/%s q\r\n" % (record, k) for k in keys if not k.endswith(b"000")) + b"mn\r\n", b"MN\r\n")
+
+
+def listed(c, record, keys):
+	gone = [b" K" + k for k in keys if not k.endswith(b"000")]
+	c.ask(b"".join(b"kd %s q%s\r\n" % (record, b"".join(gone[n:n + 500])) for n in range(0, len(gone), 500)) + b"mn\r\n", b"MN\r\n")
+
+
+def by_head(c, record, keys):
+	c.ask(b"".join(b"kd %s G%d001 U%d q\r\n" % (record, n, n + 1) for n in range(1, 1 + ITEMS // 1000)) + b"mn\r\n", b"MN\r\n")
+
+
+def compacted():
+	keys = [b"%d" % n for n in range(1000, 1000 + ITEMS)]
+	with Kvgate(["-t", "2"], conf=disk_conf(disk_path(), "0") + RECORDS % "") as kv, kv.client() as c:
+		for delete in (item_by_item, listed, by_head):
+			name, record = delete.__name__.replace("_", " "), b"r:" + delete.__name__.encode()
+			fill(c, record, keys)
+			before = numbers(kv, "ranges_compacted", "io_reads", "loop_reads")
+			delete(c, record, keys)
+			wait_for(lambda: numbers(kv, "ranges_compacted") > before[:1], 60, "%s: what is gone is compacted" % name)
+			is_(numbers(kv, "io_reads", "loop_reads"), before[1:], "%s: nobody had to read" % name)
+			c.ask(b"kg %s\r\n" % record, left(keys), "%s: the others are there" % name)
+		fill(c, b"r:all", keys)
+		before = numbers(kv, "ranges_compacted")
+		c.ask(b"kd r:all\r\n", b"HD\r\n")
+		wait_for(lambda: numbers(kv, "ranges_compacted") > before, 60, "a whole record is compacted")
+		c.ask(b"kg r:all\r\n", b"EN\r\n", "and gone")
+
+
+def marks():
+	keys = [b"%d" % n for n in range(200)]
+	times = "token_drift_behind = 1s  delete_ttl = 1500ms  delete_jitter = 500ms"
+	with Kvgate(["-t", "2"], conf=disk_conf(disk_path(), "0") + RECORDS % times) as kv, kv.client() as c:
+		fill(c, b"r:x", keys)
+		c.ask(b"".join(b"md r:x/%s q\r\n" % k for k in keys) + b"kg r:x\r\n", b"EN\r\n", "items are deleted")
+		wait_for(lambda: numbers(kv, "marks_removed") == [200], 60, "all of their marks to go in time")
+		c.ask(b"kg r:x\r\n", b"EN\r\n", "and nothing comes back")
+
+
+compacted()
+marks()
+done_testing()
