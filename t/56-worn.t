@@ -3,7 +3,7 @@
 What was deleted in the embedded database does not stay in the way of reads: ranges of which very much is gone are compacted,
 without a read having to be slow first; the marks of deleted items are removed when their time is over.
 """
-import os, sys
+import os, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
 from kvt import *
 from modes import *
@@ -59,6 +59,20 @@ def compacted():
 		c.ask(b"kg r:all\r\n", b"EN\r\n", "and gone")
 
 
+def expired():
+	"""It is out of the way, but is not forgotten: what is older and comes late finds it."""
+	keys = [b"%d" % n for n in range(3000)]
+	with Kvgate(["-t", "2"], conf=disk_conf(disk_path(), "0") + RECORDS % "") as kv, kv.client() as c:
+		now = time.time_ns() // 1000
+		c.ask(b"kp r:x 3000 E%d\r\n" % now + b"".join(b"%s 1 T1\r\nx\r\n" % k for k in keys), b"HD\r\n")
+		c.ask(b"kp r:x 1\r\nstays 1\r\nx\r\n", b"HD\r\n")
+		there = b"VA 1 kstays\r\nx\r\nEN\r\n"
+		wait_for(lambda: c.call(b"kg r:x K2999 Kstays\r\n", until=b"EN\r\n") == there, 60, "items to expire")
+		wait_for(lambda: c.call(b"kg r:x\r\n", until=b"EN\r\n") == there and numbers(kv, "expired_moved") == [3000], 60, "them to be out of the way")
+		c.ask(b"kp r:x 1 E%d\r\n7 1\r\ny\r\nkg r:x\r\n" % (now - 1000000), b"HD\r\n" + there, "an older write falls")
+		c.ask(b"kp r:x 1 E%d\r\n8 1\r\ny\r\nkg r:x\r\n" % (now + 1000000), b"HD\r\nVA 1 k8\r\ny\r\n" + there, "a newer one does not")
+
+
 def marks():
 	keys = [b"%d" % n for n in range(200)]
 	times = "token_drift_behind = 1s  delete_ttl = 1500ms  delete_jitter = 500ms"
@@ -70,5 +84,6 @@ def marks():
 
 
 compacted()
+expired()
 marks()
 done_testing()

@@ -139,10 +139,23 @@ local function covering(list, key)
 	local best
 	for i = 1, #list do
 		local m = list[i]
-		if not below(key, m.from) and (not m.upto or below(key, m.upto)) and
+		if (m.all or not below(key, m.from) and (not m.upto or below(key, m.upto))) and
 			(not best or after(m.version, m.nonce, best.version, best.nonce)) then best = m end
 	end
 	return best
+end
+
+-- Of the marks those that meet some keys, lo to hi: few do. all: of these keys it covers each.
+local function meeting(list, lo, hi)
+	local some = {}
+	for i = 1, #list do
+		local m = list[i]
+		if not below(hi, m.from) and (not m.upto or below(lo, m.upto)) then
+			m.all = not below(lo, m.from) and (not m.upto or below(hi, m.upto))
+			some[#some + 1] = m
+		end
+	end
+	return some
 end
 
 -- What parts() has of an item, '' being none (nil); its mark's where it is dead by one, with that last.
@@ -414,7 +427,7 @@ end
 
 -- Some items at once, beginning with the ith; none where not all of them are wanted.
 local function fetch(p, base, keys, i)
-	local names, last = {}, math.min(#keys, i + fit(p, p.n == 0 and 8 or 200) - 1)
+	local names, last = {}, math.min(#keys, i + fit(p, p.n == 0 and not p.dirty and 8 or 200) - 1)
 	for k = i, last do names[#names + 1] = base .. '=' .. keys[k] end
 	return names, p.whole and call('MGET', spread(names)) or {}
 end
@@ -429,8 +442,10 @@ local function tread(p, id, base, lo, hi)
 		local i = 1
 		while i <= #keys do
 			local names, items = fetch(p, base, keys, i)
+			local a, b = keys[i], keys[i + #names - 1]
+			local some = #list > 0 and meeting(list, p.reverse and b or a, p.reverse and a or b) or list
 			for k = 1, #names do
-				local stop = look(p, id, names[k], keys[i], list, items[k])
+				local stop = look(p, id, names[k], keys[i], some, items[k])
 				if stop == 1 then return 1 end
 				p.id, p.key = id, keys[i]
 				if stop then return stop end
@@ -893,21 +908,23 @@ put_marks(all)
 return answer(OK, 0, 0, -1, version, mark.swept and ZERO or pack('>I8', 1), 0, 0, '')
 
 --@ SWEEP
--- Removes what a mark covers, or from the index what has expired, from a key on. Its number is whether there is more.
+-- Removes what a mark covers, or from the index what has expired, from a key on. Its number is whether there is more, or
+-- was so much that there may be.
 local most, list, base, m = tonumber(ARGV[1]), marks_of(call('GET', MARKS)), sub(INDEX, 1, -2) .. '='
 for i = #list, 1, -1 do
 	if not list[i].swept then m = list[i] end
 end
 local keys = call('ZRANGEBYLEX', INDEX, '[' .. (m and m.at or ARGV[2]), m and m.upto and '(' .. m.upto or '+', 'LIMIT', 0, most)
 local dead, gone, orphans, last = { 'UNLINK' }, { 'ZREM', INDEX }, {}, #keys
+local some = #keys > 0 and meeting(list, keys[1], keys[#keys]) or list
 for i = 1, #keys do
 	local item = call('GETRANGE', base .. keys[i], 0, 63)
-	local _, _, _, _, _, _, _, _, by = see(item, list, keys[i])
+	local marks, _, _, _, _, _, _, _, by = see(item, some, keys[i])
 	if item ~= '' and by then
 		dead[#dead + 1] = base .. keys[i]
 		orphan(orphans, keys[i], item)
 	end
-	if item == '' or by then gone[#gone + 1] = keys[i] end
+	if item == '' or by or marks and band(marks, DEAD) ~= 0 then gone[#gone + 1] = keys[i] end
 	if #orphans == 8 then
 		last = i
 		break
@@ -924,6 +941,8 @@ if m then
 	if #keys < most and not more then m.swept, m.at = true, '' end
 	put_marks(list)
 	for i = 1, #list do more = more or not list[i].swept end
+elseif #gone > most / 2 then
+	more = true
 end
 return answer(OK, 0, 0, -1, ZERO, more and pack('>I8', 1) or ZERO, 0, 0, table.concat(orphans))
 

@@ -19,7 +19,7 @@
 #define GUESS		100		/* of items that fit, if nobody knows */
 #define GUESS_MAX	1000
 #define USEC_PER_ROW	4		/* roughly, of a row that is looked at in vain */
-#define SWEEP_ROWS	500		/* of one sweep */
+#define SWEEP_ROWS	1000		/* of one sweep */
 
 #define PAGE_VALUES	1
 #define PAGE_REVERSE	2

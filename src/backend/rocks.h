@@ -159,6 +159,7 @@ struct rocks_queue {
 /* What `stats` shows of it; any thread adds. */
 struct rocks_counts {
 	_Atomic uint64_t batches, written, syncs, io_reads, loop_reads, swept, forgotten, compactions, orphans;
+	_Atomic uint64_t buried;	/* expired, moved to where the deleted are */
 };
 
 struct rocks_db {
@@ -338,9 +339,7 @@ void		 rocks_worn_tell(struct rocks_worn *, struct rocks_db *);
 /* Around reads of this thread: whether they have passed many rows that are gone, beside those that they have found. */
 void		 rocks_passed_none(void);
 bool		 rocks_passed_many(uint64_t rows);
-/* The keeper's. Both take their time. */
-bool		 rocks_is_worn(struct rocks_db *, struct rocks_family *, const struct rocks_key *from,
-		    const struct rocks_key *until);
+/* The keeper's; takes its time. */
 void		 rocks_compact(struct rocks_db *, struct rocks_family *, const struct rocks_key *from,
 		    const struct rocks_key *until);
 

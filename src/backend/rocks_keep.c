@@ -6,7 +6,7 @@
  *	what markers cover, but could not be removed when they came: it is hidden, until it is gone
  *	marks of deletes whose time is over
  *	checkpoints
- *	ranges in which reads have to pass very many deletions: compacted (rocks_worn.c)
+ *	ranges in which reads have to pass very much that is gone: compacted (rocks_worn.c)
  *
  * What rows are to go it finds itself; the writer decides of each again, so that nothing newer goes.
  */
@@ -30,6 +30,7 @@
 #define REST_MIN	(SECOND / 4)	/* behind a compaction, or as long as it took, */
 #define REST_MAX	(2 * SECOND)	/* but not longer */
 #define LOOK_PAUSE	(SECOND / 100)	/* if there was nothing to compact */
+#define LOOK_ROWS	100000u		/* of a range */
 
 struct keeper_range {
 	struct rocks_family *family;
@@ -327,19 +328,52 @@ range_take(struct rocks_keeper *k, struct keeper_range *r)
 	memmove(&k->ranges[0], &k->ranges[1], --k->nranges * sizeof k->ranges[0]);
 }
 
+struct look {
+	uint64_t	 now;
+	unsigned	 rows;
+};
+
+/* What has expired goes where marks of deletes are. */
+static bool
+look_row(struct rocks_keeper *k, struct rocks_family *f, struct slice key, struct slice value, void *arg)
+{
+	struct look *l = arg;
+	struct envelope e;
+
+	if (++l->rows > LOOK_ROWS)
+		return (false);
+	if (!envelope_get(value, &e, &value) || e.expiry == 0 || e.expiry > l->now)
+		return (true);
+	return (rows_add(k, f, key));
+}
+
+/* Whether reads pass much that is deleted there. */
+static bool
+is_worn(struct rocks_keeper *k, const struct keeper_range *r)
+{
+	struct look l = { .now = rocks_time() };
+	bool worn;
+
+	rocks_passed_none();
+	walk(k, r->family, &r->from, &r->until, look_row, &l);
+	worn = rocks_passed_many(l.rows);
+	rows_give(k);
+	return (worn);
+}
+
 /* The files of a range may be much more than what is gone from it: others have half of the time. */
 static void
 compact(struct rocks_keeper *k, const struct keeper_range *r)
 {
-	uint64_t began = monotonic(), rest;
+	uint64_t began = monotonic(), least, rest;
 
-	if (!rocks_is_worn(k->db, r->family, &r->from, &r->until)) {
-		k->range_at = monotonic() + LOOK_PAUSE;
-		return;
-	}
-	rocks_compact(k->db, r->family, &r->from, &r->until);
+	bool worn = is_worn(k, r);
+
+	if (worn)
+		rocks_compact(k->db, r->family, &r->from, &r->until);
 	rest = monotonic() - began;
-	k->range_at = monotonic() + (rest < REST_MIN ? REST_MIN : rest > REST_MAX ? REST_MAX : rest);
+	least = worn ? REST_MIN : LOOK_PAUSE;
+	k->range_at = monotonic() + (rest < least ? least : rest > REST_MAX ? REST_MAX : rest);
 }
 
 /* ---- backups ---- */

@@ -140,6 +140,25 @@ act_delete_range(struct act *a)
 	return (sweep(a, &m, above) && rocks_batch_put(a->b, a->f, &key, slice_of(list, len)));
 }
 
+/* What has expired orders writes still, but need not lie among what lives: it becomes what a delete leaves. */
+static bool
+bury(struct act *a, const struct rocks_key *key, struct slice item, const struct envelope *e)
+{
+	uint32_t keep = atomic_load_explicit(&a->f->keep, memory_order_relaxed);
+	struct envelope dead = { .marks = ENVELOPE_DEAD, .version = e->version, .expiry = e->expiry + keep };
+	char *row = rocks_batch_room(a->b, ENVELOPE_LEN_MAX);
+	struct rocks_key to;
+
+	/* 0: how long, is not known yet. */
+	if (keep == 0 || row == NULL)
+		return (row != NULL);
+	memcpy(dead.nonce, e->nonce, sizeof dead.nonce);
+	rocks_key_item(&to, ROCKS_DEAD, a->be.id, item);
+	atomic_fetch_add_explicit(&a->f->db->counts.buried, 1, memory_order_relaxed);
+	return (rocks_batch_put(a->b, a->f, &to, slice_of(row, (size_t)(envelope_put(row, &dead) - row))) &&
+	    rocks_batch_delete(a->b, a->f, key) && act_drop_chunks(a, item, e));
+}
+
 /* A row of which the keeper thinks that it may go: it decides by what is there now. */
 static bool
 forget(struct act *a, struct slice name)
@@ -162,9 +181,10 @@ forget(struct act *a, struct slice name)
 	markers_begin(&a->markers, a->list);
 	if (!rocks_batch_get(a->b, a->f, &key, &bytes, &there) || !there)
 		return (a->j->err == ERR_NONE);
-	/* What has just expired is left to compactions. */
-	if (!envelope_get(bytes, &e, &bytes) || !row_spent(&e, markers_at(&a->markers, n.item), a->now, UINT32_MAX))
+	if (!envelope_get(bytes, &e, &bytes))
 		return (true);
+	if (!row_spent(&e, markers_at(&a->markers, n.item), a->now, UINT32_MAX))
+		return (n.kind != ROCKS_ITEM || e.expiry == 0 || e.expiry > a->now || bury(a, &key, n.item, &e));
 	atomic_fetch_add_explicit(n.kind == ROCKS_DEAD ? &a->f->db->counts.forgotten : &a->f->db->counts.swept, 1,
 	    memory_order_relaxed);
 	return (rocks_batch_delete(a->b, a->f, &key) && act_drop_chunks(a, n.item, &e));

@@ -365,7 +365,7 @@ walk(struct reader *rd, const struct range *r, bool reverse, bool scan)
 	}
 	free(text);
 	/* The next read of the range is to be faster. */
-	if (rocks_passed_many(rd->work))
+	if (rocks_passed_many(rd->job->result != NULL ? rd->job->result->nitems : 0))
 		rocks_keeper_compact(rd->db, rd->sub->family, &r->from, &r->until);
 	rocksdb_iter_destroy(at);
 	return (rc == ROCKS_DONE ? page_end(rd) : rc);

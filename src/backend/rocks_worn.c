@@ -18,7 +18,6 @@
 #define COUNTS		64u		/* records whose deletes are counted */
 #define DELETED_MANY	4096u		/* of one record: time to look */
 #define PASSED_MANY	1000u		/* by one read, and more than it has found: time to have them gone */
-#define LOOK_ROWS	100000u		/* the keeper looks at no more */
 #define BOTTOM_STAYS	0		/* of files without newer ones above them there is nothing to be had */
 
 struct worn_count {
@@ -146,30 +145,11 @@ rocks_passed_many(uint64_t rows)
 
 	rocksdb_perfcontext_destroy(perf);
 	rocks_count_less();
-	/* Rows that are there count as well, when they are left. */
+	/* Rows that are found count as well, when they are left. */
 	return (all > 2 * rows && all - rows > PASSED_MANY);
 }
 
 /* ---- the keeper ---- */
-
-bool
-rocks_is_worn(struct rocks_db *db, struct rocks_family *f, const struct rocks_key *from, const struct rocks_key *until)
-{
-	rocksdb_readoptions_t *options = rocksdb_readoptions_create();
-	rocksdb_iterator_t *at;
-	uint64_t rows = 0;
-
-	rocksdb_readoptions_set_fill_cache(options, 0);
-	rocksdb_readoptions_set_iterate_upper_bound(options, until->bytes, until->len);
-	rocks_passed_none();
-	at = rocksdb_create_iterator_cf(db->db, options, f->cf);
-	for (rocksdb_iter_seek(at, from->bytes, from->len); rows < LOOK_ROWS && rocksdb_iter_valid(at);
-	    rocksdb_iter_next(at))
-		rows++;
-	rocksdb_iter_destroy(at);
-	rocksdb_readoptions_destroy(options);
-	return (rocks_passed_many(rows));
-}
 
 /*
  * Deletions pass away at the bottom only, and what is still in memory has to be written first: this does both. Other
