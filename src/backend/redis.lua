@@ -432,10 +432,13 @@ local function fetch(p, base, keys, i)
 	return names, p.whole and call('MGET', spread(names)) or {}
 end
 
--- The items of a record between two bounds, as ZRANGEBYLEX takes them.
+-- The items of a record between two bounds, as ZRANGEBYLEX takes them. Of what swept marks cover nothing is left.
 local function tread(p, id, base, lo, hi)
-	local list, count = marks_of(call('GET', base .. '!')), p.guess
-	for i = 1, #list do p.unswept = p.unswept or not list[i].swept end
+	local list, count = {}, p.guess
+	for _, m in ipairs(marks_of(call('GET', base .. '!'))) do
+		if not m.swept then list[#list + 1] = m end
+	end
+	p.unswept = p.unswept or #list > 0
 	while true do
 		local keys = p.reverse and call('ZREVRANGEBYLEX', base .. '#', hi, lo, 'LIMIT', 0, count) or
 			not p.reverse and call('ZRANGEBYLEX', base .. '#', lo, hi, 'LIMIT', 0, count)
