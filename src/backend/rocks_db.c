@@ -159,6 +159,8 @@ filter_row(void *arg, int level, const char *key, size_t klen, const char *old, 
 	enum rocks_fate fate = rocks_filter(slice_of(key, klen), &value, rocks_time(), keep, swept, buf);
 
 	(void)level;
+	if (fate == ROCKS_GOES && key[0] == ROCKS_DEAD)
+		atomic_fetch_add_explicit(&f->db->counts.forgotten, 1, memory_order_relaxed);
 	if (fate == ROCKS_CHANGES) {
 		*new = (char *)(uintptr_t)value.p;
 		*nlen = value.len;

@@ -25,7 +25,7 @@
 #define SECOND		1000000u
 #define ROUND_MAX	(60ull * SECOND)	/* between two looks for marks whose time is over */
 #define ROUND_PARTS	32		/* looks in the time that marks stay */
-#define SWEEP_ROWS	512		/* of one job */
+#define SWEEP_ROWS	128		/* of one job: what clients write waits behind it */
 #define RANGES		8		/* that wait for a compaction */
 #define REST_MIN	(SECOND / 4)	/* behind a compaction, or as long as it took, */
 #define REST_MAX	(2 * SECOND)	/* but not longer */
