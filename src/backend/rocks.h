@@ -336,9 +336,9 @@ void		 rocks_worn_range(struct rocks_worn *, struct rocks_family *, const struct
 		    const struct rocks_key *until);
 /* All of it is written: the keeper gets to know where it is much. */
 void		 rocks_worn_tell(struct rocks_worn *, struct rocks_db *);
-/* Around reads of this thread: whether they have passed many rows that are gone, beside those that they have found. */
+/* Around reads of this thread: whether they have passed many rows that are gone; dead: of those that they have seen. */
 void		 rocks_passed_none(void);
-bool		 rocks_passed_many(uint64_t rows);
+bool		 rocks_passed_many(uint64_t found, uint64_t dead);
 /* The keeper's; takes its time. */
 void		 rocks_compact(struct rocks_db *, struct rocks_family *, const struct rocks_key *from,
 		    const struct rocks_key *until);

@@ -356,7 +356,7 @@ is_worn(struct rocks_keeper *k, const struct keeper_range *r)
 
 	rocks_passed_none();
 	walk(k, r->family, &r->from, &r->until, look_row, &l);
-	worn = rocks_passed_many(l.rows);
+	worn = rocks_passed_many(l.rows, 0);
 	rows_give(k);
 	return (worn);
 }

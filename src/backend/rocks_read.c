@@ -342,6 +342,7 @@ walk(struct reader *rd, const struct range *r, bool reverse, bool scan)
 	enum rocks_rc rc = ROCKS_DONE;
 	bool full = false;
 	char *text = NULL;
+	uint32_t found;
 
 	rocksdb_readoptions_set_iterate_lower_bound(rd->options, r->from.bytes, r->from.len);
 	rocksdb_readoptions_set_iterate_upper_bound(rd->options, r->until.bytes, r->until.len);
@@ -365,7 +366,8 @@ walk(struct reader *rd, const struct range *r, bool reverse, bool scan)
 	}
 	free(text);
 	/* The next read of the range is to be faster. */
-	if (rocks_passed_many(rd->job->result != NULL ? rd->job->result->nitems : 0))
+	found = rd->job->result != NULL ? rd->job->result->nitems : 0;
+	if (rocks_passed_many(found, rd->work > found ? rd->work - found : 0))
 		rocks_keeper_compact(rd->db, rd->sub->family, &r->from, &r->until);
 	rocksdb_iter_destroy(at);
 	return (rc == ROCKS_DONE ? page_end(rd) : rc);
