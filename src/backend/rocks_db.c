@@ -159,6 +159,7 @@ filter_row(void *arg, int level, const char *key, size_t klen, const char *old, 
 	enum rocks_fate fate = rocks_filter(slice_of(key, klen), &value, rocks_time(), keep, swept, buf);
 
 	(void)level;
+	/* What the keeper has just removed may be counted here once more: that it is gone is written elsewhere. */
 	if (fate == ROCKS_GOES && key[0] == ROCKS_DEAD)
 		atomic_fetch_add_explicit(&f->db->counts.forgotten, 1, memory_order_relaxed);
 	if (fate == ROCKS_CHANGES) {
