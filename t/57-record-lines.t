@@ -149,6 +149,9 @@ def test_memory():
 	with Kvgate(["-t", "1"], conf=conf) as kv, kv.client() as c:
 		c.send(value(900000) * 3 + b"mn\r\n")
 		is_([c.line() for _ in range(4)], [b"HD\r\n"] * 3 + [b"MN\r\n"], "what fits, one after the other")
+		c.send(value(1800000) + b"append user:42/a 0 0 1\r\ny\r\nprepend user:42/a 0 0 1\r\ny\r\nkg user:42 k s\r\n")
+		is_([c.line() for _ in range(5)], [b"HD\r\n", b"STORED\r\n", b"STORED\r\n", b"HD ka s1800002\r\n", b"EN\r\n"],
+		    "a value counts once, be it stored in pieces or made longer")
 		with kv.client() as half:
 			before = int(stats(kv)["bytes_read"])
 			half.send(value(1800000)[:-1])

@@ -91,7 +91,8 @@ coded_join(struct req *r, const struct req *read)
 		through_done(&r->be);
 		return;
 	}
-	c->joined = value_heap(r->ctx, (uint32_t)len);
+	/* Both halves were let in: what is made of them is not refused. */
+	c->joined = value_work(r->ctx, (uint32_t)len);
 	if (c->joined == NULL) {
 		coded_fail(r, ERR_NOMEM, err_text(ERR_NOMEM));
 		return;
@@ -140,7 +141,7 @@ coded_unfold(struct req *r, const struct req *read)
 		through_done(&r->be);
 		return;
 	}
-	c->joined = value_heap(r->ctx, (uint32_t)old.len);
+	c->joined = value_work(r->ctx, (uint32_t)old.len);
 	if (c->joined == NULL) {
 		coded_fail(r, ERR_NOMEM, err_text(ERR_NOMEM));
 		return;

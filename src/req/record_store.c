@@ -69,7 +69,8 @@ step(struct writing *w, const struct mutation *m)
 	if ((w->cmd->flags & RF_TIME) != 0)
 		memcpy(ask.head.nonce, w->cmd->nonce, NONCE_LEN);
 	if (w->pieces == PIECES_STORE) {
-		ask.value = value_heap(w->ctx, (uint32_t)source->plain.len);
+		/* The body was let in with this in it: what is done with it is not refused. */
+		ask.value = value_work(w->ctx, (uint32_t)source->plain.len);
 		if (ask.value == NULL)
 			return (false);
 		memcpy((char *)(uintptr_t)value_bytes(ask.value).p, source->plain.p, source->plain.len);
