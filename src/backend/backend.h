@@ -72,6 +72,7 @@ struct be_op {
 	 */
 	const struct envelope *head;
 	uint32_t	 chunk;
+	uint32_t	 chunk_try;	/* envelope.dictionary of the item that names it */
 	struct slice	 place;		/* chunk: what places it on the ring, instead of id; valid as long as id */
 	uint32_t	 keep_dead;	/* FORMAT_ITEM, OP_DELETE: milliseconds that its mark stays; 0: none is left */
 	uint32_t	 value_max;	/* OP_STORE: largest value that append and prepend may make; 0: any */
@@ -158,6 +159,12 @@ struct be_stats {
 
 typedef void	 be_tell_f(void *arg, const char *name, uint64_t value);
 typedef void	 be_each_f(void *arg, const char *name, struct be_stats *);
+/*
+ * The pieces of the value that this item had are nobody's any more: head has version, nonce, dictionary and chunks, and
+ * a size that makes sense. ns has its prefix; all are valid during the call.
+ */
+typedef void	 be_orphan_f(void *arg, const struct conf_ns *ns, struct slice id, struct slice item,
+		    const struct envelope *head);
 
 struct be_ops {
 	const char	*name;		/* `type` in the configuration */
@@ -199,6 +206,8 @@ struct be_ops {
 	void		 (*tell)(struct backend *, be_tell_f *f, void *arg);
 	/* Lives as long as the backend. */
 	struct be_stats	*(*stats)(struct backend *);
+	/* Who is to be told of pieces that are nobody's; NULL: the store removes them by itself. */
+	void		 (*orphans)(struct backend *, be_orphan_f *, void *arg);
 	/* "host:port", for people. */
 	const char	*(*server_name)(const struct backend *);
 };

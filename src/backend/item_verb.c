@@ -246,7 +246,8 @@ look_refuse(struct look *l, enum row_do what)
 static bool
 same_chunks(const struct envelope *a, const struct envelope *b)
 {
-	return (a->chunks == b->chunks && a->version == b->version && memcmp(a->nonce, b->nonce, NONCE_LEN) == 0);
+	return (a->chunks == b->chunks && a->version == b->version && a->dictionary == b->dictionary &&
+	    memcmp(a->nonce, b->nonce, NONCE_LEN) == 0);
 }
 
 static void

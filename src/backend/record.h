@@ -81,6 +81,8 @@ struct rec_op {
 	/* PUT */
 	const struct rec_put *puts;
 	uint32_t	 nputs;
+	/* NULL, or told, before done(), of puts in chunks that changed nothing: nothing names their chunks. */
+	void		(*kept)(struct rec_op *, struct slice key);
 
 	/* found() */
 	struct rec_item	 item;

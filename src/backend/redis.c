@@ -108,6 +108,15 @@ redis_late(const struct backend *be, const struct be_op *op)
 	return (redis_node_late(((const struct redis *)be)->node, op->op.hash, op->way));
 }
 
+static void
+redis_orphans(struct backend *be, be_orphan_f *f, void *arg)
+{
+	struct redis *r = (struct redis *)be;
+
+	r->sweeper.orphan = f;
+	r->sweeper.arg = arg;
+}
+
 static struct be_stats *
 redis_stats(struct backend *be)
 {
@@ -133,5 +142,6 @@ const struct be_ops redis_ops = {
 	.ways = redis_ways,
 	.late = redis_late,
 	.stats = redis_stats,
+	.orphans = redis_orphans,
 	.server_name = redis_server_name,
 };

@@ -31,7 +31,7 @@ local REMOVE_VAL, NO_BUMP, BINKEY, CLASSIC, LWW, TOKEN = 64, 128, 256, 1024, 409
 local VALUE, HIT, LA = 1, 8, 16
 local STALE, WON, DEAD, BINARY, FETCHED = 1, 2, 4, 8, 16
 local OK, MISS, NOT_STORED, EXISTS, ERROR, BADVALUE, ENCODED = 0, 1, 2, 3, 4, 5, 6
-local R_WON, R_STALE, R_SENT, R_FETCHED, R_BINKEY, R_ENCODED = 1, 2, 4, 8, 16, 64
+local R_WON, R_STALE, R_SENT, R_FETCHED, R_BINKEY, R_ENCODED, R_KEPT = 1, 2, 4, 8, 16, 64, 128
 
 -- Milliseconds that what has expired is kept, so that nothing older comes instead.
 local SPARE = 0
@@ -363,7 +363,18 @@ end
 -- Notes the pieces of a value that something has taken the place of, for whom can reach them.
 local function orphan(list, key, item)
 	if #item < 64 or sub(item, 1, 4) ~= MAGIC or unpack('>I2', item, 7) < 64 or sub(item, 61, 64) == '\0\0\0\0' then return end
-	list[#list + 1] = pack('>I2', #key) .. sub(item, 9, 16) .. sub(item, 29, 44) .. sub(item, 61, 64) .. key
+	list[#list + 1] = pack('>I2', #key) .. sub(item, 9, 16) .. sub(item, 29, 44) .. sub(item, 53, 56) .. sub(item, 61, 64) .. key
+end
+
+-- Whether an item is the one that names the pieces of such a write; tail: what its head has beyond 28 bytes.
+local function named_by(item, version, tail)
+	return sub(item, 9, 16) == version and sub(item, 29, 64) == sub(tail, 1, 36)
+end
+
+-- An answer that comes without anything having been written: nothing names the pieces that came before.
+local function kept(a, version, tail)
+	if named_by(call('GETRANGE', KEY, 0, 63), version, tail) then return a end
+	return sub(a, 1, 1) .. string.char(byte(a, 2) % R_KEPT + R_KEPT) .. sub(a, 3)
 end
 
 -- A page of items: what is asked, as redis_put_record.c has it, and what there is of it. key (and id) were looked at last.
@@ -586,9 +597,10 @@ if mode == 0 and not INDEX and band(opts, CAS + NEWCAS) == 0 and ttl <= 2592000 
 end
 --@@
 SPARE = spare
+local pieces = #tail >= 36 and sub(tail, 33, 36) ~= '\0\0\0\0'
 if ANSWER then
 	local a = call('GET', ANSWER)
-	if a then return a end
+	if a then return pieces and kept(a, version, tail) or a end
 end
 local marks, old, exp, flags, len, oldnonce, _, encoded, mark = head()
 local joins = mode == 3 or mode == 4
@@ -604,10 +616,10 @@ local placed = band(opts, LWW + TOKEN) ~= 0 and mode == 0 and band(opts, CAS) ==
 
 -- It was sent twice, and this one comes late: something newer is there, or it is. What makes something new stays behind a
 -- delete that is newer.
-local pieces = #tail >= 36 and sub(tail, 33, 36) ~= '\0\0\0\0'
 if band(opts, LWW + TOKEN) ~= 0 and marks and falls(version, nonce, old, oldnonce, mark) and
 	(placed or not there and (mode == 1 or joins and band(opts, VIVIFY) ~= 0)) then
-	return first(answer(OK, 0, 0, -1, there and old or version, ZERO, #text, 0, ''), keep)
+	local a = first(answer(OK, 0, 0, -1, there and old or version, ZERO, #text, 0, ''), keep)
+	return pieces and kept(a, version, tail) or a
 end
 if not there then
 	if joins and band(opts, VIVIFY) == 0 then return just(NOT_STORED, #text) end
@@ -646,7 +658,7 @@ end
 if band(opts, CAS) ~= 0 and not same and not older then return just(EXISTS, #text) end
 -- The same write once more, because somebody was not sure of the first. Another's may have the same version by chance.
 if mode == 0 and band(opts, CAS + NEWCAS) == 0 and version == old and flags == mine and oldnonce == nonce and
-	value(len) == text then
+	value(len) == text and (not (pieces or encoded == 2) or named_by(call('GETRANGE', KEY, 0, 63), version, tail)) then
 	return answer(OK, 0, 0, -1, old, ZERO, size(len), 0, '')
 end
 local v = stamp(opts, newcas, version, old, placed)
@@ -813,7 +825,15 @@ for i = 2, #ARGV, 2 do
 	elseif marks and not newer(v, old) then
 		v, top = next_after(old), old
 	end
-	if not late[i] then orphan(orphans, key, there) end
+	if not late[i] then
+		orphan(orphans, key, there)
+	elseif chunked ~= 0 then
+		local tail = sub(ARGV[i], 18 + len)
+		if not named_by(there, version, tail) then
+			-- Its own.
+			orphans[#orphans + 1] = pack('>I2', #key) .. version .. sub(tail, 1, 16) .. sub(tail, 25, 28) .. sub(tail, 33, 36) .. key
+		end
+	end
 end
 if pieces and v ~= version then return encoded_by(top) end
 local fresh, last, lasting = INDEX and call('EXISTS', INDEX) == 0, 0, false

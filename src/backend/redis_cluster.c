@@ -478,6 +478,15 @@ cluster_each(struct backend *be, be_each_f *f, void *arg)
 	}
 }
 
+static void
+cluster_orphans(struct backend *be, be_orphan_f *f, void *arg)
+{
+	struct cluster *cl = (struct cluster *)be;
+
+	cl->sweeper.orphan = f;
+	cl->sweeper.arg = arg;
+}
+
 static struct be_stats *
 cluster_stats(struct backend *be)
 {
@@ -505,5 +514,6 @@ const struct be_ops redis_cluster_ops = {
 	.late = cluster_late,
 	.each = cluster_each,
 	.stats = cluster_stats,
+	.orphans = cluster_orphans,
 	.server_name = cluster_server_name,
 };

@@ -3,8 +3,8 @@
  *
  *	item		its key
  *	first answer	{tag}?<time, nonce><key>: the tag puts it in the slot of the key; time has 8 bytes, nonce 16
- *	piece of value	{digits}@<version, nonce, number, length><id><item key>: the digits spread them; number has 4
- *			bytes, length, of the id, one
+ *	piece of value	{digits}@<version, nonce, try, number, length><id><item key>: the digits spread them; try and number
+ *			have 4 bytes, length, of the id, one
  *
  * In a namespace with records:
  *	item		{id}=<item key>
@@ -110,6 +110,7 @@ redis_name_chunk(char name[REDIS_NAME_MAX], const struct be_op *op)
 
 	*p++ = '@';
 	p = name_token(p, op);
+	p = name_number(p, op->chunk_try, 4);
 	p = name_number(p, op->chunk, 4);
 	p = name_number(p, id.len, 1);
 	p = name_bytes(p, id.p, id.len);

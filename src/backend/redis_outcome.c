@@ -363,7 +363,7 @@ redis_outcome_record(struct redis_conn *c, const struct redis_slot *s, const str
 		base = slice_of(redis_sent_at(c, s->at + s->cmd.key_at), s->cmd.key_len);
 	if (orphans.len > 0)
 		be_stat_add(&c->node->stats->orphans,
-		    redis_sweep_pieces(c->node->sweeper, base, redis_is_record(op), orphans));
+		    redis_sweep_pieces(c->node->sweeper, op, base, orphans));
 	if (op->op.verb == OP_ITEMS_DELETE && op->res.number != 0)
 		redis_sweep_want(c->node->sweeper, op->ns, redis_sent_base(c, s), SLICE_LIT(""));
 }

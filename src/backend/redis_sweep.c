@@ -2,9 +2,9 @@
  * redis_sweep.c - what is dead in records is removed, behind the ops that have seen it.
  *
  * Deletes of ranges and records only leave a mark, whatever they cover, and what expires leaves its index behind. Who
- * sees that asks for a sweep: a script that removes a bounded number, as often as there is more. Pieces of values that
- * were replaced or removed are elsewhere, and may still be read by somebody: they get an end. One thing is under way
- * at a time. What is lost with a connection or this process is seen again by the next read, but for pieces.
+ * sees that asks for a sweep: a script that removes a bounded number, as often as there is more. One thing is under way
+ * at a time. What is lost with a connection or this process is seen again by the next read. Pieces of values that were
+ * replaced or removed are elsewhere: they are told to whom can reach them.
  */
 #include "config.h"
 
@@ -14,8 +14,7 @@
 #include "base/check.h"
 #include "base/num.h"
 
-#define PIECES_LEFT	60		/* seconds for whom reads them now */
-#define ORPHAN_LEN	30		/* of an entry of a list, without its key */
+#define ORPHAN_LEN	34		/* of an entry of a list, without its key */
 
 static void sweep_done(struct be_op *);
 
@@ -45,31 +44,13 @@ sweep_record(struct redis_sweeper *sw)
 }
 
 static void
-sweep_piece(struct redis_sweeper *sw)
-{
-	struct redis_orphan *o = &sw->orphans[sw->norphans - 1];
-
-	sw->op.op.verb = OP_GET;
-	sw->op.op.opts = OPF_TTL;
-	sw->op.op.ttl = PIECES_LEFT;
-	sw->op.id = slice_of(o->id, o->id_len);
-	sw->op.item = slice_of(o->key, o->key_len);
-	sw->op.version = o->version;
-	memcpy(sw->op.nonce, o->nonce, sizeof o->nonce);
-	sw->op.chunk = o->left;
-	sweep_submit(sw);
-}
-
-static void
 sweep_next(struct redis_sweeper *sw)
 {
 	if (sw->out || sw->closing)
 		return;
 	memset(&sw->op, 0, sizeof sw->op);
 	memset(&sw->rec, 0, sizeof sw->rec);
-	if (sw->norphans > 0)
-		sweep_piece(sw);
-	else if (sw->n > 0)
+	if (sw->n > 0)
 		sweep_record(sw);
 }
 
@@ -77,16 +58,9 @@ static void
 sweep_done(struct be_op *op)
 {
 	struct redis_sweeper *sw = CONTAINER_OF(op, struct redis_sweeper, op);
-	struct redis_orphan *o;
 
 	sw->out = false;
-	if (op->chunk != 0) {
-		/* More may have come behind it meanwhile. */
-		for (o = sw->orphans; o->id != op->id.p;)
-			o++;
-		if (op->err != ERR_NONE || --o->left == 0)
-			*o = sw->orphans[--sw->norphans];
-	} else if (op->err != ERR_NONE || op->res.number == 0) {
+	if (op->err != ERR_NONE || op->res.number == 0) {
 		sw->n--;
 		memmove(&sw->todo[0], &sw->todo[1], sw->n * sizeof sw->todo[0]);
 	}
@@ -115,33 +89,56 @@ redis_sweep_want(struct redis_sweeper *sw, const struct conf_ns *ns, struct slic
 	sweep_next(sw);
 }
 
-uint64_t
-redis_sweep_pieces(struct redis_sweeper *sw, struct slice base, bool record, struct slice list)
+/* An entry of a list. False: this is none. */
+static bool
+orphan_get(struct slice *list, struct slice *key, struct envelope *head)
 {
+	size_t len;
+
+	if (list->len < ORPHAN_LEN)
+		return (false);
+	len = num_get_be(list->p, 2);
+	if (len > list->len - ORPHAN_LEN || len > REC_KEY_MAX)
+		return (false);
+	*head = (struct envelope){ .version = num_get_be(list->p + 2, 8), .chunk = 1 };
+	memcpy(head->nonce, list->p + 10, NONCE_LEN);
+	head->dictionary = (uint32_t)num_get_be(list->p + 26, 4);
+	head->size = head->chunks = (uint32_t)num_get_be(list->p + 30, 4);
+	*key = slice_of(list->p + ORPHAN_LEN, len);
+	*list = slice_of(list->p + ORPHAN_LEN + len, list->len - ORPHAN_LEN - len);
+	return (true);
+}
+
+/* Whether they are of this op. */
+static bool
+is_own(const struct be_op *op, const struct envelope *head)
+{
+	return (op->op.verb == OP_ITEMS_PUT && head->version == op->version &&
+	    memcmp(head->nonce, op->nonce, NONCE_LEN) == 0);
+}
+
+uint64_t
+redis_sweep_pieces(struct redis_sweeper *sw, const struct be_op *op, struct slice base, struct slice list)
+{
+	char id[REDIS_ID_MAX];
+	struct envelope head;
 	uint64_t pieces = 0;
+	struct slice key, who = base;
+	size_t len;
 
-	while (!sw->closing && sw->norphans < REDIS_ORPHANS && list.len >= ORPHAN_LEN) {
-		struct redis_orphan *o = &sw->orphans[sw->norphans];
-		size_t key = num_get_be(list.p, 2), len = base.len;
-
-		if (key > list.len - ORPHAN_LEN || key > sizeof o->key)
-			break;
-		if (record ? base.len < 2 || !redis_name_id(o->id, slice_of(base.p + 1, base.len - 2), &len) :
-		    len > sizeof o->id)
-			break;
-		if (!record)
-			memcpy(o->id, base.p, len);
-		o->id_len = (uint8_t)len;
-		o->version = num_get_be(list.p + 2, 8);
-		memcpy(o->nonce, list.p + 10, sizeof o->nonce);
-		o->left = (uint32_t)num_get_be(list.p + 26, 4);
-		o->key_len = (uint16_t)key;
-		memcpy(o->key, list.p + ORPHAN_LEN, key);
-		pieces += o->left;
-		sw->norphans += o->left > 0;
-		list = slice_of(list.p + ORPHAN_LEN + key, list.len - ORPHAN_LEN - key);
+	if (redis_is_record(op)) {
+		if (base.len < 2 || !redis_name_id(id, slice_of(base.p + 1, base.len - 2), &len))
+			return (0);
+		who = slice_of(id, len);
 	}
-	sweep_next(sw);
+	while (!sw->closing && orphan_get(&list, &key, &head)) {
+		if (is_own(op, &head) && op->rec->kept != NULL)
+			op->rec->kept(op->rec, key);
+		else
+			pieces += head.chunks;
+		if (sw->orphan != NULL)
+			sw->orphan(sw->arg, op->ns, who, key, &head);
+	}
 	return (pieces);
 }
 
@@ -151,7 +148,8 @@ redis_sweeper_init(struct redis_sweeper *sw, struct backend *be, void (*submit)(
 	sw->be = be;
 	sw->submit = submit;
 	sw->out = sw->closing = false;
-	sw->n = sw->norphans = 0;
+	sw->n = 0;
+	sw->orphan = NULL;
 }
 
 void

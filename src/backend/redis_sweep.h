@@ -15,32 +15,26 @@ struct redis_sweep {
 	char		 id[REDIS_ID_MAX], prefix[REDIS_ID_MAX + 1];
 	char		 key[REC_KEY_MAX];
 };
-#define REDIS_ORPHANS		32	/* values in pieces that nobody needs */
-struct redis_orphan {
-	uint8_t		 id_len;
-	uint16_t	 key_len;
-	uint32_t	 left;		/* pieces that are still to be told */
-	uint64_t	 version;
-	uint8_t		 nonce[NONCE_LEN];
-	char		 id[REDIS_ID_MAX];
-	char		 key[REC_KEY_MAX];
-};
 struct redis_sweeper {
 	struct backend	*be;
 	void		(*submit)(struct backend *, struct be_op *);
 	struct be_op	 op;
 	struct rec_op	 rec;
 	struct conf_ns	 ns;		/* as much of it as names need */
+	be_orphan_f	*orphan;	/* NULL: nobody minds */
+	void		*arg;		/* its own */
 	bool		 out, closing;
-	unsigned	 n;		/* todo[0] is under way, if none of the orphans is */
-	unsigned	 norphans;	/* the last is under way, if there are any */
+	unsigned	 n;		/* todo[0] is under way */
 	struct redis_sweep todo[REDIS_SWEEPS];
-	struct redis_orphan orphans[REDIS_ORPHANS];
 };
 void	 redis_sweeper_init(struct redis_sweeper *, struct backend *, void (*submit)(struct backend *, struct be_op *));
 void	 redis_sweeper_fini(struct redis_sweeper *);
-/* base: "{id}" or, of a flat item, its key. list: what redis.lua's orphan() has noted. Returns how many pieces that is. */
-uint64_t redis_sweep_pieces(struct redis_sweeper *, struct slice base, bool record, struct slice list);
+/*
+ * The pieces that redis.lua has noted for an op: those of values that are no more, told to whom they are to be told,
+ * and those that its own puts had, which changed nothing. base: "{id}" or, of a flat item, its key. Returns how many those
+ * are of what was there.
+ */
+uint64_t redis_sweep_pieces(struct redis_sweeper *, const struct be_op *, struct slice base, struct slice list);
 /* base: "{id}"; key: what may have expired is looked for from there on. */
 void	 redis_sweep_want(struct redis_sweeper *, const struct conf_ns *, struct slice base, struct slice key);
 

@@ -93,6 +93,16 @@ rocks_mark(struct rocks_family *f, const struct rocks_key *key)
 	atomic_fetch_or_explicit(&f->marked[hash / 64], 1ull << hash % 64, memory_order_acq_rel);
 }
 
+/* Of the piece that an op is about; id and item may be copies of its own. */
+static inline void
+rocks_op_chunk(struct rocks_key *key, const struct be_op *op, struct slice id, struct slice item)
+{
+	struct envelope head = { .version = op->version, .dictionary = op->chunk_try };
+
+	memcpy(head.nonce, op->nonce, NONCE_LEN);
+	rocks_key_chunk(key, id, item, &head, op->chunk);
+}
+
 /* What an op is about: its own, or one of a chain. */
 struct rocks_sub {
 	struct be_op	*op;

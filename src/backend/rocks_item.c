@@ -99,14 +99,14 @@ act_drop_chunks(struct act *a, struct slice item, const struct envelope *head)
 
 	atomic_fetch_add_explicit(&a->f->db->counts.orphans, head->chunks, memory_order_relaxed);
 	if (head->chunks > CHUNKS_AT_ONCE) {
-		rocks_key_write(&key, ROCKS_CHUNK, a->be.id, item, head->version, head->nonce, UINT32_MAX);
+		rocks_key_chunk(&key, a->be.id, item, head, UINT32_MAX);
 		to = key;
 		rocks_key_behind(&to);
 		rocks_batch_delete_range(a->b, a->f, &key, &to);
 		return (true);
 	}
 	for (uint32_t i = 1; i <= head->chunks; i++) {
-		rocks_key_write(&key, ROCKS_CHUNK, a->be.id, item, head->version, head->nonce, i);
+		rocks_key_chunk(&key, a->be.id, item, head, i);
 		if (!rocks_batch_delete(a->b, a->f, &key))
 			return (false);
 	}
@@ -200,7 +200,7 @@ act_item(struct act *a)
 	if (!act_load_markers(a) || !load(a, a->be.item, &ask))
 		return (false);
 	if (remembers) {
-		rocks_key_write(&key, ROCKS_ANSWER, a->be.id, a->be.item, a->be.version, a->be.nonce, 0);
+		rocks_key_answer(&key, a->be.id, a->be.item, a->be.version, a->be.nonce);
 		if (!load_answer(a, &key, &first, &ask.first))
 			return (false);
 	}
@@ -244,7 +244,7 @@ act_chunk(struct act *a)
 	char *row, *at;
 
 	*res = (struct op_result){ .status = OP_OK, .ttl = OP_TTL_NONE };
-	rocks_key_write(&key, ROCKS_CHUNK, a->be.id, a->be.item, a->be.version, a->be.nonce, a->be.chunk);
+	rocks_op_chunk(&key, &a->be, a->be.id, a->be.item);
 	switch (a->be.op.verb) {
 	case OP_STORE:
 		row = rocks_batch_room(a->b, ROCKS_PIECE_HEAD + a->be.op.vlen);

@@ -47,16 +47,30 @@ rocks_key_item(struct rocks_key *k, char kind, struct slice id, struct slice ite
 	add(k, item.p, item.len);
 }
 
-void
-rocks_key_write(struct rocks_key *k, char kind, struct slice id, struct slice item, uint64_t version,
-    const uint8_t nonce[NONCE_LEN], uint32_t chunk)
+static void
+write_of(struct rocks_key *k, char kind, struct slice id, struct slice item, uint64_t version,
+    const uint8_t nonce[NONCE_LEN])
 {
 	begin(k, kind, id);
 	add_number(k, item.len, 2);
 	add(k, item.p, item.len);
 	add_number(k, version, 8);
 	add(k, nonce, NONCE_LEN);
-	if (kind == ROCKS_CHUNK && chunk != UINT32_MAX)
+}
+
+void
+rocks_key_answer(struct rocks_key *k, struct slice id, struct slice item, uint64_t version,
+    const uint8_t nonce[NONCE_LEN])
+{
+	write_of(k, ROCKS_ANSWER, id, item, version, nonce);
+}
+
+void
+rocks_key_chunk(struct rocks_key *k, struct slice id, struct slice item, const struct envelope *head, uint32_t chunk)
+{
+	write_of(k, ROCKS_CHUNK, id, item, head->version, head->nonce);
+	add_number(k, head->dictionary, 4);
+	if (chunk != UINT32_MAX)
 		add_number(k, chunk, 4);
 }
 
@@ -121,7 +135,7 @@ rocks_key_parse(struct slice key, struct rocks_row_name *n)
 	case ROCKS_RECORD:
 		return (n->item.len == 0);
 	case ROCKS_CHUNK:
-		tail = 4;
+		tail = 8;
 		/* FALLTHROUGH */
 	case ROCKS_ANSWER:
 		break;
@@ -134,7 +148,9 @@ rocks_key_parse(struct slice key, struct rocks_row_name *n)
 	n->item = slice_of(n->item.p + 2, n->item.len - 2 - tail);
 	n->version = num_get_be(n->item.p + n->item.len, 8);
 	memcpy(n->nonce, n->item.p + n->item.len + 8, NONCE_LEN);
-	if (n->kind == ROCKS_CHUNK)
-		n->chunk = (uint32_t)num_get_be(n->item.p + n->item.len + 8 + NONCE_LEN, 4);
+	if (n->kind != ROCKS_CHUNK)
+		return (true);
+	n->chunk_try = (uint32_t)num_get_be(n->item.p + n->item.len + 8 + NONCE_LEN, 4);
+	n->chunk = (uint32_t)num_get_be(n->item.p + n->item.len + 8 + NONCE_LEN + 4, 4);
 	return (true);
 }

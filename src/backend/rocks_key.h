@@ -18,14 +18,14 @@
 
 /* The first byte; rest is the item's key, but for ... */
 #define ROCKS_ANSWER	'A'	/* length of the item key 2 | item key | version 8 | nonce 16 */
-#define ROCKS_CHUNK	'C'	/* the same | number of the piece 4 */
+#define ROCKS_CHUNK	'C'	/* the same | envelope.dictionary 4 | number of the piece 4 */
 #define ROCKS_DEAD	'D'	/* marks of deleted items */
 #define ROCKS_ITEM	'I'
 #define ROCKS_RECORD	'R'	/* rest is empty: the list of markers (backend/markers.h) */
 #define ROCKS_NEWEST	'V'	/* the namespace's only row without hash and id: the newest version in it */
 
 #define ROCKS_ID_MAX	255
-#define ROCKS_KEY_MAX	(4 + ROCKS_ID_MAX + 2 + REC_KEY_MAX + 8 + NONCE_LEN + 4)
+#define ROCKS_KEY_MAX	(4 + ROCKS_ID_MAX + 2 + REC_KEY_MAX + 8 + NONCE_LEN + 8)
 
 struct rocks_key {
 	size_t		 len;
@@ -34,9 +34,12 @@ struct rocks_key {
 
 /* Of an item, a dead one, a record (item empty). */
 void		 rocks_key_item(struct rocks_key *, char kind, struct slice id, struct slice item);
-/* Of a first answer (chunk 0), or of a piece of a value; chunk UINT32_MAX: where the piece's number would be. */
-void		 rocks_key_write(struct rocks_key *, char kind, struct slice id, struct slice item, uint64_t version,
-		    const uint8_t nonce[NONCE_LEN], uint32_t chunk);
+/* Of a first answer. */
+void		 rocks_key_answer(struct rocks_key *, struct slice id, struct slice item, uint64_t version,
+		    const uint8_t nonce[NONCE_LEN]);
+/* Of a piece of the value of such an item; chunk UINT32_MAX: where the piece's number would be. */
+void		 rocks_key_chunk(struct rocks_key *, struct slice id, struct slice item, const struct envelope *,
+		    uint32_t chunk);
 /* Behind all keys that begin with this one. */
 void		 rocks_key_behind(struct rocks_key *);
 /* Where the rows of one kind in the i-th of n parts begin, 1 <= i <= n + 1; n + 1: where they all end. */
@@ -49,7 +52,7 @@ struct rocks_row_name {
 	struct slice	 id, item;
 	uint64_t	 version;	/* ROCKS_ANSWER, ROCKS_CHUNK */
 	uint8_t		 nonce[NONCE_LEN];
-	uint32_t	 chunk;
+	uint32_t	 chunk_try, chunk;	/* ROCKS_CHUNK */
 };
 
 /* False: this is no key of ours. */

@@ -173,7 +173,7 @@ read_chunk(struct reader *rd)
 	struct rocks_key key;
 	enum rocks_rc rc;
 
-	rocks_key_write(&key, ROCKS_CHUNK, rd->sub->id, rd->sub->item, op->version, op->nonce, op->chunk);
+	rocks_op_chunk(&key, op, rd->sub->id, rd->sub->item);
 	rc = get(rd, &key, &pin, &value);
 	if (rc != ROCKS_DONE)
 		return (rc);

@@ -7,7 +7,7 @@
  *	16 expiry 8: milliseconds since 1970, 0: never
  *	24 client flags 4
  *	28 nonce 16: of the token that wrote it
- *	44 size 8: of the value that clients see | dictionary 4: its codec's, 0: none
+ *	44 size 8: of the value that clients see | dictionary 4: its codec's, 0: none; of what is in chunks: its try
  *	56 chunk 4: bytes of each but the last | chunks 4: so many; there is no value behind the head then
  *
  * All numbers have their highest byte first, so that versions compare as bytes, and with the nonces behind them. A head
@@ -46,7 +46,7 @@ struct envelope {
 	uint64_t	 expiry;
 	uint8_t		 nonce[NONCE_LEN];	/* a number, highest byte first */
 	uint64_t	 size;		/* of the value, decoded; put: of what is neither encoded nor in chunks 0 */
-	uint32_t	 dictionary;
+	uint32_t	 dictionary;	/* of a value in chunks: what tells its chunks from those of other tries */
 	uint32_t	 chunk;
 	uint32_t	 chunks;	/* 0: the value is behind the head */
 };

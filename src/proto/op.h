@@ -109,6 +109,7 @@ enum op_status {
 #define OPR_BINKEY	(1u << 4)	/* the item was stored under a base64 key */
 #define OPR_EXPIRED	(1u << 5)	/* OP_MISS: it was there, but had expired */
 #define OPR_ENCODED	(1u << 6)	/* item format: the value is encoded or in chunks; its envelope says how */
+#define OPR_KEPT	(1u << 7)	/* a write in chunks: nothing was written, and nothing names these chunks */
 
 struct op_result {
 	uint8_t		 status;	/* enum op_status */

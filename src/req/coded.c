@@ -137,8 +137,9 @@ coded_write_done(struct req *r)
 	struct op_result *res = &r->be.res;
 	bool encoded = r->be.err == ERR_NONE && (res->bits & OPR_ENCODED) != 0;
 	bool pieces = r->be.head != NULL && r->be.head->chunks != 0;
+	bool kept = pieces && r->be.err == ERR_NONE && (res->bits & OPR_KEPT) != 0;
 
-	res->bits &= (uint8_t)~OPR_ENCODED;
+	res->bits &= (uint8_t)~(OPR_ENCODED | OPR_KEPT);
 	if (encoded && res->status != OP_OK) {
 		if (pieces)
 			coded_higher(r);
@@ -148,14 +149,16 @@ coded_write_done(struct req *r)
 	}
 	if (encoded)
 		coded_leave_pieces(r, &r->be.found_head);
-	pieces = pieces && coded_named(r);
+	pieces = pieces && (kept || coded_named(r));
 	if (coded_replayed(r))
 		return;
 	if (r->coded != NULL && r->coded->joined != NULL && r->be.err == ERR_NONE)
 		res->size = value_len(r->coded->joined);
 	else if (r->be.op.verb == OP_STORE && !coded_joins(&r->be.op) && r->be.err == ERR_NONE)
 		res->size = r->cmd.op.vlen;
-	if (pieces)
+	if (kept)
+		coded_kept(r);
+	else if (pieces)
 		coded_settle(r);
 	else
 		through_done(&r->be);

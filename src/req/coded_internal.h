@@ -70,6 +70,8 @@ void		 coded_write(struct req *);
 bool		 coded_named(struct req *);
 /* The item is written: its pieces are to live as long; then the client hears. */
 void		 coded_settle(struct req *);
+/* Nothing was written: our pieces are nobody's; those of the same write before it are to live as long as its item. */
+void		 coded_kept(struct req *);
 /* Something newer is there than what the pieces are named by. */
 void		 coded_higher(struct req *);
 /* What was replaced or deleted was in pieces: who has begun to read them may go on. */

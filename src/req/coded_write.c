@@ -9,7 +9,9 @@
 #include "req/coded_internal.h"
 #include "req/encode.h"
 #include "req/hold.h"
+#include "req/leavings.h"
 #include "req/pieces.h"
+#include "req/settle.h"
 #include "req/through_internal.h"
 #include "req/value.h"
 
@@ -97,10 +99,7 @@ coded_drop_pieces(struct req *r, const struct envelope *head)
 void
 coded_leave_pieces(struct req *r, const struct envelope *head)
 {
-	struct pieces_ask ask = { .what = PIECES_TOUCH, .key = r->cmd.op.key, .head = *head, .ttl = PIECES_LEFT };
-
-	if (pieces_sane(head))
-		(void)pieces_run(r->ctx, r->space, &ask);
+	leavings_add(r->ctx, r->space->conf, r->cmd.op.key, head);
 }
 
 /* They are in the store: the item that names them. */
@@ -163,6 +162,18 @@ coded_settle(struct req *r)
 		coded_fail(r, ERR_NOMEM, err_text(ERR_NOMEM));
 }
 
+void
+coded_kept(struct req *r)
+{
+	struct coded *c = r->coded;
+	struct pieces_ask ask = { .what = PIECES_TOUCH, .key = r->cmd.op.key, .head = c->head, .timeout = r->be.timeout,
+	    .done = coded_settled, .arg = r };
+
+	coded_leave_pieces(r, &c->head);
+	if (!settle_run(r->ctx, r->space, &ask))
+		coded_fail(r, ERR_NOMEM, err_text(ERR_NOMEM));
+}
+
 bool
 coded_named(struct req *r)
 {
@@ -197,7 +208,7 @@ coded_write(struct req *r)
 	struct coded *c = r->coded;
 
 	c->head = (struct envelope){ .codec = CODEC_NONE };
-	if (pieces_plan(r->space, r->be.op.vlen, &c->head) > 0) {
+	if (pieces_plan(r->ctx, r->space, r->be.op.vlen, &c->head) > 0) {
 		if (c->hold == NULL)
 			c->hold = hold_take(r);
 		coded_store_pieces(r, c);

@@ -10,6 +10,7 @@
 #include "kv/codec.h"
 #include "req/ctx.h"
 #include "req/req.h"
+#include "req/leavings.h"
 #include "req/send.h"
 #include "req/version.h"
 #include "route/ring.h"
@@ -41,7 +42,7 @@ ctx_new(struct shared *sh, struct snapshot *snap, unsigned id,
 	ctx->outpool = outpool_new(OUT_KEEP);
 	if (ctx->outpool != NULL)
 		ctx->view = view_new(snap, NULL, loop, why);
-	if (ctx->view == NULL || !version_attach(sh, ctx->view)) {
+	if (ctx->view == NULL || !version_attach(sh, ctx->view) || !leavings_listen(ctx)) {
 		ctx_free(&ctx);
 		return (NULL);
 	}
@@ -67,6 +68,7 @@ ctx_adopt(struct ctx *ctx, struct snapshot *snap, const char **why)
 	ctx->view = v;
 	ctx->conf = v->conf;
 	pthread_mutex_unlock(&ctx->shared->catalog);
+	(void)leavings_listen(ctx);
 	view_unpin(old);
 	SLIST_INSERT_HEAD(&ctx->old_views, old, next_old);
 	return (true);
@@ -123,6 +125,7 @@ ctx_free(struct ctx **ctxp)
 	TAKE_OBJ_NOTNULL(ctx, ctxp, CTX_MAGIC);
 	ctx_close_views(ctx);
 	send_drain(ctx);
+	leavings_free(ctx);
 	while ((r = SLIST_FIRST(&ctx->free_reqs)) != NULL) {
 		SLIST_REMOVE_HEAD(&ctx->free_reqs, next_free);
 		free(r);

@@ -129,6 +129,7 @@ struct ctx {
 	LIST_HEAD(, tier_ask) tier_asks[NLEADS];	/* tier.c's, by hash of the id: reads that wait there */
 	int		 cfd;		/* descriptor of the client whose input is being carried out, for watchers */
 	LIST_HEAD(, hold) holds;	/* hold.c's */
+	struct leavings	*leavings;	/* leavings.c's; NULL: none yet */
 	struct codec_ctx *codec;	/* encode.c's; NULL: not needed yet */
 	char		*scratch;	/* the same */
 	size_t		 held;		/* bytes of bodies and large values that requests hold outside the cache */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "kv/piece.h"
@@ -44,13 +45,25 @@ struct pieces {
 
 static void piece_done(struct be_op *);
 
+/* No other try to write a value under the same token has it. */
+static uint32_t
+number_of_try(struct ctx *ctx)
+{
+	struct { uint64_t version, who; } name = { shared_version(ctx->shared), (uint64_t)getpid() << 32 ^
+	    (uintptr_t)ctx };
+	uint32_t n = (uint32_t)cache_hash(slice_of((const char *)&name, sizeof name));
+
+	return (n != 0 ? n : 1);
+}
+
 uint32_t
-pieces_plan(const struct space *sp, uint64_t size, struct envelope *head)
+pieces_plan(struct ctx *ctx, const struct space *sp, uint64_t size, struct envelope *head)
 {
 	head->size = size;
 	head->chunk = head->chunks = 0;
 	if (size <= sp->conf->chunk_size)
 		return (0);
+	head->dictionary = number_of_try(ctx);
 	head->chunk = (uint32_t)sp->conf->chunk_size;
 	head->chunks = (uint32_t)((size + head->chunk - 1) / head->chunk);
 	return (head->chunks);
@@ -137,6 +150,8 @@ piece_op(const struct pieces *p)
 		return ((struct op){ .verb = OP_GET, .want = OPW_VALUE });
 	case PIECES_TOUCH:
 		return ((struct op){ .verb = OP_GET, .opts = OPF_TTL, .order = OPO_TTL, .ttl = p->ask.ttl });
+	case PIECES_LEAVE:
+		return ((struct op){ .verb = OP_GET, .opts = OPF_TTL, .order = OPO_TTL, .ttl = PIECES_LEFT });
 	default:
 		return ((struct op){ .verb = OP_DELETE });
 	}
@@ -238,6 +253,7 @@ piece_fill_op(const struct pieces *p, struct req *c, uint32_t number)
 	be->version = p->ask.head.version;
 	memcpy(be->nonce, p->ask.head.nonce, NONCE_LEN);
 	be->chunk = number;
+	be->chunk_try = p->ask.head.dictionary;
 	be->place = c->cmd.opaque;
 	be->op.hash = cache_hash(be->place);
 	be->timeout = piece_timeout(p);
@@ -327,6 +343,8 @@ piece_judge(struct pieces *p, const struct req *c)
 		return;
 	if (be->err != ERR_NONE)
 		pieces_note(p, be->err, be->why);
+	else if (be->res.status == OP_MISS && p->ask.what == PIECES_LEAVE)
+		return;
 	else if (be->res.status == OP_MISS && p->ask.what != PIECES_STORE)
 		p->lost = p->failed = true;
 	else if (be->res.status != OP_OK)

@@ -1,12 +1,13 @@
 /*
  * pieces.h - values over chunk_size: their pieces stored, read, given another expiry, deleted.
  *
- * A value lies in pieces 1..n under the version and nonce that wrote it, spread over the store by names of their own;
- * the item, which is written last, says how many there are. So whoever has the item knows which pieces are the
- * value's, and pieces of two values never meet.
+ * A value lies in pieces 1..n under the version and nonce that wrote it, and a number of this try to write it, spread
+ * over the store by names of their own; the item, which is written last, says how many there are. So whoever has the
+ * item knows which pieces are the value's, and pieces of two values never meet, even where a client uses a token twice.
  *
  *	store: PIECES_STORE (they expire soon) -> the item -> PIECES_TOUCH (they live as long as the item) -> the client
  *	read:  the item -> PIECES_FETCH; one that is not there: the item again, which may be another by now
+ *	gone:  the item -> PIECES_LEAVE: whoever has begun to read them may go on
  *
  * A few pieces of a value are under way at a time: beside the value itself a request needs PIECES_WINDOW of them,
  * twice where they are encoded. Loop thread only.
@@ -32,7 +33,7 @@
 /* And after it has been replaced or deleted. */
 #define PIECES_LEFT	60
 
-enum pieces_do { PIECES_STORE, PIECES_FETCH, PIECES_TOUCH, PIECES_DROP };
+enum pieces_do { PIECES_STORE, PIECES_FETCH, PIECES_TOUCH, PIECES_LEAVE, PIECES_DROP };
 
 /* What became of it; why is valid only during done(). */
 struct pieces_end {
@@ -54,8 +55,8 @@ struct pieces_ask {
 	void		*arg;
 };
 
-/* Into how many pieces a value goes; 0: it is whole. Sets head's size, chunk and chunks. */
-uint32_t	 pieces_plan(const struct space *, uint64_t size, struct envelope *head);
+/* Into how many pieces a value goes; 0: it is whole. Sets head's size, chunk, chunks; if there are any, dictionary. */
+uint32_t	 pieces_plan(struct ctx *, const struct space *, uint64_t size, struct envelope *head);
 /* How long pieces are to live whose item has this expiry, as clients give it. */
 int32_t		 pieces_ttl(int32_t ttl);
 /* Whether this may be the head of a value in pieces. */

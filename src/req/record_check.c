@@ -132,9 +132,8 @@ put_pieces(struct writing *w, const struct space *sp, struct rec_put *put, struc
 {
 	struct put_source *source = &w->sources[w->nmade];
 
-	(void)pieces_plan(sp, plain.len, &put->head);
+	(void)pieces_plan(w->ctx, sp, plain.len, &put->head);
 	put->head.codec = CODEC_NONE;
-	put->head.dictionary = 0;
 	put->body = NULL;
 	put->nbody = 0;
 	put->len = 0;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "req/record_write.h"
+#include "req/settle.h"
 #include "req/value.h"
 
 static void writing_step(struct writing *);
@@ -40,6 +41,18 @@ step_failed(struct writing *w, struct mutation *m, const char *why)
 		snprintf(w->why, sizeof w->why, "%s", why);
 }
 
+/* The store has told whom it may concern that its pieces are nobody's. */
+void
+writing_kept(struct rec_op *rec, struct slice key)
+{
+	struct mutation *m = CONTAINER_OF(rec, struct mutation, task.rec);
+	struct writing *w = m->w;
+
+	for (uint32_t i = 0; i < rec->nputs; i++)
+		if (rec->puts[i].head.chunks != 0 && slice_eq(rec->puts[i].key, key))
+			w->sources[&rec->puts[i] - w->puts].kept = true;
+}
+
 /* pieces_ask.done */
 static void
 step_done(void *arg, const struct pieces_end *end)
@@ -57,7 +70,7 @@ static bool
 step(struct writing *w, const struct mutation *m)
 {
 	const struct rec_put *put = &m->task.rec.puts[w->put];
-	const struct put_source *source = &w->sources[put - w->puts];
+	struct put_source *source = &w->sources[put - w->puts];
 	const struct space *sp = m->op->space;
 	char buf[PIECES_KEY_MAX];
 	struct pieces_ask ask = { .what = w->pieces, .head = put->head, .timeout = sp->conf->slo_write.max,
@@ -68,7 +81,10 @@ step(struct writing *w, const struct mutation *m)
 	ask.head.version = m->version;
 	if ((w->cmd->flags & RF_TIME) != 0)
 		memcpy(ask.head.nonce, w->cmd->nonce, NONCE_LEN);
+	if (source->kept && w->pieces == PIECES_TOUCH)
+		return (settle_run(w->ctx, sp, &ask));
 	if (w->pieces == PIECES_STORE) {
+		source->kept = false;
 		/* The body was let in with this in it: what is done with it is not refused. */
 		ask.value = value_work(w->ctx, (uint32_t)source->plain.len);
 		if (ask.value == NULL)

@@ -163,6 +163,7 @@ mutation_fill(struct mutation *m, struct be_op *be)
 		be->keep_dead = through_keep_dead(w->ctx, op->space->conf);
 	be->timeout = op->space->conf->slo_write.max;
 	be->done = mutation_done;
+	m->task.rec.kept = w->in_pieces ? writing_kept : NULL;
 }
 
 /* The one that goes with it, behind it; NULL: none. */

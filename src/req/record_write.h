@@ -19,6 +19,7 @@
 struct put_source {
 	struct slice	 plain;		/* p NULL: it is not */
 	int32_t		 ttl;
+	bool		 kept;		/* nothing was written: what was there is newer, or the same write */
 };
 
 struct mutation {
@@ -75,7 +76,9 @@ plan_is_range(const struct plan_op *op)
 	return (!plan_is_put(op) && op->sub->cmd.nkeys == 0);
 }
 
-/* record_store.c: all pieces before the puts, and after them; writing_go() and writing_end() come once, later. */
+/* record_store.c; rec_op.kept. */
+void		 writing_kept(struct rec_op *, struct slice key);
+/* All pieces before the puts, and after them; writing_go() and writing_end() come once, later. */
 void		 writing_store(struct writing *);
 void		 writing_settle(struct writing *);
 /* record_write.c */

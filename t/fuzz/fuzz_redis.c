@@ -144,10 +144,10 @@ redis_sweep_want(struct redis_sweeper *sw, const struct conf_ns *ns, struct slic
 }
 
 uint64_t
-redis_sweep_pieces(struct redis_sweeper *sw, struct slice base, bool record, struct slice list)
+redis_sweep_pieces(struct redis_sweeper *sw, const struct be_op *op, struct slice base, struct slice list)
 {
 	(void)sw;
-	PROMISE(record && base.len == sizeof sent - 2 && list.len > 0);
+	PROMISE(redis_is_record(op) && base.len == sizeof sent - 2 && list.len > 0);
 	redis_node_say(&node, "", list.p, list.len);
 	return (1);
 }

@@ -71,15 +71,16 @@ others(void)
 	struct op_result res = { .status = OP_OK };
 	static const uint8_t nonce[NONCE_LEN];
 	char answer[ROW_ANSWER_LEN], piece[ROCKS_PIECE_HEAD] = { 0 };
+	struct envelope head = { .version = 1 };
 	struct rocks_key key;
 	struct slice value;
 
-	rocks_key_write(&key, ROCKS_ANSWER, SLICE_LIT("id"), SLICE_LIT("x"), 1, nonce, 0);
+	rocks_key_answer(&key, SLICE_LIT("id"), SLICE_LIT("x"), 1, nonce);
 	value = slice_of(answer, (size_t)(row_answer_put(answer, &res, NOW) - answer));
 	ok(rocks_filter(rocks_key_slice(&key), &value, NOW, KEEP, true, buf) == ROCKS_GOES, "a first answer goes in its time");
 	value = slice_of(answer, (size_t)(row_answer_put(answer, &res, NOW + 1) - answer));
 	ok(rocks_filter(rocks_key_slice(&key), &value, NOW, KEEP, true, buf) == ROCKS_STAYS, "not before");
-	rocks_key_write(&key, ROCKS_CHUNK, SLICE_LIT("id"), SLICE_LIT("x"), 1, nonce, 1);
+	rocks_key_chunk(&key, SLICE_LIT("id"), SLICE_LIT("x"), &head, 1);
 	value = slice_of(piece, sizeof piece);
 	ok(rocks_filter(rocks_key_slice(&key), &value, NOW, KEEP, true, buf) == ROCKS_IF_NAMED, "a piece stays if it is named");
 	piece[0] = 1;

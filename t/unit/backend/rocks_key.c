@@ -9,19 +9,21 @@ there_and_back(void)
 {
 	static const struct slice ids[] = { { "", 0 }, { "a", 1 }, { "user:42", 7 }, { "\0\xff\0", 3 } };
 	static const struct slice items[] = { { "", 0 }, { "x", 1 }, { "\0", 1 }, { "a long key\xff", 11 } };
+	struct envelope head = { .version = 0x1122334455667788u, .dictionary = 9 };
 	struct rocks_row_name n;
 	struct rocks_key k;
 
+	memcpy(head.nonce, nonce, NONCE_LEN);
 	for (size_t i = 0; i < NITEMS(ids); i++)
 		for (size_t j = 0; j < NITEMS(items); j++) {
 			rocks_key_item(&k, ROCKS_ITEM, ids[i], items[j]);
 			ok(rocks_key_parse(rocks_key_slice(&k), &n) && n.kind == ROCKS_ITEM && slice_eq(n.id, ids[i]) &&
 			    slice_eq(n.item, items[j]), "an item");
-			rocks_key_write(&k, ROCKS_CHUNK, ids[i], items[j], 0x1122334455667788u, nonce, 7);
+			rocks_key_chunk(&k, ids[i], items[j], &head, 7);
 			ok(rocks_key_parse(rocks_key_slice(&k), &n) && n.kind == ROCKS_CHUNK && slice_eq(n.id, ids[i]) &&
 			    slice_eq(n.item, items[j]) && n.version == 0x1122334455667788u &&
-			    memcmp(n.nonce, nonce, NONCE_LEN) == 0 && n.chunk == 7, "a piece");
-			rocks_key_write(&k, ROCKS_ANSWER, ids[i], items[j], 5, nonce, 0);
+			    memcmp(n.nonce, nonce, NONCE_LEN) == 0 && n.chunk_try == 9 && n.chunk == 7, "a piece");
+			rocks_key_answer(&k, ids[i], items[j], 5, nonce);
 			ok(rocks_key_parse(rocks_key_slice(&k), &n) && n.kind == ROCKS_ANSWER && slice_eq(n.item, items[j]) &&
 			    n.version == 5, "an answer");
 			for (size_t cut = 0; cut < k.len; cut++)
@@ -39,13 +41,13 @@ static void
 the_longest(void)
 {
 	static char id[ROCKS_ID_MAX], item[REC_KEY_MAX];
+	struct envelope head = { .version = 0x1122334455667788u, .dictionary = 9 };
 	struct rocks_row_name n;
 	struct rocks_key k;
 
 	memset(id, 0xff, sizeof id);
 	memset(item, 0xff, sizeof item);
-	rocks_key_write(&k, ROCKS_CHUNK, slice_of(id, sizeof id), slice_of(item, sizeof item), UINT64_MAX, nonce,
-	    UINT32_MAX - 1);
+	rocks_key_chunk(&k, slice_of(id, sizeof id), slice_of(item, sizeof item), &head, UINT32_MAX - 1);
 	ok(k.len == ROCKS_KEY_MAX && rocks_key_parse(rocks_key_slice(&k), &n) && n.item.len == REC_KEY_MAX, "fits");
 }
 
