@@ -3,8 +3,8 @@
  *
  *	item		its key
  *	first answer	{tag}?<time, nonce><key>: the tag puts it in the slot of the key; time has 8 bytes, nonce 16
- *	piece of value	{digits}@<version, nonce, try, number, length><id><item key>: the digits spread them; try and number
- *			have 4 bytes, length, of the id, one
+ *	piece of value	{digits}@<version, nonce, try, number, length><id><item key>: the digits spread them; try and
+ *			number have 4 bytes, length, of the id, one
  *
  * In a namespace with records:
  *	item		{id}=<item key>
