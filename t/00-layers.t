@@ -17,7 +17,7 @@ THIRD_PARTY = {
 	"hiredis/": ("backend/redis_conn.c", "backend/redis_flush.c", "backend/redis_hello.c",
 	    "backend/redis_io.c", "backend/redis_items.c", "backend/redis_outcome.c", "backend/redis_reply.c", "backend/redis_ring.c",
 	    "backend/slots.c"),
-	"rocksdb/": ("backend/rocks_db.c", "backend/rocks_keep.c", "backend/rocks_read.c",
+	"rocksdb/": ("backend/rocks_db.c", "backend/rocks_gaps.c", "backend/rocks_keep.c", "backend/rocks_read.c",
 	    "backend/rocks_tell.c", "backend/rocks_worn.c", "backend/rocks_write.c"),
 	"xxhash.h": None,
 	"zstd.h": ("kv/codec.c", "dict/train.c"),

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """
-What was deleted in the embedded database does not stay in the way of reads: ranges of which very much is gone are compacted,
-without a read having to be slow first; the marks of deleted items are removed when their time is over.
+What was deleted in the embedded database does not stay in the way of reads: they are made to step over stretches without items,
+without one having to be slow first, and nothing that lives goes with them; the marks of deleted items are removed when their time is over.
 """
 import os, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
@@ -48,16 +48,53 @@ def compacted():
 		for delete in (item_by_item, listed, by_range):
 			name, record = delete.__name__.replace("_", " "), b"r:" + delete.__name__.encode()
 			fill(c, record, keys)
-			before = numbers(kv, "ranges_compacted", "io_reads", "loop_reads")
+			before = numbers(kv, "gaps_closed", "io_reads", "loop_reads")
 			delete(c, record, keys)
-			wait_for(lambda: numbers(kv, "ranges_compacted") > before[:1], 60, "%s: what is gone is compacted" % name)
+			wait_for(lambda: numbers(kv, "gaps_closed") > before[:1], 60, "%s: what is gone is stepped over" % name)
 			is_(numbers(kv, "io_reads", "loop_reads"), before[1:], "%s: nobody had to read" % name)
 			c.ask(b"kg %s\r\n" % record, left(keys[:1] if delete is by_range else keys), "%s: the others are there" % name)
 		fill(c, b"r:all", keys)
-		before = numbers(kv, "ranges_compacted")
+		before = numbers(kv, "gaps_closed")
 		c.ask(b"kd r:all\r\n", b"HD\r\n")
-		wait_for(lambda: numbers(kv, "ranges_compacted") > before, 60, "a whole record is compacted")
+		wait_for(lambda: numbers(kv, "gaps_closed") > before, 60, "a whole record is stepped over")
 		c.ask(b"kg r:all\r\n", b"EN\r\n", "and gone")
+
+
+def meanwhile():
+	"""What is put into a record while its deleted items are got out of the way stays, wherever it comes to lie."""
+	keys, path, stays = [b"%06d" % n for n in range(24000)], disk_path(), []
+	with Kvgate(["-t", "2"], conf=disk_conf(path, "0") + RECORDS % "") as kv, kv.client() as c, kv.client() as other:
+		for n in range(0, len(keys), 6000):
+			fill(c, b"r:m", keys[n:n + 6000])
+		for n in range(0, len(keys), 200):
+			c.send(b"".join(b"md r:m/%s q\r\n" % k for k in keys[n:n + 200]) + b"mn\r\n")
+			# Some of it in what goes just now, some in what went long ago.
+			some = sorted({b"%s+%d" % (keys[k], n) for k in (n, n // 2, n - n // 7, n // 10)})
+			other.ask(b"".join(b"ms r:m/%s 1 q\r\nx\r\n" % k for k in some) + b"mn\r\n", b"MN\r\n")
+			is_(c.recv_until(b"MN\r\n"), b"MN\r\n")
+			stays += some
+		there = b"".join(b"HD k%s\r\n" % k for k in sorted(stays)) + b"EN\r\n"
+		wait_for(lambda: numbers(kv, "gaps_closed")[0] > 10, 60, "stretches without items to be closed")
+		is_(c.call(b"kg r:m k\r\n", until=b"EN\r\n"), there, "all that was put meanwhile is there")
+	with Kvgate(["-t", "2"], conf=disk_conf(path, "0") + RECORDS % "") as kv, kv.client() as c:
+		is_(c.call(b"kg r:m k\r\n", until=b"EN\r\n"), there, "and after a restart")
+
+
+def undone():
+	"""A delete of a range that was taken back, because something else of the same km could not be done, deletes nothing."""
+	keys = [b"%04d" % n for n in range(2000)]
+	long = b"x" * 1000
+	with Kvgate(["-t", "2"], conf=disk_conf(disk_path(), "0") + RECORDS % "") as kv, kv.client() as c:
+		fill(c, b"r:a", keys)
+		for n in range(100):
+			answer = c.call(b"kd r:full G%02d%s U%02d%sx\r\n" % (n, long, n, long))
+			if answer != b"HD\r\n":
+				break
+		is_(answer[:12], b"SERVER_ERROR", "a record has so many markers that no more go")
+		answer = c.call(b"km 2 a\r\nkd r:a\r\nkd r:full G%02d%s U%02d%sx\r\n" % (n, long, n, long))
+		is_(answer[:12], b"SERVER_ERROR", "so a km cannot be done")
+		c.ask(b"kp r:other 1\r\nx 1\r\nx\r\nkp r:other 1\r\nx 1\r\nx\r\n", b"HD\r\nHD\r\n", "what comes behind it can")
+		c.ask(b"kg r:a k\r\n", b"".join(b"HD k%s\r\n" % k for k in keys) + b"EN\r\n", "nothing of it is")
 
 
 def expired():
@@ -85,6 +122,8 @@ def marks():
 
 
 compacted()
+meanwhile()
+undone()
 expired()
 marks()
 done_testing()

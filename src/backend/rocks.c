@@ -29,6 +29,15 @@ rocks_time(void)
 	return ((uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000);
 }
 
+uint64_t
+rocks_usec(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ((uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000);
+}
+
 static uint32_t *
 rocks_pending(struct rocks *r, struct slice id)
 {
@@ -111,7 +120,7 @@ rocks_job_back(struct rocks_job *j)
 	bool first;
 
 	if (r == NULL) {
-		if (j->kind == ROCKS_SWEEP)
+		if (j->kind == ROCKS_SWEEP || j->kind == ROCKS_GAPS)
 			rocks_keeper_back(j->subs[0].family->db);
 		free(j->result);
 		free(j);

@@ -30,6 +30,7 @@
 #define ROCKS_BUCKETS	1024u		/* of records with writes under way */
 #define ROCKS_WHY_MAX	400
 #define ROCKS_HASHES	65536u
+#define ROCKS_PUTS	1024u
 
 struct rocks;
 struct rocks_db;
@@ -66,6 +67,7 @@ struct rocks_family {
 	 */
 	_Atomic bool	 marked_known;
 	_Atomic uint64_t marked[ROCKS_HASHES / 64];
+	_Atomic uint32_t puts[ROCKS_PUTS];	/* items that were written, by the same hash: rocks_gaps.c */
 };
 
 /* The key is any of the record. */
@@ -134,6 +136,7 @@ enum rocks_job_kind {
 	ROCKS_WRITE,
 	ROCKS_COPY,		/* OP_CHECKPOINT: of what was written before it; the keeper's then */
 	ROCKS_SWEEP,		/* the keeper's: rows that may be no more needed, their keys are the result */
+	ROCKS_GAPS,		/* the same: stretches without rows, pairs of keys are the result */
 };
 
 /* An op on its way through the threads. One piece of the heap, owned by who has it at the time. */
@@ -147,6 +150,7 @@ struct rocks_job {
 	bool		 undone;	/* nothing of it is to be, res says why */
 	const struct rocksdb_snapshot_t *snapshot;	/* ROCKS_READ: what it is to see; NULL: what is there by then */
 	struct rocks_result *result;
+	uint32_t	 puts;		/* ROCKS_GAPS: rocks_family.puts when the look began */
 	enum err	 err;
 	struct op_result res;
 	struct envelope	 found_head;
@@ -169,6 +173,7 @@ struct rocks_queue {
 /* What `stats` shows of it; any thread adds. */
 struct rocks_counts {
 	_Atomic uint64_t batches, written, syncs, io_reads, loop_reads, swept, forgotten, compactions, orphans;
+	_Atomic uint64_t gaps;		/* stretches without rows that were deleted as ranges */
 	_Atomic uint64_t buried;	/* expired, moved to where the deleted are */
 };
 
@@ -221,6 +226,8 @@ struct rocks {
 void		 rocks_job_back(struct rocks_job *);
 /* Milliseconds since 1970. */
 uint64_t	 rocks_time(void);
+/* Microseconds of a clock that only goes on. */
+uint64_t	 rocks_usec(void);
 
 /* ---- rocks_result.c ---- */
 
@@ -260,6 +267,8 @@ struct rocks_job *rocks_queue_get(struct rocks_queue *);
 void		 rocks_db_tell(struct rocks_db *, be_tell_f *f, void *arg);
 /* With all signals blocked. */
 bool		 rocks_thread(pthread_t *, void *(*fn)(void *), void *arg);
+/* Copies it into the directory that is the job's id, and gives the job back. The keeper's thread. */
+void		 rocks_db_copy(struct rocks_db *, struct rocks_job *);
 /* This thread's reads and writes: what rocksdb counts of each, in its time, is needed for pages alone. */
 void		 rocks_count_less(void);
 /* What a read is to see from now on. Any thread. */
@@ -296,6 +305,12 @@ bool		 rocks_batch_put(struct rocks_batch *, struct rocks_family *, const struct
 bool		 rocks_batch_delete(struct rocks_batch *, struct rocks_family *, const struct rocks_key *);
 /* From inclusive to exclusive. */
 void		 rocks_batch_delete_range(struct rocks_batch *, struct rocks_family *, const struct rocks_key *from,
+		    const struct rocks_key *to);
+/* Whether it puts a row there. */
+bool		 rocks_batch_puts(const struct rocks_batch *, const struct rocks_family *, const struct rocks_key *from,
+		    const struct rocks_key *to);
+/* Of which nothing is left that can be read. */
+void		 rocks_batch_delete_gap(struct rocks_batch *, struct rocks_family *, const struct rocks_key *from,
 		    const struct rocks_key *to);
 /*
  * Of the rows from..to that are written already, calls f for at most max. *all: there were no more, and none in the
@@ -352,6 +367,34 @@ bool		 rocks_passed_many(uint64_t found, uint64_t dead);
 /* The keeper's; takes its time. */
 void		 rocks_compact(struct rocks_db *, struct rocks_family *, const struct rocks_key *from,
 		    const struct rocks_key *until);
+
+/* How many rows that are gone this thread has passed since then; those of a range in a file are not seen. */
+uint64_t	 rocks_passed(void);
+
+/* ---- rocks_gaps.c ---- */
+
+/* What is in memory goes to a file, to which nothing newer comes. May wait if that is asked often. */
+void		 rocks_put_away(struct rocks_db *, struct rocks_family *);
+/* This row has been put, and can be read. The writer's thread. */
+void		 rocks_gaps_put(struct rocks_family *, struct slice key);
+/*
+ * Looks for stretches of a record without rows: the result and puts of a ROCKS_GAPS; NULL: none. more: that is not all
+ * that reads pass there. The keeper's thread.
+ */
+struct rocks_result *rocks_gaps_look(struct rocks_db *, struct rocks_family *, const struct rocks_key *from,
+		    const struct rocks_key *until, uint32_t *puts, bool *more);
+/* The writer's: ranges that a batch deletes. NULL: out of memory. */
+struct rocks_again;
+struct rocks_again *rocks_again_new(void);
+void		 rocks_again_free(struct rocks_again **);
+void		 rocks_again_note(struct rocks_again *, struct rocks_family *, const struct rocks_key *from,
+		    const struct rocks_key *until);
+/* What was noted since the last job is the batch's, or nothing of it is. */
+void		 rocks_again_job(struct rocks_again *, bool good);
+/* The batch is written, and still what it was. */
+void		 rocks_again_delete(struct rocks_again *, struct rocks_batch *, struct rocks_db *);
+/* No batch has any. */
+void		 rocks_again_none(struct rocks_again *);
 
 /* ---- rocks_filter.c ---- */
 

@@ -35,8 +35,9 @@ void		 act_newest(struct act *, uint64_t version);
 /* The row is not one of ours: false. */
 bool		 act_bad(struct act *);
 
-/* OP_ITEMS_DELETE of bounds or a head; ROCKS_SWEEP. */
+/* OP_ITEMS_DELETE of bounds or a head; ROCKS_SWEEP; ROCKS_GAPS. */
 bool		 act_delete_range(struct act *);
 bool		 act_sweep(struct act *);
+bool		 act_gaps(struct act *);
 
 #endif

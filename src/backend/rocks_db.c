@@ -21,6 +21,7 @@
 #define BLOCK_SIZE	(16 * 1024)
 #define BLOOM_BITS	10
 #define WRITE_BUFFER	(32ull << 20)
+#define WRITE_BUFFERS_EACH 4		/* one may be put away while others are being written */
 #define WRITE_BUFFERS	(96ull << 20)	/* of all namespaces */
 #define WAL_MAX		(512ull << 20)
 #define LOG_MAX		(1u << 20)	/* rocksdb's own log */
@@ -209,6 +210,7 @@ family_new(struct rocks_db *db, const char *name)
 	rocksdb_block_based_options_destroy(table);
 	rocksdb_options_set_compression(f->options, rocksdb_zstd_compression);
 	rocksdb_options_set_write_buffer_size(f->options, WRITE_BUFFER);
+	rocksdb_options_set_max_write_buffer_number(f->options, WRITE_BUFFERS_EACH);
 	rocksdb_options_set_level_compaction_dynamic_level_bytes(f->options, 1);
 	rocksdb_options_set_memtable_whole_key_filtering(f->options, 1);
 	rocksdb_options_set_memtable_prefix_bloom_size_ratio(f->options, 0.02);
@@ -292,6 +294,30 @@ const struct rocksdb_snapshot_t *
 rocks_snapshot(struct rocks_db *db)
 {
 	return (rocksdb_create_snapshot(db->db));
+}
+
+/* The job's id is the directory. Files are linked where they can be, so it takes little time and space. */
+void
+rocks_db_copy(struct rocks_db *db, struct rocks_job *j)
+{
+	rocksdb_checkpoint_t *maker;
+	char *text = NULL, *path = strndup(j->subs[0].id.p, j->subs[0].id.len);
+
+	if (path == NULL) {
+		rocks_fail(j, db, ERR_NOMEM, err_text(ERR_NOMEM));
+		rocks_job_back(j);
+		return;
+	}
+	maker = rocksdb_checkpoint_object_create(db->db, &text);
+	if (text == NULL)
+		rocksdb_checkpoint_create(maker, path, 0, &text);
+	if (text != NULL)
+		rocks_fail(j, db, ERR_DISK, text);
+	if (maker != NULL)
+		rocksdb_checkpoint_object_destroy(maker);
+	free(text);
+	free(path);
+	rocks_job_back(j);
 }
 
 /* ---- opening ---- */

@@ -473,7 +473,7 @@ rocks_item_run(struct rocks_batch *b, struct rocks_db *db, struct rocks_job *j)
 			a.be.body = &j->body;
 			a.be.nbody = 1;
 		}
-		if (!(j->kind == ROCKS_SWEEP ? act_sweep(&a) : act_run(&a)))
+		if (!(j->kind == ROCKS_SWEEP ? act_sweep(&a) : j->kind == ROCKS_GAPS ? act_gaps(&a) : act_run(&a)))
 			return (false);
 		rocks_batch_let_go(b);
 	}

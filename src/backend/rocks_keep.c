@@ -6,7 +6,8 @@
  *	what markers cover, but could not be removed when they came: it is hidden, until it is gone
  *	marks of deletes whose time is over
  *	checkpoints
- *	ranges in which reads have to pass very much that is gone: compacted (rocks_worn.c)
+ *	ranges in which reads have to pass very much that is gone: made to step over it (rocks_gaps.c), or compacted
+ *	(rocks_worn.c)
  *
  * What rows are to go it finds itself; the writer decides of each again, so that nothing newer goes.
  */
@@ -29,7 +30,8 @@
 #define RANGES		8		/* that wait for a compaction */
 #define REST_MIN	(SECOND / 4)	/* behind a compaction, or as long as it took, */
 #define REST_MAX	(2 * SECOND)	/* but not longer */
-#define LOOK_PAUSE	(SECOND / 100)	/* if there was nothing to compact */
+#define LOOK_PAUSE	(SECOND / 100)	/* between looks, if there was nothing to be done, */
+#define CLOSE_PAUSE	(SECOND / 10)	/* or if there was: each makes a file */
 #define LOOK_ROWS	100000u		/* of a range */
 
 struct keeper_range {
@@ -53,19 +55,11 @@ struct rocks_keeper {
 	uint64_t	 synced;	/* the clock's: batches when the log was last written to disk */
 	/* the keeper's own */
 	uint64_t	 looked_at;	/* when marks were looked at */
-	uint64_t	 range_at;	/* when ranges are looked at again */
+	uint64_t	 range_at;	/* when ranges are looked at again, */
+	uint64_t	 compact_at;	/* and compacted */
 	struct rocks_result *rows;	/* to go */
 	struct rocks_family *family;	/* they are of this one */
 };
-
-static uint64_t
-monotonic(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000);
-}
 
 /* ---- the log ---- */
 
@@ -95,24 +89,23 @@ sync_log(struct rocks_keeper *k)
 
 /* ---- rows that are to go ---- */
 
-/* Hands them to the writer and waits, so that never more than some are under way. False: it is over. */
+/* Hands it to the writer and waits, so that there is never more than one. False: it is over. */
 static bool
-rows_give(struct rocks_keeper *k)
+give(struct rocks_keeper *k, enum rocks_job_kind kind, struct rocks_family *f, struct rocks_result *x, uint32_t puts)
 {
-	struct rocks_job *j;
+	struct rocks_job *j = calloc(1, sizeof *j + sizeof(struct rocks_sub));
 	bool stop;
 
-	if (k->rows == NULL || k->rows->nitems == 0)
-		return (true);
-	j = calloc(1, sizeof *j + sizeof(struct rocks_sub));
-	if (j == NULL)
+	if (j == NULL) {
+		free(x);
 		return (false);
-	j->kind = ROCKS_SWEEP;
+	}
+	j->kind = kind;
 	j->subs = (struct rocks_sub *)(j + 1);
-	j->subs[0].family = k->family;
+	j->subs[0].family = f;
 	j->nsubs = 1;
-	j->result = k->rows;
-	k->rows = NULL;
+	j->result = x;
+	j->puts = puts;
 	pthread_mutex_lock(&k->lock);
 	k->out = true;
 	pthread_mutex_unlock(&k->lock);
@@ -123,6 +116,17 @@ rows_give(struct rocks_keeper *k)
 	stop = k->stop;
 	pthread_mutex_unlock(&k->lock);
 	return (!stop);
+}
+
+static bool
+rows_give(struct rocks_keeper *k)
+{
+	struct rocks_result *rows = k->rows;
+
+	if (rows == NULL || rows->nitems == 0)
+		return (true);
+	k->rows = NULL;
+	return (give(k, ROCKS_SWEEP, k->family, rows, 0));
 }
 
 void
@@ -270,7 +274,7 @@ static void
 look_at_rows(struct rocks_keeper *k)
 {
 	struct rocks_family *f = atomic_load_explicit(&k->db->families, memory_order_acquire);
-	bool round = monotonic() >= k->looked_at + round_time(k->db);
+	bool round = rocks_usec() >= k->looked_at + round_time(k->db);
 	struct rocks_key from, until;
 	uint64_t now = rocks_time();
 
@@ -282,7 +286,7 @@ look_at_rows(struct rocks_keeper *k)
 			break;
 	}
 	if (round)
-		k->looked_at = monotonic();
+		k->looked_at = rocks_usec();
 }
 
 /* ---- compactions ---- */
@@ -361,45 +365,44 @@ is_worn(struct rocks_keeper *k, const struct keeper_range *r)
 	return (worn);
 }
 
+/* Reads are to step over what is gone at once. False: that was not all of it. */
+static bool
+close_gaps(struct rocks_keeper *k, const struct keeper_range *r)
+{
+	struct rocks_result *gaps;
+	uint32_t puts;
+	bool more;
+
+	gaps = rocks_gaps_look(k->db, r->family, &r->from, &r->until, &puts, &more);
+	return (gaps != NULL && give(k, ROCKS_GAPS, r->family, gaps, puts) && !more);
+}
+
 /* The files of a range may be much more than what is gone from it: others have half of the time. */
 static void
 compact(struct rocks_keeper *k, const struct keeper_range *r)
 {
-	uint64_t began = monotonic(), least, rest;
+	uint64_t began = rocks_usec(), took;
 
-	bool worn = is_worn(k, r);
-
-	if (worn)
-		rocks_compact(k->db, r->family, &r->from, &r->until);
-	rest = monotonic() - began;
-	least = worn ? REST_MIN : LOOK_PAUSE;
-	k->range_at = monotonic() + (rest < least ? least : rest > REST_MAX ? REST_MAX : rest);
+	rocks_compact(k->db, r->family, &r->from, &r->until);
+	took = rocks_usec() - began;
+	k->compact_at = rocks_usec() + (took < REST_MIN ? REST_MIN : took > REST_MAX ? REST_MAX : took);
 }
 
-/* ---- backups ---- */
-
-/* The job's id is the directory. Files are linked where they can be, so it takes little time and space. */
 static void
-checkpoint(struct rocks_keeper *k, struct rocks_job *j)
+look_at_range(struct rocks_keeper *k, const struct keeper_range *r)
 {
-	rocksdb_checkpoint_t *maker;
-	char *text = NULL, *path = strndup(j->subs[0].id.p, j->subs[0].id.len);
+	uint64_t pause = LOOK_PAUSE;
 
-	if (path == NULL) {
-		rocks_fail(j, k->db, ERR_NOMEM, err_text(ERR_NOMEM));
-		rocks_job_back(j);
-		return;
+	if (close_gaps(k, r))
+		pause = CLOSE_PAUSE;
+	else if (is_worn(k, r)) {
+		pause = CLOSE_PAUSE;
+		if (rocks_usec() >= k->compact_at)
+			compact(k, r);
+		else
+			rocks_keeper_compact(k->db, r->family, &r->from, &r->until);
 	}
-	maker = rocksdb_checkpoint_object_create(k->db->db, &text);
-	if (text == NULL)
-		rocksdb_checkpoint_create(maker, path, 0, &text);
-	if (text != NULL)
-		rocks_fail(j, k->db, ERR_DISK, text);
-	if (maker != NULL)
-		rocksdb_checkpoint_object_destroy(maker);
-	free(text);
-	free(path);
-	rocks_job_back(j);
+	k->range_at = rocks_usec() + pause;
 }
 
 /* ---- the threads ---- */
@@ -425,7 +428,7 @@ clock_main(void *arg)
 
 	pthread_mutex_lock(&k->lock);
 	while (!k->stop) {
-		uint64_t now = monotonic(), interval = sync_interval(k->db);
+		uint64_t now = rocks_usec(), interval = sync_interval(k->db);
 		struct rocks_job *due = k->later;
 
 		if (interval == 0)
@@ -462,7 +465,7 @@ keeper_main(void *arg)
 
 	pthread_mutex_lock(&k->lock);
 	while (!k->stop || !STAILQ_EMPTY(&k->checkpoints)) {
-		uint64_t now = monotonic(), next = k->looked_at + round_time(k->db);
+		uint64_t now = rocks_usec(), next = k->looked_at + round_time(k->db);
 		bool ranges = k->nranges > 0 && k->range_at <= now;
 
 		if (k->nranges > 0 && k->range_at < next)
@@ -479,9 +482,9 @@ keeper_main(void *arg)
 			STAILQ_REMOVE_HEAD(&k->checkpoints, next);
 		pthread_mutex_unlock(&k->lock);
 		if (j != NULL)
-			checkpoint(k, j);
+			rocks_db_copy(k->db, j);
 		if (ranges)
-			compact(k, &range);
+			look_at_range(k, &range);
 		look_at_rows(k);
 		pthread_mutex_lock(&k->lock);
 	}
@@ -520,7 +523,7 @@ rocks_keeper_later(struct rocks_db *db, struct rocks_job *j, uint64_t usec)
 	pthread_mutex_lock(&k->lock);
 	was = k->later;
 	k->later = j;
-	k->later_at = monotonic() + usec;
+	k->later_at = rocks_usec() + usec;
 	pthread_cond_broadcast(&k->more);
 	pthread_mutex_unlock(&k->lock);
 	free(was);

@@ -193,15 +193,6 @@ read_chunk(struct reader *rd)
 
 /* ---- pages ---- */
 
-static uint64_t
-monotonic(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000);
-}
-
 /* Whether the page may go on to a further row. */
 static bool
 page_goes_on(struct reader *rd)
@@ -213,7 +204,7 @@ page_goes_on(struct reader *rd)
 		return (false);
 	if (rd->work >= (rec->work_max != 0 ? rec->work_max : WORK_MAX))
 		j->end = REC_WORK;
-	else if (rec->deadline != 0 && rd->work % CLOCK_ROWS == 1 && monotonic() >= rec->deadline)
+	else if (rec->deadline != 0 && rd->work % CLOCK_ROWS == 1 && rocks_usec() >= rec->deadline)
 		j->end = REC_DEADLINE;
 	return (j->end == REC_END);
 }

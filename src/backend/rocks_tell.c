@@ -58,6 +58,7 @@ tell_counts(const struct rocks_counts *c, be_tell_f *f, void *arg)
 		{ "batches", &c->batches }, { "batched_writes", &c->written }, { "syncs", &c->syncs },
 		{ "loop_reads", &c->loop_reads }, { "io_reads", &c->io_reads }, { "covered_removed", &c->swept },
 		{ "marks_removed", &c->forgotten }, { "ranges_compacted", &c->compactions },
+		{ "gaps_closed", &c->gaps },
 		{ "orphans", &c->orphans }, { "expired_moved", &c->buried },
 	};
 

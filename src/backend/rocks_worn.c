@@ -16,7 +16,7 @@
 #include "base/check.h"
 
 #define COUNTS		64u		/* records whose deletes are counted */
-#define DELETED_MANY	4096u		/* of one record: time to look */
+#define DELETED_MANY	1024u		/* of one record: time to look */
 #define PASSED_MANY	1000u		/* by one read, and more than it has found: time to have them gone */
 #define BOTTOM_STAYS	0		/* of files without newer ones above them there is nothing to be had */
 
@@ -149,6 +149,18 @@ rocks_passed_many(uint64_t found, uint64_t dead)
 	rocksdb_perfcontext_destroy(perf);
 	rocks_count_less();
 	return (gone > PASSED_MANY && gone > found);
+}
+
+uint64_t
+rocks_passed(void)
+{
+	rocksdb_perfcontext_t *perf = rocksdb_perfcontext_create();
+	uint64_t skipped = rocksdb_perfcontext_metric(perf, rocksdb_internal_delete_skipped_count) +
+	    rocksdb_perfcontext_metric(perf, rocksdb_internal_key_skipped_count);
+	uint64_t stepped = rocksdb_perfcontext_metric(perf, rocksdb_next_on_memtable_count);
+
+	rocksdb_perfcontext_destroy(perf);
+	return (skipped > stepped ? skipped : stepped);
 }
 
 /* ---- the keeper ---- */

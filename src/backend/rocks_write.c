@@ -7,7 +7,6 @@
  */
 #include "config.h"
 
-#include <errno.h>
 #include <rocksdb/c.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -60,6 +59,7 @@ struct rocks_batch {
 	rocksdb_pinnableslice_t *pins[PINS_MAX];
 	unsigned	 npins;
 	struct rocks_worn *worn;
+	struct rocks_again *again;
 	struct rocks_job *job;		/* the present one */
 };
 
@@ -73,15 +73,6 @@ struct rocks_writer {
 	uint64_t	 say_at;	/* when a failure may be told again */
 	struct rocks_batch b;
 };
-
-static uint64_t
-monotonic(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000);
-}
 
 /* ---- memory of a batch ---- */
 
@@ -185,6 +176,7 @@ batch_clear(struct rocks_batch *b)
 	b->newest = b->job_from = NULL;
 	arena_clear(b);
 	b->njobs = 0;
+	rocks_again_none(b->again);
 	b->bytes = 0;
 	STAILQ_INIT(&b->jobs);
 }
@@ -267,6 +259,17 @@ rocks_batch_delete_range(struct rocks_batch *b, struct rocks_family *f, const st
 	b->bytes += from->len + to->len;
 	f->ranges++;
 	rocks_worn_range(b->worn, f, from, to);
+	rocks_again_note(b->again, f, from, to);
+}
+
+void
+rocks_batch_delete_gap(struct rocks_batch *b, struct rocks_family *f, const struct rocks_key *from,
+    const struct rocks_key *to)
+{
+	rocksdb_writebatch_delete_range_cf(b->batch, f->cf, from->bytes, from->len, to->bytes, to->len);
+	b->bytes += from->len + to->len;
+	f->ranges++;
+	atomic_fetch_add_explicit(&b->db->counts.gaps, 1, memory_order_relaxed);
 }
 
 /* Reads sort the deleted ranges that are still in memory anew after each that comes; those in files are sorted. */
@@ -274,20 +277,33 @@ static void
 put_away_ranges(struct rocks_batch *b)
 {
 	struct rocks_family *f = atomic_load_explicit(&b->db->families, memory_order_acquire);
-	rocksdb_flushoptions_t *options;
-	char *text = NULL;
 
 	for (; f != NULL; f = atomic_load_explicit(&f->next, memory_order_acquire)) {
 		if (f->ranges < RANGES_MAX)
 			continue;
 		f->ranges = 0;
-		options = rocksdb_flushoptions_create();
-		rocksdb_flushoptions_set_wait(options, 0);
-		rocksdb_flush_cf(b->db->db, options, f->cf, &text);
-		rocksdb_flushoptions_destroy(options);
-		free(text);	/* a later one may do */
-		text = NULL;
+		rocks_put_away(b->db, f);
 	}
+}
+
+bool
+rocks_batch_puts(const struct rocks_batch *b, const struct rocks_family *f, const struct rocks_key *from,
+    const struct rocks_key *to)
+{
+	for (const struct over *o = b->newest; o != NULL; o = o->older)
+		if (!o->deleted && o->family == f && slice_cmp(o->key, rocks_key_slice(from)) >= 0 &&
+		    slice_cmp(o->key, rocks_key_slice(to)) < 0)
+			return (true);
+	return (false);
+}
+
+/* What the batch has put can be read from now on. */
+static void
+count_puts(const struct rocks_batch *b)
+{
+	for (const struct over *o = b->newest; o != NULL; o = o->older)
+		if (!o->deleted)
+			rocks_gaps_put(o->family, o->key);
 }
 
 static bool
@@ -388,15 +404,16 @@ commit(struct rocks_writer *w)
 	char *text = NULL;
 
 	if (rocksdb_writebatch_count(b->batch) > 0) {
-		uint64_t began = monotonic();
+		uint64_t began = rocks_usec();
 
 		put_newest(b);
 		rocksdb_write(w->db->db, always ? w->sync : w->lazy, b->batch, &text);
-		w->sync_usec = always ? monotonic() - began : 0;
+		w->sync_usec = always ? rocks_usec() - began : 0;
 		atomic_fetch_add_explicit(&w->db->counts.batches, 1, memory_order_relaxed);
 		atomic_fetch_add_explicit(&w->db->counts.written, b->njobs, memory_order_relaxed);
 		if (always && text == NULL)
 			atomic_fetch_add_explicit(&w->db->counts.syncs, 1, memory_order_relaxed);
+		count_puts(b);
 		put_away_ranges(b);
 		rocks_worn_tell(b->worn, w->db);
 	}
@@ -410,6 +427,8 @@ commit(struct rocks_writer *w)
 			rocks_fail(j, w->db, rocks_error_kind(text), text);
 		rocks_job_back(j);
 	}
+	if (text == NULL)
+		rocks_again_delete(b->again, b, w->db);
 	free(text);
 	batch_clear(b);
 }
@@ -433,8 +452,8 @@ run(struct rocks_writer *w, struct rocks_job *j)
 		rocks_keeper_checkpoint(w->db, j);
 		return;
 	}
-	/* What it takes away, the overlay would still have. */
-	if (j->flush)
+	/* What it takes away, the overlay would still have; what is not written yet, its look has not seen. */
+	if (j->flush || j->kind == ROCKS_GAPS)
 		commit(w);
 	b->job = j;
 	b->job_from = b->newest;
@@ -442,6 +461,7 @@ run(struct rocks_writer *w, struct rocks_job *j)
 	rocksdb_writebatch_set_save_point(b->batch);
 	good = rocks_item_run(b, w->db, j);
 	rocks_batch_let_go(b);
+	rocks_again_job(b->again, good);
 	if (good) {
 		char *text = NULL;
 
@@ -499,11 +519,11 @@ static void
 gather(struct rocks_writer *w, unsigned n)
 {
 	const struct timespec pause = { .tv_nsec = 1000 * PAUSE };
-	uint64_t until = monotonic() + w->sync_usec;
+	uint64_t until = rocks_usec() + w->sync_usec;
 	unsigned all = w->last + n, came = 1;
 	struct rocks_jobs jobs;
 
-	while (w->last > 1 && n < all && came > 0 && w->b.njobs > 0 && monotonic() + PAUSE < until) {
+	while (w->last > 1 && n < all && came > 0 && w->b.njobs > 0 && rocks_usec() + PAUSE < until) {
 		nanosleep(&pause, NULL);
 		came = take_all(&w->queue, &jobs, false) ? run_all(w, &jobs) : 0;
 		n += came;
@@ -526,6 +546,18 @@ writer_main(void *arg)
 	return (NULL);
 }
 
+static void
+writer_fini(struct rocks_writer *w)
+{
+	rocksdb_writeoptions_destroy(w->sync);
+	rocksdb_writeoptions_destroy(w->lazy);
+	rocksdb_writebatch_destroy(w->b.batch);
+	rocks_worn_free(&w->b.worn);
+	rocks_again_free(&w->b.again);
+	rocks_queue_fini(&w->queue);
+	free(w);
+}
+
 struct rocks_writer *
 rocks_writer_new(struct rocks_db *db)
 {
@@ -533,26 +565,18 @@ rocks_writer_new(struct rocks_db *db)
 
 	if (w == NULL)
 		return (NULL);
-	w->b.worn = rocks_worn_new();
-	if (w->b.worn == NULL) {
-		free(w);
-		return (NULL);
-	}
 	w->db = w->b.db = db;
 	rocks_queue_init(&w->queue);
+	w->b.worn = rocks_worn_new();
+	w->b.again = rocks_again_new();
 	w->b.batch = rocksdb_writebatch_create();
 	w->sync = rocksdb_writeoptions_create();
 	w->lazy = rocksdb_writeoptions_create();
 	rocksdb_writeoptions_set_sync(w->sync, 1);
-	batch_clear(&w->b);
-	if (rocks_thread(&w->thread, writer_main, w))
+	STAILQ_INIT(&w->b.jobs);
+	if (w->b.worn != NULL && w->b.again != NULL && rocks_thread(&w->thread, writer_main, w))
 		return (w);
-	rocksdb_writeoptions_destroy(w->sync);
-	rocksdb_writeoptions_destroy(w->lazy);
-	rocksdb_writebatch_destroy(w->b.batch);
-	rocks_worn_free(&w->b.worn);
-	rocks_queue_fini(&w->queue);
-	free(w);
+	writer_fini(w);
 	return (NULL);
 }
 
@@ -566,12 +590,7 @@ rocks_writer_free(struct rocks_writer **wp)
 		return;
 	rocks_queue_stop(&w->queue);
 	pthread_join(w->thread, NULL);
-	rocksdb_writeoptions_destroy(w->sync);
-	rocksdb_writeoptions_destroy(w->lazy);
-	rocksdb_writebatch_destroy(w->b.batch);
-	rocks_worn_free(&w->b.worn);
-	rocks_queue_fini(&w->queue);
-	free(w);
+	writer_fini(w);
 }
 
 void
