@@ -94,7 +94,7 @@ def what_it_holds(kv, c):
 def encoded(kv, c, m):
 	"""What is compressed in the primary is so in the cache store, too; what is in pieces does not go there."""
 	words = b" ".join(b"word%d" % (i % 100) for i in range(120000))
-	for key, text in ((b"z:one/small", words[:3000]), (b"z:one/large", words[:250000]), (b"z:one", words[:100]), (b"z:plain/1", os.urandom(5000)),
+	for key, text in ((b"z:one/small", words[:3000]), (b"z:one/large", words[:250000]), (b"z:one", words[:40]), (b"z:plain/1", os.urandom(5000)),
 	    (b"z:plain/2", os.urandom(200000))):
 		c.ask(b"set %s 3 0 %d\r\n%s\r\n" % (key, len(text), text), b"STORED\r\n")
 		until_hit(kv, c, key, value(key, text, 3))

@@ -230,6 +230,11 @@ local function leaves(member)
 	end
 end
 
+-- What a head has beyond 28 bytes begins with the nonce, but for 12 bytes: size and dictionary.
+local function nonce_of(tail)
+	return #tail >= 16 and sub(tail, 1, 16) or ''
+end
+
 -- Writes an item; one that is over by now goes. tail: what its head has beyond 28 bytes.
 local function save(marks, version, exp, flags, text, tail, codec)
 	local item = pack('>c4BBI2c8I8I4', MAGIC, marks, codec or 0, 28 + #tail, version, exp, flags) .. tail .. text
@@ -239,7 +244,7 @@ local function save(marks, version, exp, flags, text, tail, codec)
 		call('SET', KEY, item, 'PXAT', exp + (band(marks, DEAD) == 0 and SPARE or 0))
 	elseif SPARE > 0 then
 		exp = msec() + SPARE
-		call('SET', KEY, pack('>c4BBI2c8I8I4', MAGIC, DEAD, 0, 28 + #sub(tail, 1, 16), version, exp, 0) .. sub(tail, 1, 16),
+		call('SET', KEY, pack('>c4BBI2c8I8I4', MAGIC, DEAD, 0, 28 + #nonce_of(tail), version, exp, 0) .. nonce_of(tail),
 			'PXAT', exp)
 		return leaves(MEMBER) --R
 	else
@@ -258,7 +263,8 @@ end
 local function revise(marks, len, version, nonce)
 	if len < 44 and nonce ~= '' then
 		local item = call('GET', KEY)
-		call('SET', KEY, sub(item, 1, 6) .. pack('>I2', 44) .. sub(item, 9, 28) .. nonce .. sub(item, len + 1), 'KEEPTTL')
+		local more = len == 40 and byte(item, 6) ~= 0 and sub(item, 29, 40) .. ZERO or ''
+		call('SET', KEY, sub(item, 1, 6) .. pack('>I2', 44 + #more) .. sub(item, 9, 28) .. nonce .. more .. sub(item, len + 1), 'KEEPTTL')
 	elseif len >= 44 then
 		call('SETRANGE', KEY, 28, nonce == '' and ZERO .. ZERO or nonce)
 	end
@@ -410,7 +416,7 @@ local function look(p, id, name, key, list, item)
 	local left = -1
 	if not p.whole then
 		local n = call('STRLEN', name) - len
-		if p.values and (encoded and unpack('>I8', item, 45) or n) <= p.big then
+		if p.values and (encoded and unpack('>I8', item, len == 40 and 29 or 45) or n) <= p.big then
 			item = call('GET', name)
 		else
 			item, left = sub(item, 1, len), n
@@ -611,7 +617,7 @@ if marks == false then
 end
 local there = marks and band(marks, DEAD) == 0
 local binary = band(opts, BINKEY) ~= 0 and BINARY or 0
-local nonce = sub(tail, 1, 16)
+local nonce = nonce_of(tail)
 local placed = band(opts, LWW + TOKEN) ~= 0 and mode == 0 and band(opts, CAS) == 0
 
 -- It was sent twice, and this one comes late: something newer is there, or it is. What makes something new stays behind a
@@ -851,7 +857,7 @@ for i = 2, #ARGV, 2 do
 			call('SET', name, item, 'PXAT', exp + spare)
 			if exp > last then last = exp end
 		elseif spare > 0 then
-			tail, exp = sub(tail, 1, 16), msec() + spare
+			tail, exp = nonce_of(tail), msec() + spare
 			call('SET', name, pack('>c4BBI2c8I8I4', MAGIC, DEAD, 0, 28 + #tail, v, exp, 0) .. tail, 'PXAT', exp)
 			leaves(key)
 			key = nil

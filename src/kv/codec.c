@@ -20,8 +20,8 @@
 
 /* A context for large values at a high level has tens of megabytes; so much may stay. */
 #define CONTEXT_KEEP	(4u * 1024 * 1024)
-/* What the head of an encoded value has beyond a plain one's. */
-#define HEAD_MORE	(ENVELOPE_LEN_MAX - ENVELOPE_LEN)
+/* What the head of an encoded value has beyond a plain one's, with a nonce; without one it is less. */
+#define HEAD_MORE	(ENVELOPE_LEN_MAX - ENVELOPE_NONCE_LEN)
 
 struct dict {
 	uint32_t	 id;

@@ -46,11 +46,14 @@ char *
 envelope_put(char *dst, const struct envelope *e)
 {
 	static const uint8_t zero[NONCE_LEN];
+	bool nonce = memcmp(e->nonce, zero, NONCE_LEN) != 0;
 	unsigned len = ENVELOPE_LEN;
 
-	if (e->codec != CODEC_NONE || e->chunks != 0)
+	if (e->chunks != 0 || (e->codec != CODEC_NONE && nonce))
 		len = ENVELOPE_LEN_MAX;
-	else if (memcmp(e->nonce, zero, NONCE_LEN) != 0)
+	else if (e->codec != CODEC_NONE)
+		len = ENVELOPE_CODED_LEN;
+	else if (nonce)
 		len = ENVELOPE_NONCE_LEN;
 	memcpy(dst, ENVELOPE_MAGIC, 3);
 	dst[3] = ENVELOPE_FORMAT;
@@ -62,10 +65,12 @@ envelope_put(char *dst, const struct envelope *e)
 		memcpy(dst, e->nonce, NONCE_LEN);
 		dst += NONCE_LEN;
 	}
-	if (len < ENVELOPE_LEN_MAX)
+	if (len != ENVELOPE_CODED_LEN && len != ENVELOPE_LEN_MAX)
 		return (dst);
 	dst = put_u64(dst, e->size);
 	dst = put_u32(dst, e->dictionary);
+	if (len == ENVELOPE_CODED_LEN)
+		return (dst);
 	dst = put_u32(dst, e->chunk);
 	return (put_u32(dst, e->chunks));
 }
@@ -92,12 +97,17 @@ envelope_get(struct slice item, struct envelope *e, struct slice *value)
 		memcpy(e->nonce, p + 28, NONCE_LEN);
 	*value = slice_of(p + head, item.len - head);
 	e->size = value->len;
+	if (head == ENVELOPE_CODED_LEN && e->codec != CODEC_NONE) {
+		e->size = get_u64(p + ENVELOPE_LEN);
+		e->dictionary = get_u32(p + ENVELOPE_LEN + 8);
+		return (true);
+	}
 	if (head >= ENVELOPE_LEN_MAX) {
 		e->size = e->codec != CODEC_NONE || get_u32(p + 60) != 0 ? get_u64(p + 44) : value->len;
 		e->dictionary = get_u32(p + 52);
 		e->chunk = get_u32(p + 56);
 		e->chunks = get_u32(p + 60);
 	}
-	/* What is encoded or elsewhere has all of the head. */
+	/* What is encoded or elsewhere has all of the head, but for the nonce alone. */
 	return (e->codec == CODEC_NONE || head >= ENVELOPE_LEN_MAX);
 }

@@ -6,13 +6,13 @@
  *	8  version 8: the CAS unique
  *	16 expiry 8: milliseconds since 1970, 0: never
  *	24 client flags 4
- *	28 nonce 16: of the token that wrote it
+ *	28 nonce 16: of the token that wrote it; an encoded value without one has 12 bytes instead: size, dictionary
  *	44 size 8: of the value that clients see | dictionary 4: its codec's, 0: none; of what is in chunks: its try
  *	56 chunk 4: bytes of each but the last | chunks 4: so many; there is no value behind the head then
  *
  * All numbers have their highest byte first, so that versions compare as bytes, and with the nonces behind them. A head
- * ends where the rest would be zeros: it has 28, 44 or 64 bytes; what later formats add comes behind. redis.lua reads
- * and writes the same.
+ * ends where the rest would be zeros: it has 28, 40 (size and dictionary), 44 or 64 bytes; what later formats add comes
+ * behind. redis.lua reads and writes the same.
  */
 #ifndef PROTO_ENVELOPE_H
 #define PROTO_ENVELOPE_H
@@ -25,6 +25,7 @@
 #define ENVELOPE_MAGIC	"\xf1kv"
 #define ENVELOPE_FORMAT	1
 #define ENVELOPE_LEN	28	/* of the shortest head */
+#define ENVELOPE_CODED_LEN 40	/* of one of an encoded value without a nonce */
 #define ENVELOPE_NONCE_LEN 44	/* of one with a nonce */
 #define ENVELOPE_LEN_MAX 64	/* of any that is written */
 #define NONCE_LEN	16

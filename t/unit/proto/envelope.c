@@ -90,10 +90,36 @@ other_strings_are_none(void)
 	ok(!good(item, sizeof item), "nor much longer");
 }
 
+static void
+encoded_values_have_short_heads(void)
+{
+	struct envelope e = { .codec = CODEC_ZSTD, .version = 7, .size = 1ull << 40, .dictionary = 0x81828384u }, got;
+	char item[ENVELOPE_LEN_MAX + 3];
+	struct slice value;
+	char *end = envelope_put(item, &e);
+
+	is_u((uint64_t)(end - item), 40, "an encoded value's head without a nonce");
+	memcpy(end, "abc", 3);
+	ok(envelope_get(slice_of(item, 43), &got, &value) && got.size == e.size && got.dictionary == e.dictionary &&
+	    value.p == end && value.len == 3, "has size and dictionary");
+	ok(memcmp(got.nonce, e.nonce, NONCE_LEN) == 0, "and no nonce");
+	ok(!envelope_get(slice_of(item, 39), &got, &value), "and may not end early");
+	e.nonce[15] = 1;
+	end = envelope_put(item, &e);
+	is_u((uint64_t)(end - item), 64, "with a nonce it has all");
+	ok(envelope_get(slice_of(item, 64), &got, &value) && got.size == e.size && got.dictionary == e.dictionary &&
+	    got.nonce[15] == 1 && value.len == 0, "and says the same");
+	e.codec = CODEC_NONE;
+	e.chunks = 2;
+	memset(e.nonce, 0, NONCE_LEN);
+	is_u((uint64_t)(envelope_put(item, &e) - item), 64, "so it has of what is in chunks");
+}
+
 int
 main(void)
 {
 	is_as_written();
+	encoded_values_have_short_heads();
 	versions_compare_as_bytes();
 	other_strings_are_none();
 	return (done_testing());
