@@ -105,8 +105,8 @@ envelope_get(struct slice item, struct envelope *e, struct slice *value)
 	if (head >= ENVELOPE_LEN_MAX) {
 		e->size = e->codec != CODEC_NONE || get_u32(p + 60) != 0 ? get_u64(p + 44) : value->len;
 		e->dictionary = get_u32(p + 52);
-		e->chunk = get_u32(p + 56);
 		e->chunks = get_u32(p + 60);
+		e->chunk = e->chunks != 0 ? get_u32(p + 56) : 0;
 	}
 	/* What is encoded or elsewhere has all of the head, but for the nonce alone. */
 	return (e->codec == CODEC_NONE || head >= ENVELOPE_LEN_MAX);
