@@ -124,6 +124,32 @@ def full():
 		c.ask(b"set k 0 0 1\r\nx\r\n", b"STORED\r\n", "and writes are taken")
 
 
+def no_space():
+	"""A disk that is really full: writes go on by themselves when there is space again."""
+	path, mount = disk_path(), ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
+	home = os.path.dirname(path)
+	mount += ["sh", "-c", 'mount -t tmpfs -o size=96m,mode=777 none "$0" && exec "$@"', home]
+	if subprocess.run(mount + ["true"], stderr=subprocess.DEVNULL).returncode != 0:
+		return ok(True, "# SKIP nothing can be mounted here")
+	with Kvgate(["-u", "root"], conf=conf(path), under=mount) as kv, kv.client() as c:
+		filler = "/proc/%d/root%s/filler" % (kv.pid, home)
+		with open(filler, "wb") as f:
+			f.write(bytes(76 << 20))
+		value, n = os.urandom(500000), 0
+		while n < 200:
+			answer = c.call(b"set k%d 0 0 500000\r\n%s\r\n" % (n, value))
+			if answer != b"STORED\r\n":
+				break
+			n += 1
+		like(answer.decode(), r"^SERVER_ERROR d: .*No space left on device", "a full disk is said")
+		like(kv.stderr(), r'store "d": writes fail: .*No space left', "to the operator, too")
+		c.ask(b"get k0\r\n", b"VALUE k0 0 500000\r\n%s\r\nEND\r\n" % value, "reads go on")
+		os.unlink(filler)
+		wait_for(lambda: c.call(b"set again 0 0 1\r\nx\r\n") == b"STORED\r\n", 60, "writes to go on when there is space")
+		c.ask(b"get k%d\r\n" % (n - 1), b"VALUE k%d 0 500000\r\n%s\r\nEND\r\n" % (n - 1, value), "what was acknowledged is there")
+		c.ask(b"get k%d\r\n" % n, b"END\r\n", "what was refused is not")
+
+
 def damaged():
 	path = disk_path()
 	values = [os.urandom(4000) for _ in range(200)]
@@ -198,6 +224,7 @@ restarts()
 what_cannot_be_opened()
 one_place_two_names()
 full()
+no_space()
 damaged()
 damaged_log()
 checkpoints()

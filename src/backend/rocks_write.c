@@ -382,7 +382,7 @@ mark_newest(struct rocks_batch *b)
 		f->moved = true;
 }
 
-/* A line now and then. What failed to write its log, rocksdb does not open for writing again by itself. */
+/* A line now and then. Rocksdb looks for space by itself, for a memtable; anything else keeps it closed. */
 static void
 say_failed(struct rocks_writer *w, const char *text)
 {
@@ -391,8 +391,8 @@ say_failed(struct rocks_writer *w, const char *text)
 	if (now < w->say_at)
 		return;
 	w->say_at = now + SAY_EVERY;
-	log_error("store \"%s\": writes fail: %s; if they still do when the cause is gone, kvgate has to be started again",
-	    w->db->name, text);
+	log_error("store \"%s\": writes fail: %s; they go on when a disk that was full has 32 MB, else when kvgate is started "
+	    "again", w->db->name, text);
 }
 
 static void

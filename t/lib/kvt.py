@@ -339,13 +339,14 @@ class Kvgate(Server):
 	name = "kvgate"
 	every = []
 
-	def __init__(self, args=(), conf=None, check=True, env=None):
+	def __init__(self, args=(), conf=None, check=True, env=None, under=()):
+		"""under: a command that becomes the program that follows it."""
 		args = [str(a) for a in args]
 		self.check = check
 		self.env = env
 		self.conf_path = None
 		more, addr = _listen_args(args)
-		argv = [kvgate_binary()] + _root_args(args) + more + args
+		argv = list(under) + [kvgate_binary()] + _root_args(args) + more + args
 		if conf is not None:
 			fd, self.conf_path = tempfile.mkstemp(prefix="proxy.", suffix=".conf", dir=tmpdir())
 			os.close(fd)
