@@ -16,10 +16,12 @@
 #include "backend/rocks.h"
 #include "backend/rocks_act.h"
 #include "base/check.h"
+#include "base/num.h"
 
 #define AGAIN_MAX	16u		/* ranges of one batch that are deleted once more, */
 #define AGAIN_PAUSE	100000u		/* one in so many microseconds: each makes a file; */
 #define AGAIN_BURST	16u		/* but at first so many in a row */
+#define FILES_MANY	8u		/* in level 0: no more are made for this; writes are slowed down from 20 on */
 #define LIVE_FEW	64u		/* rows between which all stretches are taken, */
 #define GONE_MANY	64u		/* else those that have so many rows that are gone */
 #define STAYS_MANY	1000u		/* rows that are gone, and in no stretch that is taken */
@@ -81,6 +83,18 @@ rocks_put_away(struct rocks_db *db, struct rocks_family *f)
 	rocksdb_flush_cf(db->db, options, f->cf, &text);
 	rocksdb_flushoptions_destroy(options);
 	free(text);	/* a later one may do */
+}
+
+static bool
+is_crowded(struct rocks_db *db, struct rocks_family *f)
+{
+	char *text = rocksdb_property_value_cf(db->db, f->cf, "rocksdb.num-files-at-level0");
+	uint32_t n = 0;
+
+	if (text != NULL)
+		(void)num_get_u32(slice_of(text, strlen(text)), &n);
+	free(text);
+	return (n >= FILES_MANY);
 }
 
 /* ---- the keeper ---- */
@@ -181,7 +195,7 @@ rocks_gaps_look(struct rocks_db *db, struct rocks_family *f, const struct rocks_
 	struct gaps *g;
 
 	*more = true;
-	if (!one_record(from, until) || (g = malloc(sizeof *g)) == NULL)
+	if (!one_record(from, until) || is_crowded(db, f) || (g = malloc(sizeof *g)) == NULL)
 		return (NULL);
 	/* Before the look: what is put from now on may be missed by it. */
 	*puts = atomic_load_explicit(puts_of(f, from), memory_order_acquire);
@@ -319,7 +333,7 @@ rocks_again_delete(struct rocks_again *a, struct rocks_batch *b, struct rocks_db
 		struct rocks_family *f = a->range[i].family;
 		const struct rocks_key *from = &a->range[i].from, *until = &a->range[i].until;
 
-		if (rocks_batch_puts(b, f, from, until) || !may_again(a))
+		if (rocks_batch_puts(b, f, from, until) || is_crowded(db, f) || !may_again(a))
 			continue;
 		rocks_put_away(db, f);
 		rocksdb_writebatch_delete_range_cf(more, f->cf, from->bytes, from->len, until->bytes, until->len);
