@@ -24,7 +24,11 @@ def reload(kv, conf, said="read again, in effect"):
 	kv.write_conf(conf)
 	before = len(kv.stderr())
 	kv.send_signal(signal.SIGHUP)
-	return wait_for(lambda: said in kv.stderr()[before:] and kv.stderr()[before:], 20, said)
+	try:
+		return wait_for(lambda: said in kv.stderr()[before:] and kv.stderr()[before:], 20, said)
+	except TimeoutError:
+		diag(kv.stderr()[before:])
+		raise
 
 
 def dump(c):
@@ -208,6 +212,7 @@ with Memcached() as a, Memcached() as b:
 			direct.ask(b"set k 0 0 3\r\none\r\n", b"STORED\r\n")
 		with b.client() as direct:
 			direct.ask(b"set k 0 0 3\r\ntwo\r\n", b"STORED\r\n")
+		c.ask(b"mn\r\n", b"MN\r\n")  # accepted, so that its descriptor is counted
 		# One descriptor: enough for reading the file, one less than the namespaces need for their alarms.
 		limits = resource.prlimit(kv.pid, resource.RLIMIT_NOFILE)
 		free = next(n for n in range(1000) if not os.path.lexists("/proc/%d/fd/%d" % (kv.pid, n)))
