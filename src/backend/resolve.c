@@ -95,6 +95,7 @@ job_run(void *arg)
 {
 	struct resolve_job *job = arg;
 
+	pthread_setname_np(pthread_self(), "resolve");
 	job->why = resolve_now(job->host, job->port, &job->list);
 	atomic_store_explicit(&job->finished, true, memory_order_release);
 	job_unref(job);

@@ -265,8 +265,8 @@ void		 rocks_queue_stop(struct rocks_queue *);
 struct rocks_job *rocks_queue_get(struct rocks_queue *);
 /* Its numbers, for people. */
 void		 rocks_db_tell(struct rocks_db *, be_tell_f *f, void *arg);
-/* With all signals blocked. */
-bool		 rocks_thread(pthread_t *, void *(*fn)(void *), void *arg);
+/* With all signals blocked. name: what top -H and gdb show, of at most 15 bytes. */
+bool		 rocks_thread(pthread_t *, const char *name, void *(*fn)(void *), void *arg);
 /* Copies it into the directory that is the job's id, and gives the job back. The keeper's thread. */
 void		 rocks_db_copy(struct rocks_db *, struct rocks_job *);
 /* This thread's reads and writes: what rocksdb counts of each, in its time, is needed for pages alone. */

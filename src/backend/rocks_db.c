@@ -93,7 +93,7 @@ rocks_queue_get(struct rocks_queue *q)
 }
 
 bool
-rocks_thread(pthread_t *t, void *(*fn)(void *), void *arg)
+rocks_thread(pthread_t *t, const char *name, void *(*fn)(void *), void *arg)
 {
 	sigset_t all, old;
 	int rc;
@@ -103,6 +103,8 @@ rocks_thread(pthread_t *t, void *(*fn)(void *), void *arg)
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	rc = pthread_create(t, NULL, fn, arg);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc == 0)
+		pthread_setname_np(*t, name);
 	return (rc == 0);
 }
 
@@ -456,7 +458,7 @@ db_start(struct rocks_db *db, unsigned threads)
 	if (db->threads == NULL)
 		return (false);
 	while (db->nthreads < threads) {
-		if (!rocks_thread(&db->threads[db->nthreads], rocks_io_main, db))
+		if (!rocks_thread(&db->threads[db->nthreads], "rocks:read", rocks_io_main, db))
 			return (false);
 		db->nthreads++;
 	}

@@ -553,8 +553,8 @@ rocks_keeper_new(struct rocks_db *db)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&k->more, &attr);
 	pthread_condattr_destroy(&attr);
-	if (rocks_thread(&k->clock, clock_main, k)) {
-		if (rocks_thread(&k->thread, keeper_main, k))
+	if (rocks_thread(&k->clock, "rocks:clock", clock_main, k)) {
+		if (rocks_thread(&k->thread, "rocks:keep", keeper_main, k))
 			return (k);
 		keeper_stop(k);
 		pthread_join(k->clock, NULL);

@@ -574,7 +574,7 @@ rocks_writer_new(struct rocks_db *db)
 	w->lazy = rocksdb_writeoptions_create();
 	rocksdb_writeoptions_set_sync(w->sync, 1);
 	STAILQ_INIT(&w->b.jobs);
-	if (w->b.worn != NULL && w->b.again != NULL && rocks_thread(&w->thread, writer_main, w))
+	if (w->b.worn != NULL && w->b.again != NULL && rocks_thread(&w->thread, "rocks:write", writer_main, w))
 		return (w);
 	writer_fini(w);
 	return (NULL);
