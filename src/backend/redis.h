@@ -113,6 +113,9 @@ struct redis_cmd {
 	bool		 looks;		/* a read that takes the win by a second command, if it finds one to take */
 };
 
+/* Whether a mark covers an item. */
+enum redis_cover { COVER_NONE, COVER_FOUND, COVER_BAD /* these are no marks */ };
+
 /* An item of RW_ITEMS that is being read, and what there was before it. */
 struct redis_row {
 	uint32_t	 count;		/* elements of the reply */
@@ -181,7 +184,7 @@ struct redis_conn {
 	uint64_t	 taken;		/* bytes of the replies that were read */
 	uint32_t	 elements;	/* of the reply that is being read */
 	struct stamp	 cover;		/* RW_COVERED: of the newest mark on the item */
-	bool		 covered;
+	uint8_t		 covered;	/* enum redis_cover */
 	struct redis_row *row;		/* NULL: none was read yet */
 	uint64_t	 clock_at;	/* when the server was last asked for its time */
 	bool		 refused;	/* the greeting was answered with an error, doom_text */
@@ -500,6 +503,8 @@ void	 redis_outcome_key(struct redis_conn *, struct be_op *, uint32_t at, const 
 void	 redis_outcome_keys_end(struct redis_conn *, struct be_op *);
 /* Which row of errors a server's error belongs to. */
 enum err redis_error_kind(struct slice text);
+/* Ends the op: what is there is none of ours. */
+void	 redis_bad_value(struct redis_conn *, struct be_op *);
 /* Ends the op with an error that begins with the node's name: now, or from the hook. */
 void	 redis_op_fail(const char *name, struct be_op *, enum err, const char *fmt, ...)
 	    __attribute__((format(printf, 4, 5)));
@@ -512,8 +517,8 @@ bool	 redis_items_begin(struct redis_conn *, const struct redis_slot *, size_t n
 /* Its ith element; the last ends the op. False: it does not fit. */
 bool	 redis_items_next(struct redis_conn *, struct be_op *, const struct redis_slot *, size_t i,
 	    const struct redis_obj *);
-/* The newest of a record's marks that covers the item. False: none does. */
-bool	 redis_marks_find(struct slice marks, struct slice key, struct stamp *);
+/* The newest of a record's marks that covers the item. */
+enum redis_cover redis_marks_find(struct slice marks, struct slice key, struct stamp *);
 
 /* redis_scan.c */
 /* Of any op that has begun: true if it is an OP_SCAN, which goes on by ops of its own. */

@@ -17,6 +17,9 @@
 -- MARKS (a list of deletes: of ranges and of all of it) and a list of the records of its SLOT; see redis_name.c. An item is
 -- dead when a mark that covers it is newer. What it covers is removed a little at a time (SWEEP). What has expired leaves
 -- index and list by chance: who enters looks at two others.
+--
+-- A Redis that is full refuses a script's first write if that takes memory, and none behind it: what makes room begins
+-- with a DEL, so that its mark can be kept.
 
 local spread = unpack
 local call, pack, unpack, band = redis.call, struct.pack, struct.unpack, bit.band
@@ -24,6 +27,7 @@ local sub, byte, floor = string.sub, string.byte, math.floor
 local KEY, INDEX, MARKS, SLOT = KEYS[1], KEYS[3] and KEYS[2], KEYS[3], KEYS[4]
 local ANSWER, MEMBER = KEYS[5] or not INDEX and KEYS[2], INDEX and string.sub(KEY, #INDEX + 1)
 local ZERO, MAGIC = '\0\0\0\0\0\0\0\0', '\241kv\1'
+local KEY_MAX, ID_MAX = 1024, 250
 
 -- op.opts, op.want, the marks of an item, enum op_status, OPR_* bits
 local CAS, NEWCAS, TTL, VIVIFY, INVALIDATE = 1, 2, 4, 8, 32
@@ -121,12 +125,15 @@ local function below(a, b)
 	return #a < #b
 end
 
--- The list of a record's marks. upto false: to the end. swept: what it covers is gone, up to at it is anyway.
+-- The list of a record's marks. upto false: to the end. swept: what it covers is gone, up to at it is anyway. Where these are
+-- none, nobody knows what is deleted: redis_reply.c looks for this word.
 local function marks_of(s)
 	local list, i = {}, 1
 	while s and i <= #s do
+		if #s - i < 38 then error('BADMARKS', 0) end
 		local flags, f, u, c, version, nonce, keep = unpack('>BI2I2I2c8c16I8', s, i)
 		i = i + 39
+		if i - 1 + f + u + c > #s then error('BADMARKS', 0) end
 		list[#list + 1] = { from = sub(s, i, i + f - 1), upto = band(flags, 1) ~= 0 and sub(s, i + f, i + f + u - 1),
 			at = sub(s, i + f + u, i + f + u + c - 1), swept = band(flags, 2) ~= 0, version = version, nonce = nonce, keep = keep }
 		i = i + f + u + c
@@ -211,22 +218,30 @@ local function stays(exp, fresh)
 	if ms >= 0 and msec() + ms < exp then call('PEXPIREAT', INDEX, exp) end
 end
 
+-- Whether the record is new. If somebody has put something else where index and list are to be, that is found out here,
+-- before anything is written.
+local function begins()
+	if call('ZCARD', INDEX) > 0 then return false end
+	call('ZCARD', SLOT)
+	return true
+end
+
 -- The record is in its slot's list.
 local function enlist()
 	local name = sub(INDEX, 2, -3)
 	if call('ZADD', SLOT, 0, name) == 1 then prune(SLOT, '{', '}#') end
 end
 
-local function enters(exp)
-	local fresh = call('EXISTS', INDEX) == 0
+local function enters(exp, fresh)
 	if call('ZADD', INDEX, 0, MEMBER) == 1 and not fresh and exp ~= 0 then prune(INDEX, sub(INDEX, 1, -2) .. '=', '') end
 	stays(exp, fresh)
 	if fresh then enlist() end
 end
 
+-- Where something else is, nothing is to leave.
 local function leaves(member)
-	if INDEX and call('ZREM', INDEX, member) == 1 and call('EXISTS', INDEX) == 0 then
-		call('ZREM', SLOT, sub(INDEX, 2, -3))
+	if INDEX and redis.pcall('ZREM', INDEX, member) == 1 and call('EXISTS', INDEX) == 0 then
+		redis.pcall('ZREM', SLOT, sub(INDEX, 2, -3))
 	end
 end
 
@@ -238,6 +253,7 @@ end
 -- Writes an item; one that is over by now goes. tail: what its head has beyond 28 bytes.
 local function save(marks, version, exp, flags, text, tail, codec)
 	local item = pack('>c4BBI2c8I8I4', MAGIC, marks, codec or 0, 28 + #tail, version, exp, flags) .. tail .. text
+	local fresh = band(marks, DEAD) == 0 and begins() --R
 	if exp == 0 then
 		call('SET', KEY, item)
 	elseif exp > msec() then
@@ -252,7 +268,7 @@ local function save(marks, version, exp, flags, text, tail, codec)
 		return leaves(MEMBER) --R
 	end
 	if band(marks, DEAD) ~= 0 then return leaves(MEMBER) end --R
-	enters(exp) --R
+	enters(exp, fresh) --R
 end
 
 -- Changes an item's head in place: marks; marks, version and nonce; expiry.
@@ -398,13 +414,23 @@ local function plain(item)
 	return band(marks, DEAD) == 0 and len
 end
 
+-- An item, or its head alone. What is of another type is none of ours: no item begins like this.
+local function peek(name, whole)
+	local item = whole and redis.pcall('GET', name) or redis.pcall('GETRANGE', name, 0, 63)
+	return type(item) == 'string' and item or '?'
+end
+
 -- Looks at an item, which is there already or is read here. Why the page ends: before it (1: it is full), or behind it (2: items,
 -- 3: work); nil: it does not.
 local function look(p, id, name, key, list, item)
-	if not p.whole then item = call('GETRANGE', name, 0, 63) end
+	if not p.whole then item = peek(name) end
 	item = item or ''
 	local len, encoded = p.whole and #list == 0 and plain(item)
 	p.work = p.work + 1
+	if #key > KEY_MAX then
+		p.dirty = p.dirty or sub(key, 1, KEY_MAX)
+		return p.work >= p.most and 3 or nil
+	end
 	if not len then
 		local marks, _, _, _, l, _, _, e = see(item, list, key)
 		len, encoded = l, e
@@ -467,7 +493,7 @@ local function tread(p, id, base, lo, hi)
 			for k = 1, #names do
 				local stop = look(p, id, names[k], keys[i], some, items[k])
 				if stop == 1 then return 1 end
-				p.id, p.key = id, keys[i]
+				if #keys[i] <= KEY_MAX then p.id, p.key = id, keys[i] end
 				if stop then return stop end
 				i = i + 1
 			end
@@ -476,6 +502,12 @@ local function tread(p, id, base, lo, hi)
 		if p.reverse then hi = '(' .. keys[#keys] else lo = '(' .. keys[#keys] end
 		count = math.max(fit(p, 1000), 50)
 	end
+end
+
+-- Whether it is the name of a record, as redis_name.c makes them.
+local function is_name(s)
+	local plain = string.gsub(string.gsub(s, '%%25', '.'), '%%7d', '.')
+	return s == '%' or s ~= '' and #plain <= ID_MAX and not string.find(plain, '[%%}]')
 end
 
 -- The page, and behind it where it ends and why.
@@ -726,6 +758,7 @@ if band(opts, INVALIDATE) ~= 0 then
 	return first(answer(OK, band(marks, BINARY) ~= 0 and R_BINKEY or 0, flags, left(to), v, ZERO, n, 0, ''), keep)
 end
 if dead > 0 then
+	call('DEL', KEY)
 	save(DEAD, stamp(0, ZERO, version, old, placed), msec() + dead, 0, '', sub(ARGV[1], 43))
 else
 	call('DEL', KEY)
@@ -784,7 +817,7 @@ if not p.listed then return given(p, tread(p, '', base, ARGV[2], ARGV[3])) end
 local list = marks_of(base and call('GET', MARKS))
 for i = 2, #ARGV do
 	local name = base and base .. '=' .. ARGV[i] or KEY
-	stop = look(p, '', name, ARGV[i], list, p.whole and call('GET', name))
+	stop = look(p, '', name, ARGV[i], list, p.whole and peek(name, true))
 	if stop == 1 then break end
 	p.id, p.key = '', ARGV[i]
 	if stop then break end
@@ -799,9 +832,11 @@ repeat
 	local names = call('ZRANGEBYLEX', KEYS[2], lo, '+', 'LIMIT', 0, 64)
 	for i = 1, #names do
 		local name = names[i]
-		stop = tread(p, name, '{' .. name .. '}', name == ARGV[2] and '(' .. ARGV[3] or '-', '+')
-		if stop then break end
-		if p.id ~= name then p.id, p.key = name, name == ARGV[2] and ARGV[3] or '' end
+		if is_name(name) then
+			stop = tread(p, name, '{' .. name .. '}', name == ARGV[2] and '(' .. ARGV[3] or '-', '+')
+			if stop then break end
+			if p.id ~= name then p.id, p.key = name, name == ARGV[2] and ARGV[3] or '' end
+		end
 		p.work = p.work + 1
 		if p.work >= p.most then
 			stop = 3
@@ -842,7 +877,7 @@ for i = 2, #ARGV, 2 do
 	end
 end
 if pieces and v ~= version then return encoded_by(top) end
-local fresh, last, lasting = INDEX and call('EXISTS', INDEX) == 0, 0, false
+local fresh, last, lasting = INDEX and begins(), 0, false
 local sets, adds = { 'MSET' }, { 'ZADD', INDEX }
 for i = 2, #ARGV, 2 do
 	if not late[i] then
@@ -897,7 +932,7 @@ if what == 1 then
 	for i = 2, #ARGV do
 		local key, v = ARGV[i], version
 		local name = base and base .. key or KEY
-		local item = call('GETRANGE', name, 0, 63)
+		local item = peek(name)
 		local marks, old, _, _, _, oldnonce, _, _, mark = see(item, list, key)
 		local there = marks == false or marks and band(marks, DEAD) == 0
 		local goes = there
@@ -908,6 +943,7 @@ if what == 1 then
 			if newer(v, top) then top = v end
 		end
 		if goes and dead > 0 and (there or band(opts, TOKEN) ~= 0) then
+			if there then call('DEL', name) end
 			call('SET', name, pack('>c4BBI2c8I8I4', MAGIC, DEAD, 0, 28 + #nonce, v, now + dead, 0) .. nonce, 'PXAT', now + dead)
 		elseif goes and there then
 			call('DEL', name)
@@ -933,6 +969,7 @@ for i = #all, 1, -1 do
 end
 if #all >= 1000 then return answer(ERROR, 0, 0, -1, ZERO, ZERO, 0, 0, 'SERVER_ERROR too many ranges were deleted of this record') end
 all[#all + 1] = mark
+if not mark.swept then call('DEL', MARKS) end
 put_marks(all)
 return answer(OK, 0, 0, -1, version, mark.swept and ZERO or pack('>I8', 1), 0, 0, '')
 
@@ -947,8 +984,10 @@ local keys = call('ZRANGEBYLEX', INDEX, '[' .. (m and m.at or ARGV[2]), m and m.
 local dead, gone, orphans, last = { 'UNLINK' }, { 'ZREM', INDEX }, {}, #keys
 local some = #keys > 0 and meeting(list, keys[1], keys[#keys]) or list
 for i = 1, #keys do
-	local item = call('GETRANGE', base .. keys[i], 0, 63)
+	local item = #keys[i] <= KEY_MAX and peek(base .. keys[i]) or ''
 	local marks, _, _, _, _, _, _, _, by = see(item, some, keys[i])
+	-- What is none of ours has no version.
+	if marks == false then by = covering(some, keys[i]) end
 	if item ~= '' and by then
 		dead[#dead + 1] = base .. keys[i]
 		orphan(orphans, keys[i], item)
@@ -962,11 +1001,11 @@ end
 if #dead > 1 then call(spread(dead)) end
 if #gone > 2 then
 	call(spread(gone))
-	if call('EXISTS', INDEX) == 0 then call('ZREM', SLOT, sub(INDEX, 2, -3)) end
+	if call('EXISTS', INDEX) == 0 then redis.pcall('ZREM', SLOT, sub(INDEX, 2, -3)) end
 end
 local more = last < #keys
 if m then
-	m.at = keys[last] or ''
+	m.at = sub(keys[last] or '', 1, KEY_MAX)
 	if #keys < most and not more then m.swept, m.at = true, '' end
 	put_marks(list)
 	for i = 1, #list do more = more or not list[i].swept end

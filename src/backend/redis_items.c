@@ -23,19 +23,27 @@
 
 /* ---- marks ---- */
 
-bool
+enum redis_cover
 redis_marks_find(struct slice marks, struct slice key, struct stamp *newest)
 {
 	bool found = false;
 
-	while (marks.len >= MARK_LEN) {
+	while (marks.len > 0) {
 		const char *p = marks.p;
-		size_t f = num_get_be(p + 1, 2), u = num_get_be(p + 3, 2), c = num_get_be(p + 5, 2);
-		struct slice from = slice_of(p + MARK_LEN, f), upto = slice_of(p + MARK_LEN + f, u);
-		struct stamp st = stamp_of(num_get_be(p + 7, 8), (const uint8_t *)p + 15);
+		size_t f, u, c;
+		struct slice from, upto;
+		struct stamp st;
 
+		if (marks.len < MARK_LEN)
+			return (COVER_BAD);
+		f = num_get_be(p + 1, 2);
+		u = num_get_be(p + 3, 2);
+		c = num_get_be(p + 5, 2);
 		if (marks.len - MARK_LEN < f + u + c)
-			break;
+			return (COVER_BAD);
+		from = slice_of(p + MARK_LEN, f);
+		upto = slice_of(p + MARK_LEN + f, u);
+		st = stamp_of(num_get_be(p + 7, 8), (const uint8_t *)p + 15);
 		if (slice_cmp(key, from) >= 0 && ((p[0] & MARK_ENDS) == 0 || slice_cmp(key, upto) < 0) &&
 		    (!found || stamp_cmp(&st, newest) > 0)) {
 			*newest = st;
@@ -43,7 +51,7 @@ redis_marks_find(struct slice marks, struct slice key, struct stamp *newest)
 		}
 		marks = slice_of(p + MARK_LEN + f + u + c, marks.len - MARK_LEN - f - u - c);
 	}
-	return (found);
+	return (found ? COVER_FOUND : COVER_NONE);
 }
 
 /* ---- pages ---- */
@@ -180,7 +188,7 @@ row_end(struct redis_conn *c, struct be_op *op, const struct redis_slot *s, cons
 	if (!row_place(c, op, s, o->text))
 		return (false);
 	if (c->row->bad && c->row->items == 0) {
-		redis_op_fail(c->node->name, op, ERR_BADVALUE, "holds a value that kvgate did not write (format = item)");
+		redis_bad_value(c, op);
 		return (true);
 	}
 	be_op_end(op);

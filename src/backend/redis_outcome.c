@@ -101,7 +101,7 @@ redis_no_memory(struct be_op *op)
 	op->why = err_text(ERR_NOMEM);
 }
 
-static void
+void
 redis_bad_value(struct redis_conn *c, struct be_op *op)
 {
 	redis_op_fail(c->node->name, op, ERR_BADVALUE, "holds a value that kvgate did not write (format = item)");
@@ -222,7 +222,7 @@ redis_is_covered(const struct redis_conn *c, const struct redis_slot *s, const s
 {
 	struct stamp own;
 
-	if (s->cmd.want != RW_COVERED || !c->covered)
+	if (s->cmd.want != RW_COVERED || c->covered == COVER_NONE)
 		return (false);
 	own = stamp_of(e->version, e->nonce);
 	return (stamp_cmp(&own, &c->cover) < 0);
@@ -245,6 +245,8 @@ redis_outcome_item(struct redis_conn *c, const struct redis_slot *s, const struc
 	e->marks = 0;
 	if (o->type == REDIS_REPLY_STRING)
 		rc = redis_item(c, o->text, &op->res, e, &value);
+	if (UNLIKELY(s->cmd.want == RW_COVERED && c->covered == COVER_BAD))
+		rc = ITEM_BAD;
 	if (UNLIKELY(rc == ITEM_BAD)) {
 		redis_bad_value(c, op);
 		return (true);

@@ -91,6 +91,11 @@ redis_error(struct redis_conn *c, const struct redis_slot *s, struct slice text)
 	if (s->op == NULL || redis_redo(c, s, text) ||
 	    redis_node_offer(c->node, s->op, &s->cmd, redis_sent_at(c, s->at), ERR_NONE, text))
 		return;
+	/* A script's word for marks that are none. */
+	if (memmem(text.p, text.len, "BADMARKS", 8) != NULL) {
+		redis_bad_value(c, s->op);
+		return;
+	}
 	redis_op_fail(c->node->name, s->op, redis_error_kind(text), "says %.*s", (int)(text.len < 200 ? text.len : 200), text.p);
 }
 
@@ -191,7 +196,7 @@ redis_covered_next(struct redis_conn *c, const redisReadTask *t, const struct re
 	if (o->type != REDIS_REPLY_STRING && o->type != REDIS_REPLY_NIL)
 		return (redis_misfit(c, o->text));
 	if (t->idx == 0) {
-		c->covered = o->type == REDIS_REPLY_STRING && redis_marks_find(o->text,
+		c->covered = o->type != REDIS_REPLY_STRING ? COVER_NONE : redis_marks_find(o->text,
 		    slice_of(key + s->cmd.key_len - s->cmd.item_len, s->cmd.item_len), &c->cover);
 		return (true);
 	}
