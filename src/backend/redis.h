@@ -111,6 +111,7 @@ struct redis_cmd {
 	bool		 read;		/* changes nothing: asking twice does no harm */
 	bool		 asking;	/* ASKING went before it */
 	bool		 looks;		/* a read that takes the win by a second command, if it finds one to take */
+	uint8_t		 tries;		/* it was answered NOSCRIPT before */
 };
 
 /* Whether a mark covers an item. */
@@ -141,7 +142,6 @@ struct redis_slot {
 	struct redis_cmd cmd;
 	uint32_t	 nkeys;
 	uint16_t	 bucket;	/* cmd.looks */
-	uint8_t		 tries;		/* it was answered NOSCRIPT before */
 	bool		 request;	/* it was put in for an op */
 };
 
@@ -197,9 +197,8 @@ struct redis_conn {
 	uint32_t	 first;		/* number of the first slot of this connection */
 	uint64_t	 own_from;	/* deadlines of ops are not looked at before; UINT64_MAX: there are none */
 	uint32_t	 known;		/* scripts that it has been given, a bit each */
-	bool		 redo;		/* it has lost them, and gets them again */
-	uint32_t	 redo_from;	/* number of the first slot of that: reads before are asked once more */
-	uint32_t	 redo_until;	/* all that is repeated is before this slot */
+	bool		 redo;		/* it has lost them; what is to be repeated waits */
+	uint32_t	 redo_from;	/* until all that was sent before this slot has been answered */
 	struct redis_sent sent;
 	uint16_t	*looking;	/* REDIS_BUCKETS: reads with cmd.looks in flight, by their keys' hashes */
 
@@ -216,6 +215,7 @@ struct redis_wait {
 	struct redis_cmd cmd;
 	bool		 asking;
 	bool		 behind;	/* a look, or what waits behind one */
+	struct redis_conn *redo;	/* it lost the op's script; NULL: not this */
 	char		 bytes[];
 };
 TAILQ_HEAD(redis_wait_list, redis_wait);
@@ -363,6 +363,11 @@ bool	 redis_may_wait(struct redis_node *, struct be_op *, struct redis_wait **, 
 void	 redis_wait(struct redis_node *, struct redis_wait *);
 /* A read that a lost connection left unanswered waits for the next one, before all others. */
 void	 redis_node_again(struct redis_node *, struct be_op *, const struct redis_cmd *, const char *bytes);
+/* An op that is to go out once more because the connection has lost its script: behind those that wait for that already. */
+void	 redis_wait_redo(struct redis_conn *, struct be_op *, const struct redis_cmd *, const char *bytes);
+/* Whether a write on the op's key is among those of this connection; an op has been carried out before those on its key. */
+bool	 redis_redo_meets(const struct redis_conn *, const struct be_op *);
+void	 redis_redo_passed(struct redis_conn *, const struct be_op *);
 /* Whether an op that could go out has to wait for a look at its key. */
 bool	 redis_is_behind(const struct redis_node *, const struct redis_conn *, const struct be_op *,
 	    const struct redis_cmd *);

@@ -302,7 +302,7 @@ redis_conn_lost(struct redis_conn *c)
 	redis_ring_fail(c, err, text);
 	if (quick && node->health.state != HEALTH_DOWN)
 		redis_conn_start(c);
-	if (replay)
+	if (node->nwaiting > 0)
 		redis_waiting_put(node);
 }
 

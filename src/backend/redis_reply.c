@@ -36,50 +36,43 @@ redis_misfit(struct redis_conn *c, struct slice text)
 
 /* ---- scripts that are gone ---- */
 
-/* Sends what the slot holds once more, at the end of the ring. */
-static void
-redis_again(struct redis_conn *c, const struct redis_slot *s, struct be_op *op)
-{
-	op->state = REDIS_OP_ENDING;
-	if (!(s->cmd.asking ? redis_put_asking(c, op, &s->cmd, redis_sent_at(c, s->at)) :
-	    redis_conn_put(c, op, &s->cmd, redis_sent_at(c, s->at), NULL))) {
-		be_op_end_later(op, ERR_NOMEM, err_text(ERR_NOMEM));
-		return;
-	}
-	redis_slot(c, c->head + c->n - 1)->tries = (uint8_t)(s->tries + 1);
-	c->redo_until = c->head + c->n;
-}
-
 /*
- * NOSCRIPT: somebody has emptied the server's list. The op goes out again, with its script before it; so do the reads
- * that were sent before that and have not been answered, or they would overtake it.
+ * NOSCRIPT: somebody has emptied the server's list. The op goes out again, with its script before it, when all that was
+ * sent behind it has been answered: of that some may have been carried out, because somebody else has brought the script
+ * back. A read among it that ought to have seen the op comes once more, too. If a write of the same record was carried
+ * out, the op comes too late, and ends with what the server said.
  */
 static bool
 redis_redo(struct redis_conn *c, const struct redis_slot *s, struct slice text)
 {
-	if (LIKELY(!slice_has_prefix(text, SLICE_LIT("NOSCRIPT"))) || s->op == NULL || s->tries > 1 ||
-	    s->cmd.script == RS_NONE)
+	struct redis_cmd cmd = s->cmd;
+
+	if (LIKELY(!slice_has_prefix(text, SLICE_LIT("NOSCRIPT"))) || s->op == NULL || cmd.tries > 1 ||
+	    cmd.script == RS_NONE)
 		return (false);
+	c->known = 0;
 	if (!c->redo) {
-		c->redo = true;
+		c->redo = c->n > 0;
 		c->redo_from = c->head + c->n;
-		c->known = 0;
+		be_loop_dirty(c->node->bl, &c->dirty);
 	}
-	redis_again(c, s, s->op);
+	cmd.tries++;
+	redis_wait_redo(c, s->op, &cmd, redis_sent_at(c, s->at));
 	return (true);
 }
 
-/* A read that was sent before what is being repeated: its answer is dropped, and comes once more. */
+/* A read behind a write that is to be repeated: its answer is dropped. */
 static void
 redis_reread(struct redis_conn *c)
 {
-	struct redis_slot *s = redis_slot(c, c->head), was = *s;
+	struct redis_slot *s = redis_slot(c, c->head);
+	struct be_op *op = s->op;
 
-	if (s->op == NULL || !s->cmd.read || (int32_t)(c->head - c->redo_from) >= 0)
+	if (op == NULL || !s->cmd.read || !redis_redo_meets(c, op))
 		return;
 	s->op = NULL;
 	c->nops--;
-	redis_again(c, &was, was.op);
+	redis_wait_redo(c, op, &s->cmd, redis_sent_at(c, s->at));
 }
 
 /* ---- whole replies ---- */
@@ -104,11 +97,13 @@ static bool
 redis_take(struct redis_conn *c, const struct redis_obj *o)
 {
 	struct redis_slot s;
-	bool good = true;
+	bool good = true, redo = c->redo;
 
-	if (UNLIKELY(c->redo) && o->type != REDIS_REPLY_ERROR)
+	if (UNLIKELY(redo) && o->type != REDIS_REPLY_ERROR)
 		redis_reread(c);
 	redis_pop(c, &s);
+	if (UNLIKELY(redo) && o->type != REDIS_REPLY_ERROR && s.op != NULL && !s.cmd.read)
+		redis_redo_passed(c, s.op);
 	if (UNLIKELY(o->type == REDIS_REPLY_ERROR))
 		redis_error(c, &s, o->text);
 	else if (UNLIKELY(!redis_outcome(c, &s, o))) {

@@ -245,7 +245,7 @@ redis_pop(struct redis_conn *c, struct redis_slot *s)
 		s->op->state = REDIS_OP_ENDING;
 		c->nops--;
 	}
-	if (UNLIKELY(c->redo) && (int32_t)(c->head - c->redo_until) >= 0) {
+	if (UNLIKELY(c->redo) && (int32_t)(c->head - c->redo_from) >= 0) {
 		c->redo = false;
 		be_loop_dirty(c->node->bl, &c->dirty);
 	}

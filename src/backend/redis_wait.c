@@ -29,6 +29,7 @@ redis_may_wait(struct redis_node *node, struct be_op *op, struct redis_wait **wp
 	(*wp)->op = op;
 	(*wp)->asking = false;
 	(*wp)->behind = false;
+	(*wp)->redo = NULL;
 	return (true);
 }
 
@@ -206,11 +207,14 @@ redis_waiting_time(void *arg)
 		redis_node_down(node, ERR_TIMEOUT, err_text(ERR_TIMEOUT));
 }
 
-/* A read that a lost connection left unanswered waits for the next one, before all others. */
-void
-redis_node_again(struct redis_node *node, struct be_op *op, const struct redis_cmd *cmd, const char *bytes)
+/* ---- once more ---- */
+
+/* Before all that waits, but for what has lost its script. */
+static void
+redis_wait_first(struct redis_node *node, struct be_op *op, const struct redis_cmd *cmd, const char *bytes,
+    struct redis_conn *redo)
 {
-	struct redis_wait *w = malloc(sizeof *w + cmd->len);
+	struct redis_wait *w = malloc(sizeof *w + cmd->len), *e;
 
 	op->state = REDIS_OP_ENDING;
 	if (w == NULL) {
@@ -219,10 +223,58 @@ redis_node_again(struct redis_node *node, struct be_op *op, const struct redis_c
 	}
 	w->op = op;
 	w->cmd = *cmd;
-	w->asking = false;
+	w->asking = cmd->asking;
 	w->behind = false;
+	w->redo = NULL;
 	memcpy(w->bytes, bytes, cmd->len);
 	redis_wait(node, w);
 	TAILQ_REMOVE(&node->waiting, w, next);
-	TAILQ_INSERT_HEAD(&node->waiting, w, next);
+	w->redo = redo;
+	TAILQ_FOREACH(e, &node->waiting, next)
+		if (e->redo == NULL)
+			break;
+	if (e != NULL)
+		TAILQ_INSERT_BEFORE(e, w, next);
+	else
+		TAILQ_INSERT_TAIL(&node->waiting, w, next);
+}
+
+void
+redis_node_again(struct redis_node *node, struct be_op *op, const struct redis_cmd *cmd, const char *bytes)
+{
+	redis_wait_first(node, op, cmd, bytes, NULL);
+}
+
+void
+redis_wait_redo(struct redis_conn *c, struct be_op *op, const struct redis_cmd *cmd, const char *bytes)
+{
+	redis_wait_first(c->node, op, cmd, bytes, c);
+}
+
+bool
+redis_redo_meets(const struct redis_conn *c, const struct be_op *op)
+{
+	const struct redis_wait *w;
+
+	TAILQ_FOREACH(w, &c->node->waiting, next) {
+		if (w->redo == NULL)
+			break;
+		if (w->redo == c && !w->cmd.read && redis_meets(w, op, op->op.key))
+			return (true);
+	}
+	return (false);
+}
+
+void
+redis_redo_passed(struct redis_conn *c, const struct be_op *by)
+{
+	struct redis_node *node = c->node;
+	struct redis_wait *w = TAILQ_FIRST(&node->waiting), *after;
+
+	for (; w != NULL && w->redo != NULL; w = after) {
+		after = TAILQ_NEXT(w, next);
+		if (w->redo == c && redis_meets(w, by, by->op.key))
+			redis_op_fail_later(node->name, redis_waiting_take(node, w), ERR_REFUSED,
+			    "says NOSCRIPT No matching script");
+	}
 }
