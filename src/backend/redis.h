@@ -363,9 +363,9 @@ bool	 redis_may_wait(struct redis_node *, struct be_op *, struct redis_wait **, 
 void	 redis_wait(struct redis_node *, struct redis_wait *);
 /* A read that a lost connection left unanswered waits for the next one, before all others. */
 void	 redis_node_again(struct redis_node *, struct be_op *, const struct redis_cmd *, const char *bytes);
-/* An op that is to go out once more because the connection has lost its script: behind those that wait for that already. */
+/* An op that is to go out once more because the connection has lost its script: behind those that wait so already. */
 void	 redis_wait_redo(struct redis_conn *, struct be_op *, const struct redis_cmd *, const char *bytes);
-/* Whether a write on the op's key is among those of this connection; an op has been carried out before those on its key. */
+/* Whether a write on the op's key is among those; an op has been carried out before those on its key. */
 bool	 redis_redo_meets(const struct redis_conn *, const struct be_op *);
 void	 redis_redo_passed(struct redis_conn *, const struct be_op *);
 /* Whether an op that could go out has to wait for a look at its key. */

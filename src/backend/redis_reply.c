@@ -37,10 +37,10 @@ redis_misfit(struct redis_conn *c, struct slice text)
 /* ---- scripts that are gone ---- */
 
 /*
- * NOSCRIPT: somebody has emptied the server's list. The op goes out again, with its script before it, when all that was
- * sent behind it has been answered: of that some may have been carried out, because somebody else has brought the script
- * back. A read among it that ought to have seen the op comes once more, too. If a write of the same record was carried
- * out, the op comes too late, and ends with what the server said.
+ * NOSCRIPT: somebody has emptied the server's list. The op goes out again, with its script before it, when all that
+ * was sent behind it has been answered: some of that may have been carried out, because somebody else has brought the
+ * script back. A read among it that ought to have seen the op comes once more, too. If a write of the same record was
+ * carried out, the op comes too late, and ends with what the server said.
  */
 static bool
 redis_redo(struct redis_conn *c, const struct redis_slot *s, struct slice text)
