@@ -43,6 +43,7 @@ struct rocksdb_options_t;
 struct rocksdb_readoptions_t;
 struct rocksdb_snapshot_t;
 struct rocksdb_t;
+struct rocksdb_writebatch_t;
 
 /* A namespace's column family. Never gone before its database is closed. */
 struct rocks_family {
@@ -67,6 +68,11 @@ struct rocks_family {
 	 */
 	_Atomic bool	 marked_known;
 	_Atomic uint64_t marked[ROCKS_HASHES / 64];
+	/*
+	 * Whether iterators meet deleted ranges: of those that were deleted since the opening it is set before they are
+	 * written; of what was there before it is known once the keeper has looked.
+	 */
+	_Atomic bool	 ranged, was_ranged;
 	_Atomic uint32_t puts[ROCKS_PUTS];	/* items that were written, by the same hash: rocks_gaps.c */
 };
 
@@ -375,6 +381,11 @@ uint64_t	 rocks_passed(void);
 
 /* What is in memory goes to a file, to which nothing newer comes. May wait if that is asked often. */
 void		 rocks_put_away(struct rocks_db *, struct rocks_family *);
+/* From inclusive to exclusive, with no bookkeeping but of rocks_family.ranged. */
+void		 rocks_ranges_delete(struct rocks_family *, struct rocksdb_writebatch_t *, const struct rocks_key *from,
+		    const struct rocks_key *until);
+/* Whether the files that the opening found or made have deleted ranges. May take its time. */
+void		 rocks_ranges_look(struct rocks_family *);
 /* This row has been put, and can be read. The writer's thread. */
 void		 rocks_gaps_put(struct rocks_family *, struct slice key);
 /*

@@ -437,6 +437,7 @@ db_open(struct rocks_db *db, char **why)
 		family_publish(db, families[i]);
 		good = good && family_begin(families[i], why);
 		atomic_store(&families[i]->unswept, 1);
+		atomic_store(&families[i]->was_ranged, true);
 	}
 end:
 	for (size_t i = 0; families != NULL && i < n; i++)

@@ -85,6 +85,24 @@ rocks_put_away(struct rocks_db *db, struct rocks_family *f)
 	free(text);	/* a later one may do */
 }
 
+void
+rocks_ranges_delete(struct rocks_family *f, struct rocksdb_writebatch_t *batch, const struct rocks_key *from,
+    const struct rocks_key *until)
+{
+	atomic_store_explicit(&f->ranged, true, memory_order_release);
+	rocksdb_writebatch_delete_range_cf(batch, f->cf, from->bytes, from->len, until->bytes, until->len);
+}
+
+void
+rocks_ranges_look(struct rocks_family *f)
+{
+	char *text = rocksdb_property_value_cf(f->db->db, f->cf, "rocksdb.aggregated-table-properties");
+
+	if (text != NULL && strstr(text, "# range deletions=0;") != NULL)
+		atomic_store_explicit(&f->was_ranged, false, memory_order_release);
+	free(text);
+}
+
 static bool
 is_crowded(struct rocks_db *db, struct rocks_family *f)
 {
@@ -336,7 +354,7 @@ rocks_again_delete(struct rocks_again *a, struct rocks_batch *b, struct rocks_db
 		if (rocks_batch_puts(b, f, from, until) || is_crowded(db, f) || !may_again(a))
 			continue;
 		rocks_put_away(db, f);
-		rocksdb_writebatch_delete_range_cf(more, f->cf, from->bytes, from->len, until->bytes, until->len);
+		rocks_ranges_delete(f, more, from, until);
 		atomic_fetch_add_explicit(&db->counts.gaps, 1, memory_order_relaxed);
 	}
 	if (rocksdb_writebatch_count(more) > 0)

@@ -239,6 +239,8 @@ sweep_family(struct rocks_keeper *k, struct rocks_family *f)
 	if (!walk(k, f, &from, &until, sweep_record, NULL))
 		return;
 	atomic_store_explicit(&f->swept, count, memory_order_release);
+	if (!atomic_load_explicit(&f->marked_known, memory_order_relaxed))
+		rocks_ranges_look(f);
 	atomic_store_explicit(&f->marked_known, true, memory_order_release);
 }
 

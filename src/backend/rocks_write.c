@@ -255,7 +255,7 @@ void
 rocks_batch_delete_range(struct rocks_batch *b, struct rocks_family *f, const struct rocks_key *from,
     const struct rocks_key *to)
 {
-	rocksdb_writebatch_delete_range_cf(b->batch, f->cf, from->bytes, from->len, to->bytes, to->len);
+	rocks_ranges_delete(f, b->batch, from, to);
 	b->bytes += from->len + to->len;
 	f->ranges++;
 	rocks_worn_range(b->worn, f, from, to);
@@ -266,7 +266,7 @@ void
 rocks_batch_delete_gap(struct rocks_batch *b, struct rocks_family *f, const struct rocks_key *from,
     const struct rocks_key *to)
 {
-	rocksdb_writebatch_delete_range_cf(b->batch, f->cf, from->bytes, from->len, to->bytes, to->len);
+	rocks_ranges_delete(f, b->batch, from, to);
 	b->bytes += from->len + to->len;
 	f->ranges++;
 	atomic_fetch_add_explicit(&b->db->counts.gaps, 1, memory_order_relaxed);
