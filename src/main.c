@@ -29,7 +29,7 @@
 #include "req/version.h"
 
 #define EXIT_USAGE	2
-#define DATABASE_FDS	1024	/* files that a database has open */
+#define DATABASE_FDS	124	/* files that a database has open beside those of open_files */
 #define CLUSTER_NODES	32		/* what a cluster may have, of which some seeds are known */
 #define TICK_USEC	(100 * 1000)	/* how late the cache's second may be */
 
@@ -276,7 +276,7 @@ program_fds(const struct conf *conf)
 			nodes = CLUSTER_NODES;
 		n += (size_t)nodes * st->connections * conf->threads;
 		if (st->kind == STORE_ROCKSDB)
-			n += conf->threads + DATABASE_FDS;
+			n += conf->threads + st->open_files + DATABASE_FDS;
 	}
 	for (unsigned i = 0; i < conf->nspaces; i++)
 		if (conf->spaces[i].hedge != HEDGE_OFF)

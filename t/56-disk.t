@@ -178,6 +178,21 @@ def damaged():
 		c.ask(b"get k100\r\n", b"VALUE k100 0 4000\r\n%s\r\nEND\r\n" % values[100], "the copy is a database")
 
 
+def many_files():
+	"""Not all files are open; what lies in the others is there, too, and so are the deletes in them."""
+	path, names = disk_path(), ["n%02d" % n for n in range(60)]
+	spaces = "".join('namespace "%s" { prefix = "%s:"  item_separator = "/"  primary { store = "d" }  local { ttl = 0 } }\n' % (n, n) for n in names)
+	keys = [n.encode() for n in names]
+	with Kvgate(conf=conf(path, "open_files = 20", spaces)) as kv, kv.client() as c:
+		c.ask(b"".join(b"kp %s:r 3\r\na 1\r\n1\r\nb 1\r\n2\r\nc 1\r\n3\r\nkd %s:r Gb\r\n" % (n, n) for n in keys), b"HD\r\n" * 120)
+	for time in ("first", "second"):
+		with Kvgate(["-t", "1"], conf=conf(path, "open_files = 20", spaces)) as kv, kv.client() as c:
+			c.ask(b"".join(b"mg %s:r/a v\r\nmg %s:r/b v\r\n" % (n, n) for n in keys), b"VA 1\r\n1\r\nEN\r\n" * 60, "items after the %s start" % time)
+		with Kvgate(["-t", "1"], conf=conf(path, "open_files = 20", spaces)) as kv, kv.client() as c:
+			c.ask(b"".join(b"kg %s:r\r\nks %s\r\n" % (n, n) for n in keys),
+			    b"".join(b"VA 1 ka\r\n1\r\nEN\r\nVA 1 i%s:r ka\r\n1\r\nEN\r\n" % n for n in keys), "pages after the %s start" % time)
+
+
 def checkpoints():
 	path = disk_path()
 	with Kvgate(conf=conf(path)) as kv, kv.client() as c:
@@ -227,6 +242,7 @@ full()
 no_space()
 damaged()
 damaged_log()
+many_files()
 checkpoints()
 reloads()
 batches()

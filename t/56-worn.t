@@ -97,6 +97,26 @@ def undone():
 		c.ask(b"kg r:a k\r\n", b"".join(b"HD k%s\r\n" % k for k in keys) + b"EN\r\n", "nothing of it is")
 
 
+def cold():
+	"""A range was deleted from what is in the block cache; what has been put there since is on disk alone."""
+	path, long = disk_path(), b"x" * 20000
+
+	def database():
+		return Kvgate(["-t", "1"], conf=disk_conf(path, "0") + RECORDS % "")
+
+	for deletes, warm, stays in ((b"G1000 U1006", b"1007", [b"1006", b"1007"]), (b"G1002 U1008", b"1000", [b"1000", b"1001"])):
+		with database() as kv, kv.client() as c:
+			fill(c, b"r:c", [b"%d" % n for n in range(1000, 1008)])
+		with database() as kv, kv.client() as c:
+			c.ask(b"kd r:c %s\r\nkp r:c 1\r\n1003+ 20000\r\n%s\r\n" % (deletes, long), b"HD\r\nHD\r\n")
+		there = sorted(stays + [b"1003+"])
+		for ask, keys in ((b"kg r:c k", there), (b"kg r:c k r", there[::-1]), (b"ks r k", there)):
+			with database() as kv, kv.client() as c:
+				c.ask(b"mg r:c/%s\r\n" % warm, b"HD\r\n")
+				c.ask(ask + b"\r\n", b"".join(b"HD k%s\r\n" % k for k in keys) + b"EN\r\n",
+				    "%s after kd %s" % (ask.decode(), deletes.decode()))
+
+
 def expired():
 	"""It is out of the way, but is not forgotten: what is older and comes late finds it."""
 	keys = [b"%d" % n for n in range(3000)]
@@ -124,6 +144,7 @@ def marks():
 compacted()
 meanwhile()
 undone()
+cold()
 expired()
 marks()
 done_testing()

@@ -204,6 +204,7 @@ struct rocks_db {
 	struct rocks_queue io;
 	pthread_t	*threads;
 	unsigned	 nthreads;
+	unsigned	 open_files;
 	struct rocks_writer *writer;
 	struct rocks_keeper *keeper;
 };

@@ -29,7 +29,6 @@
 /* Files in which so many of so many rows one after the other are deletions are compacted. */
 #define DELETED_WINDOW	4096
 #define DELETED_MANY	2048
-#define OPEN_FILES	900		/* main.c makes room for them */
 #define PARALLEL	2
 /* Values of rocksdb's WALRecoveryMode. */
 #define RECOVER_WHOLE	0	/* all but a torn end */
@@ -356,12 +355,13 @@ static void
 db_options(struct rocks_db *db, const struct conf_store *st)
 {
 	db->options = rocksdb_options_create();
+	db->open_files = st->open_files;
 	rocksdb_options_set_create_if_missing(db->options, !has_files(st->path));
 	rocksdb_options_set_db_write_buffer_size(db->options, WRITE_BUFFERS);
 	rocksdb_options_set_max_total_wal_size(db->options, WAL_MAX);
 	rocksdb_options_set_max_log_file_size(db->options, LOG_MAX);
 	rocksdb_options_set_keep_log_file_num(db->options, LOGS);
-	rocksdb_options_set_max_open_files(db->options, OPEN_FILES);
+	rocksdb_options_set_max_open_files(db->options, (int)st->open_files);	/* main.c makes room */
 	rocksdb_options_set_max_background_jobs(db->options, PARALLEL);
 	rocksdb_options_enable_statistics(db->options);
 	rocksdb_options_set_stats_dump_period_sec(db->options, 0);
@@ -549,6 +549,8 @@ db_adjust(struct rocks_db *db, const struct conf_store *st)
 	rocksdb_cache_set_capacity(db->cache, st->block_cache);
 	if (st->io_threads != db->nthreads)
 		log_warn("store \"%s\": io_threads counts at a start only; there are %u", st->name, db->nthreads);
+	if (st->open_files != db->open_files)
+		log_warn("store \"%s\": open_files counts at a start only; it is %u", st->name, db->open_files);
 }
 
 /* The files are locked against other processes only, so that a second name must not open them again. */

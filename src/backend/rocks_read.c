@@ -63,7 +63,18 @@ bad_row(struct reader *rd)
 	return (ROCKS_FAILED);
 }
 
-/* *pin is NULL where there is no such row. */
+static void
+let_go(rocksdb_pinnableslice_t **pin)
+{
+	if (*pin != NULL)
+		rocksdb_pinnableslice_destroy(*pin);
+	*pin = NULL;
+}
+
+/*
+ * *pin is NULL where there is no such row. None of ours is empty: that is how rocksdb before 9.4 says that it would have
+ * to open a file.
+ */
 static enum rocks_rc
 get(struct reader *rd, const struct rocks_key *key, rocksdb_pinnableslice_t **pin, struct slice *value)
 {
@@ -76,15 +87,11 @@ get(struct reader *rd, const struct rocks_key *key, rocksdb_pinnableslice_t **pi
 	}
 	if (*pin != NULL)
 		value->p = rocksdb_pinnableslice_value(*pin, &value->len);
+	if (UNLIKELY(rd->in_memory && *pin != NULL && value->len == 0)) {
+		let_go(pin);
+		return (ROCKS_NOT_CACHED);
+	}
 	return (ROCKS_DONE);
-}
-
-static void
-let_go(rocksdb_pinnableslice_t **pin)
-{
-	if (*pin != NULL)
-		rocksdb_pinnableslice_destroy(*pin);
-	*pin = NULL;
 }
 
 /* The markers of a record, for what follows. */

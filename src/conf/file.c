@@ -302,7 +302,7 @@ make_grammar(void)
 	    KEY("max_inflight"), KEY("protocol"), KEY("user"), KEY("password"), KEY("database"), KEY("map_refresh"),
 	    KEY("replicas"), KEY("write_quorum"), KEY("read_from"), KEY("failures"), KEY("on_down"), KEY("failover_ttl"),
 	    KEY("failover_store"), KEY("flush_on_return"), KEY("path"), KEY("block_cache"), KEY("io_threads"),
-	    KEY("durability"), KEY("sync_interval"), CFG_END() };
+	    KEY("open_files"), KEY("durability"), KEY("sync_interval"), CFG_END() };
 	cfg_opt_t primary[] = { BEGIN, KEY("store"), KEY("format"), CFG_END() };
 	cfg_opt_t local[] = { BEGIN, KEY("ttl"), KEY("ttl_jitter"), KEY("negative_ttl"), KEY("refresh_ahead"),
 	    CFG_END() };

@@ -98,6 +98,7 @@ struct conf_store {
 	char		*path;		/* rocksdb: its directory */
 	size_t		 block_cache;	/* rocksdb */
 	unsigned	 io_threads;	/* rocksdb: threads that read what is not in memory */
+	unsigned	 open_files;	/* rocksdb: files that are open at one time, at most */
 	enum conf_durability durability;
 	uint64_t	 sync_interval;	/* DURABLE_INTERVAL */
 	const char	*file;

@@ -63,7 +63,7 @@ static bool
 same_database(const struct conf_store *a, const struct conf_store *b)
 {
 	return (same_str(a->path, b->path) && a->block_cache == b->block_cache && a->io_threads == b->io_threads &&
-	    a->durability == b->durability && a->sync_interval == b->sync_interval);
+	    a->open_files == b->open_files && a->durability == b->durability && a->sync_interval == b->sync_interval);
 }
 
 bool

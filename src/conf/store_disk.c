@@ -1,6 +1,6 @@
 /*
- * store_disk.c - what a store section says of an embedded database: where it is, what memory and threads it has, when a
- * write is on disk.
+ * store_disk.c - what a store section says of an embedded database: where it is, what memory, threads and files it has,
+ * when a write is on disk.
  */
 #include "config.h"
 
@@ -12,6 +12,7 @@
 #define MB		(1024ull * 1024)
 #define BLOCK_CACHE	(64 * MB)
 #define IO_THREADS	4
+#define OPEN_FILES	900
 #define SYNC_INTERVAL	(FILE_SECOND / 10)
 
 /* However they are written; of a directory that is not there yet it shows when it is opened. */
@@ -67,6 +68,8 @@ file_read_store_disk(struct conf_ctx *x, cfg_t *sec, struct conf_store *s)
 		return (true);
 	s->block_cache = BLOCK_CACHE;
 	s->io_threads = IO_THREADS;
+	s->open_files = OPEN_FILES;
 	return (read_path(x, sec, s) && file_get_size(x, sec, "block_cache", MB, 1ull << 44, &s->block_cache) &&
-	    file_get_uint(x, sec, "io_threads", 1, 256, &s->io_threads) && read_durability(x, sec, s));
+	    file_get_uint(x, sec, "io_threads", 1, 256, &s->io_threads) &&
+	    file_get_uint(x, sec, "open_files", 20, 1000000, &s->open_files) && read_durability(x, sec, s));
 }

@@ -68,6 +68,7 @@ static const struct {
 	{ "path", M | R | C, "it is where a rocksdb has its files" },
 	{ "block_cache", M | R | C, "the servers have caches of their own" },
 	{ "io_threads", M | R | C, "nothing is read from disk here" },
+	{ "open_files", M | R | C, "nothing is read from disk here" },
 	{ "durability", M | R | C, "the servers know when a write is on disk" },
 	{ "sync_interval", M | R | C, "the servers know when a write is on disk" },
 };

@@ -41,6 +41,8 @@ what_makes_a_database_another(void)
 	    "sync_interval = 1s }"), "block_cache");
 	ok(!same(disk, "store a { type = rocksdb path = p block_cache = 2MB io_threads = 3 durability = interval "
 	    "sync_interval = 1s }"), "io_threads");
+	ok(!same(disk, "store a { type = rocksdb path = p block_cache = 2MB io_threads = 2 open_files = 99 "
+	    "durability = interval sync_interval = 1s }"), "open_files");
 	ok(!same(disk, "store a { type = rocksdb path = p block_cache = 2MB io_threads = 2 durability = none }"),
 	    "durability");
 	ok(!same(disk, "store a { type = rocksdb path = p block_cache = 2MB io_threads = 2 durability = interval "

@@ -92,7 +92,7 @@ refusals(void)
 		{ IN("weight = 2"), "f:3: unknown key \"weight\" in store; known: type, servers, distribution, hash, hash_tag, "
 		    "connections, connect_timeout, timeout, retry_min, retry_max, max_inflight, protocol, user, password, database, "
 		    "map_refresh, replicas, write_quorum, read_from, failures, on_down, failover_ttl, failover_store, "
-		    "flush_on_return, path, block_cache, io_threads, durability, sync_interval" },
+		    "flush_on_return, path, block_cache, io_threads, open_files, durability, sync_interval" },
 	};
 	struct conf_ctx x;
 
