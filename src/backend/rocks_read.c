@@ -72,7 +72,7 @@ let_go(rocksdb_pinnableslice_t **pin)
 }
 
 /*
- * *pin is NULL where there is no such row. None of ours is empty: that is how rocksdb before 9.4 says that it would have
+ * *pin is NULL where there is no such row. None of ours is empty: with that, rocksdb before 9.4 says that it would have
  * to open a file.
  */
 static enum rocks_rc
