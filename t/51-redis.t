@@ -286,7 +286,8 @@ def expiry():
 		    (b"mg w N30 t R60", b"HD t30 W"), (b"mg w t R60", b"HD t30 Z"), (b"ms r 1 T30\r\nx", b"HD"), (b"mg r R30", b"HD"), (b"mg r R31", b"HD W"),
 		    (b"ma n N50 J5 T60 t v", b"VA 1 t60|5"), (b"ma n N50 T70 t v", b"VA 1 t70|6")])
 		wait_for(lambda: c.call(b"mg a\r\n") == b"EN\r\n", what="a to end")
-		is_(r.call("EXISTS", "a"), 0, "it is gone from Redis, too")
+		# kvgate's idea of the server's clock is ahead of it by as much as the greeting took.
+		wait_for(lambda: r.call("EXISTS", "a") == 0, what="it to be gone from Redis, too")
 		ask_all(c, [(b"add a 0 0 1\r\nx", b"STORED"), (b"touch a -1", b"TOUCHED"), (b"get a", b"END"), (b"mg b T-1 v", b"VA 1|x"), (b"mg b", b"EN"),
 		    (b"md r I T-1", b"HD"), (b"mg r", b"EN")])
 
