@@ -12,6 +12,9 @@ scripted - a server in the test's own process that says what the test tells it t
 		srv.connections                 # so many were accepted
 
 A connection ends when its script returns or raises OSError. conn.number counts connections from 1.
+
+For those of kvgate's Python client: serve() is a script that answers handshakes, client() a kvgate.Client of it, fails() a test
+point that wants just this exception.
 """
 
 import contextlib
@@ -21,10 +24,16 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kvt import patience
+from kvt import diag, ok, patience, top_srcdir
 
-__all__ = ["Scripted"]
+sys.path.insert(0, os.path.join(top_srcdir, "contrib", "python"))
+import kvgate
 
+__all__ = ["Scripted", "client", "fails", "serve", "signals"]
+
+# What a kvgate says of itself, and of a namespace.
+USUAL = {"namespace": "ng", "prefix": "ng:", "item_separator": "/", "keys_max": 1000, "item_size_max": 64 << 20,
+    "codecs": "zstd", "hedge": "off", "hedge_budget_percent": 5, "atomic_across_records": 1, "to_come": "x y"}
 
 class Conn:
 	def __init__(self, server, sock, number):
@@ -98,3 +107,41 @@ class Scripted:
 
 	def __exit__(self, *_):
 		self.close()
+
+
+def signals(**more):
+	pairs = dict(USUAL, **more)
+	return b"".join(b"SIG %s %s\r\n" % (name.encode(), str(value).encode()) for name, value in pairs.items()) + b"END\r\n"
+
+
+def serve(reply, **more):
+	"""A script that answers kh with these signals, and what else comes with reply(conn, line)."""
+	def script(conn):
+		while (line := conn.line()):
+			if line.startswith(b"kh"):
+				conn.say(signals(**more))
+				continue
+			if line.startswith(b"kp"):
+				for _ in range(int(line.split()[2])):
+					conn.block(int(conn.line().split(b" ")[1]))
+			if reply(conn, line) is False:
+				return
+	return script
+
+
+def client(server, **options):
+	addresses = [server.address] if isinstance(server, Scripted) else server
+	return kvgate.Client(addresses, timeout=20 * patience, connect_timeout=5 * patience, **options)
+
+
+def fails(kind, what, name, text=None):
+	"""One test point: what() raises just this; returns the exception."""
+	try:
+		what()
+	except Exception as e:
+		good = type(e) is kind and (text is None or getattr(e, "text", str(e)) == text)
+		if not ok(good, name):
+			diag(repr(e))
+		return e
+	ok(False, name)
+	return None

@@ -19,6 +19,7 @@ from .signals import Signals
 
 __all__ = ["Answer", "Buffer", "DoneAnswer", "PageAnswer", "RawItem", "SignalsAnswer"]
 
+_KEEP = 64 * 1024   # bytes of a buffer that a connection keeps while nothing is in them
 LINE_MAX = 4096     # bytes of an answer's line; kvgate's longest, with a page token, has about 2500
 
 
@@ -42,6 +43,12 @@ class Buffer:
             self._seen -= self._at
             self._at = 0
         self._data += data
+
+    def trim(self) -> None:
+        """All was taken: room that a large answer has needed is not kept."""
+        if self._at == len(self._data) > _KEEP:
+            self._data = bytearray()
+            self._at = self._seen = 0
 
     def line(self) -> bytes | None:
         """The next line without its end, or None while it is not whole."""

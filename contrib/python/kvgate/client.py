@@ -7,11 +7,13 @@ The client: namespaces of records, each a sorted map of items, behind one kvgate
         for item in users.get("user:42"):
             print(item.key, item.value)
 
-Clients and namespaces may be used by any number of threads; an iterator by one at a time. Not over a fork.
+Clients and namespaces may be used by any number of threads; an iterator by one at a time. A process that is forked while
+no other thread uses the client has connections of its own.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +22,7 @@ from typing import TypeVar
 from . import codec, request
 from .answer import Answer, DoneAnswer, PageAnswer, RawItem, SignalsAnswer
 from .connection import parse_address
-from .errors import ConnectionLost, KvgateError, ServerError, Timeout
+from .errors import CodecError, ConnectionLost, KvgateError, ProtocolError, ServerError, Timeout
 from .hedge import Hedger
 from .model import Delete, Found, Item, Items, Name, Page, Put, Range, ScanPage, Write
 from .pool import Pool
@@ -41,8 +43,8 @@ _KEYS_BYTES = 32 * 1024     # of the keys in one question, so that its line is s
 
 class Client:
     """
-    Connections to one kvgate or to several that serve the same; the first is asked, the others stand in and are
-    asked a second time when it is late.
+    Connections to one kvgate or to several that serve the same; the first is asked, the others stand in, for 1 to 30
+    seconds after it could not be connected to or gave no answer in time, and are asked a second time when it is late.
 
     addresses: "host:port", "[::1]:port", "/path/of.sock", or a list of these.
     timeout: seconds that a call (of an iterator, a page) takes at most where the namespace's slo_read or slo_write
@@ -65,10 +67,14 @@ class Client:
         self.handshake_interval = handshake_interval
         self.compress = compress
         self._pool = Pool([parse_address(address) for address in addresses])
+        self._namespaces: dict[str, Namespace] = {}
 
     def namespace(self, name: str = "") -> Namespace:
-        """The namespace of that name, "": the default one. Nothing is asked before it is used."""
-        return Namespace(self, name, self._pool)
+        """The namespace of that name, "": the default one; each time the same. Nothing is asked before it is used."""
+        found = self._namespaces.get(name)
+        if found is None:
+            found = self._namespaces.setdefault(name, Namespace(self, request.check_space(name), self._pool))
+        return found
 
     def close(self) -> None:
         """Closes the connections. Calls that are under way end as they would have; later ones raise ConnectionLost."""
@@ -96,7 +102,7 @@ class Namespace:
         self._pool = pool
         self._hedger = Hedger()
         self._signals: Signals | None = None
-        self._asked_at = 0.0
+        self._asked_at = -math.inf
 
     # Signals
 
@@ -142,25 +148,28 @@ class Namespace:
         bytes, do items have their values. Pages of page_bytes (else the server's) are fetched as the iterator comes
         to them, each a snapshot of its own; an item that is there all the time comes just once.
         """
+        _check_limit(limit)
         if keys is None:
             return self._get_range(id, Range(start, end, head), reverse, limit, values, value_max, page_bytes)
         if start is not None or end is not None or head is not None or reverse:
             raise ValueError("keys go with no range")
-        return self._get_keys(id, [request.to_bytes(key) for key in keys], limit, values, value_max, page_bytes)
+        return self._get_keys(id, request.to_keys(keys), limit, values, value_max, page_bytes)
 
     def _get_range(self, id: Name, which: Iterable[Name] | Range, reverse: bool, limit: int | None, values: bool,
                    value_max: int | None, page_bytes: int | None) -> Iterator[Item]:
         token: str | None = None
-        while True:
+        while limit != 0:
             page = self.get_page(id, which, token=token, reverse=reverse, limit=limit, values=values,
                                  value_max=value_max, page_bytes=page_bytes)
             yield from page.items
-            token = page.token
+            token = _next_token(page, token)
             if token is None:
                 return
 
     def _get_keys(self, id: Name, keys: list[bytes], limit: int | None, values: bool, value_max: int | None,
                   page_bytes: int | None) -> Iterator[Item]:
+        if limit == 0:
+            return
         left = limit
         for some in _portions(keys, self.signals.keys_max):
             for item in self._get_range(id, some, False, left, values, value_max, page_bytes):
@@ -181,7 +190,7 @@ class Namespace:
                            page_bytes=page_bytes, value_max=value_max, page_ms=page_ms, token=token,
                            zstd=self._zstd(signals))
         answer = self._read(line, signals)
-        return Page([_decoded(item, signals) for item in answer.items], answer.token, answer.reason)
+        return Page([_decoded(item) for item in answer.items], answer.token, answer.reason)
 
     def get_item(self, id: Name, key: Name = b"") -> Item | None:
         """One item, or None if it is not there."""
@@ -197,16 +206,17 @@ class Namespace:
         """
         if not 1 <= part <= parts <= 1024:
             raise ValueError(f"no part: {part} of {parts}")
+        _check_limit(limit)
         return self._scan(part, parts, limit, values, value_max, page_bytes)
 
     def _scan(self, part: int, parts: int, limit: int | None, values: bool, value_max: int | None,
               page_bytes: int | None) -> Iterator[Found]:
         token: str | None = None
-        while True:
+        while limit != 0:
             page = self.scan_page(part, parts, token=token, limit=limit, values=values, value_max=value_max,
                                   page_bytes=page_bytes)
             yield from page.items
-            token = page.token
+            token = _next_token(page, token)
             if token is None:
                 return
 
@@ -218,7 +228,7 @@ class Namespace:
         line = request.scan(self._space(signals), part, parts, values=values, limit=limit, page_bytes=page_bytes,
                             value_max=value_max, page_ms=page_ms, token=token, zstd=self._zstd(signals))
         answer = self._read(line, signals)
-        return ScanPage([Found(item.id, _decoded(item, signals)) for item in answer.items], answer.token, answer.reason)
+        return ScanPage([Found(item.id, _decoded(item)) for item in answer.items], answer.token, answer.reason)
 
     # Writing
 
@@ -235,22 +245,32 @@ class Namespace:
         return self.put(id, [Write(key, value, ttl, flags)], token=token)
 
     def delete(self, id: Name, keys: Iterable[Name], *, token: Token | None = None) -> int:
-        """Deletes items of a record; those that are not there count as deleted. Returns a version, as put() does."""
-        return self._delete(id, keys, token)
+        """
+        Deletes items of a record, however many, all or, if it fails, none; those that are not there count as deleted.
+        Returns a version, as put() does.
+        """
+        return self._write(lambda s, t: self._delete_keys(s, id, request.to_keys(keys), t), token)
+
+    def _delete_keys(self, signals: Signals, id: Name, keys: list[bytes], token: Token) -> bytes:
+        """In one line, or, if they are too many for that, in one mutation."""
+        portions = list(_portions(keys, signals.keys_max))
+        if len(portions) <= 1:
+            return request.delete(self._space(signals), id, keys, token)
+        return request.mutate(self._space(signals), [Delete(id, some) for some in portions], token)
 
     def delete_range(self, id: Name, *, start: Name | None = None, end: Name | None = None, head: Name | None = None,
                      token: Token | None = None) -> int:
         """Deletes the items from start (inclusive) to end (exclusive) that begin with head, in constant time."""
         if not (start or end or head):
             raise ValueError("a range without bounds: delete_record() deletes all items")
-        return self._delete(id, Range(start, end, head), token)
+        return self._delete_range(id, Range(start, end, head), token)
 
     def delete_record(self, id: Name, *, token: Token | None = None) -> int:
         """Deletes all items of a record, in constant time."""
-        return self._delete(id, _ALL, token)
+        return self._delete_range(id, _ALL, token)
 
-    def _delete(self, id: Name, what: Iterable[Name] | Range, token: Token | None) -> int:
-        return self._write(lambda s, t: request.delete(self._space(s), id, what, t), token)
+    def _delete_range(self, id: Name, which: Range, token: Token | None) -> int:
+        return self._write(lambda s, t: request.delete(self._space(s), id, which, t), token)
 
     def mutate(self, mutations: Iterable[Put | Delete], *, atomic: bool = False, token: Token | None = None) -> int:
         """
@@ -271,7 +291,7 @@ class Namespace:
         self._hedger.began(signals)
         started = time.monotonic()
         answer = self._exchange(line, PageAnswer, self._patience(signals.slo_read_max_us),
-                                self._hedger.delay(signals), self._refresh())
+                                self._hedger.delay(signals), refresh=True)
         self._hedger.ended(time.monotonic() - started)
         return answer
 
@@ -280,7 +300,7 @@ class Namespace:
         try:
             signals = self.signals
             answer = self._exchange(make(signals, token), DoneAnswer, self._patience(signals.slo_write_max_us),
-                                    behind=self._refresh())
+                                    refresh=True)
         except KvgateError as e:
             e.token = token
             raise
@@ -290,14 +310,16 @@ class Namespace:
         return max_us / 1e6 + _GRACE if max_us else self._client.timeout
 
     def _exchange(self, data: bytes, new_answer: Callable[[], A], timeout: float, hedge_after: float | None = None,
-                  behind: tuple[bytes, Answer] | None = None) -> A:
+                  refresh: bool = False) -> A:
         """A good answer to a request; tries again while that may help and there is time."""
+        failed: KvgateError
         deadline = time.monotonic() + timeout
         pause = _BACKOFF
         attempt = 1
         while True:
             race = Race(self._pool, data, new_answer, connect_timeout=self._client.connect_timeout,
-                        hedge_after=hedge_after, may_hedge=self._hedger.may, behind=behind)
+                        hedge_after=hedge_after, may_hedge=self._hedger.may,
+                        behind=self._refresh() if refresh else None)
             try:
                 answer = race.run(deadline)
                 if answer.error is None:
@@ -306,15 +328,30 @@ class Namespace:
             except ServerError as e:
                 if not e.retryable or attempt >= self._client.attempts:
                     raise
-            except ConnectionLost:
+                failed = e
+            except ConnectionLost as e:
+                self._asked_at = -math.inf      # it may be another server then, with other words
                 if attempt >= max(self._client.attempts, len(self._pool.addresses)):
                     raise
+                failed = e
             wait = random.uniform(pause / 2, pause)
             if time.monotonic() + wait >= deadline:
-                raise Timeout("no good answer in time")
+                raise Timeout(f"no good answer in time; the last: {failed}") from failed
             time.sleep(wait)
             pause = min(2 * pause, _BACKOFF_MAX)
             attempt += 1
+
+
+def _check_limit(limit: int | None) -> None:
+    if limit is not None and limit < 0:
+        raise ValueError(f"limit is {limit}")
+
+
+def _next_token(page: Page | ScanPage, token: str | None) -> str | None:
+    """Where the next page begins. A page without items may have one, but not the same again."""
+    if page.token is not None and page.token == token and not page.items:
+        raise ProtocolError("a page that does not go on")
+    return page.token
 
 
 def _portions(keys: list[bytes], most: int) -> Iterator[list[bytes]]:
@@ -331,9 +368,12 @@ def _portions(keys: list[bytes], most: int) -> Iterator[list[bytes]]:
         yield some
 
 
-def _decoded(item: RawItem, signals: Signals) -> Item:
+def _decoded(item: RawItem) -> Item:
     value, size = item.data, item.size
     if value is not None and item.codec:
-        value = codec.decode(item.codec, value, signals.item_size_max)
+        try:
+            value = codec.decode(item.codec, value, codec.SIZE_MAX)
+        except CodecError as e:
+            raise CodecError(f"item {item.key!r}: {e}") from e
         size = len(value)
     return Item(item.key, value, size, item.version, item.flags, None if item.ttl < 0 else item.ttl)

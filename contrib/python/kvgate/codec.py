@@ -6,9 +6,10 @@ import zstandard
 
 from .errors import CodecError
 
-__all__ = ["CODEC", "MIN_SIZE", "decode", "encode"]
+__all__ = ["CODEC", "MIN_SIZE", "SIZE_MAX", "decode", "encode"]
 
 CODEC = "zstd"
+SIZE_MAX = 1 << 30  # bytes: no item_size_max is more; what it is now may have been more when a value was written
 MIN_SIZE = 256      # bytes; below it a frame's head costs what it saves
 
 

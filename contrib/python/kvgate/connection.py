@@ -45,7 +45,8 @@ class Connection:
         self.connected = False
         self.pending: deque[Answer] = deque()       # in the order of their requests
         self._buffer = Buffer()
-        self._out: deque[memoryview] = deque()
+        self._out: deque[memoryview] = deque()      # stays as it is when sending has failed
+        self._failed: OSError | None = None         # in sending: what the server has said before may still come
         self._sock: socket.socket | None = None
         self._ways = self._resolve()
         self._connect()
@@ -55,8 +56,8 @@ class Connection:
             return deque([(int(socket.AF_UNIX), self.address)])
         try:
             found = socket.getaddrinfo(*self.address, type=socket.SOCK_STREAM)
-        except OSError as e:
-            raise ConnectionLost(f"{self.address[0]}: {e.strerror}") from e
+        except (OSError, UnicodeError) as e:
+            raise ConnectionLost(f"{self.name}: {getattr(e, 'strerror', None) or e}") from e
         return deque((int(family), where) for family, _, _, _, where in found)   # type: ignore[misc]
 
     def _connect(self) -> None:
@@ -65,9 +66,9 @@ class Connection:
         while self._ways:
             family, where = self._ways.popleft()
             self.close()
-            self._sock = socket.socket(family, socket.SOCK_STREAM)
-            self._sock.setblocking(False)
             try:
+                self._sock = socket.socket(family, socket.SOCK_STREAM)
+                self._sock.setblocking(False)
                 if family != socket.AF_UNIX:
                     self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._sock.connect(where)
@@ -80,9 +81,17 @@ class Connection:
             except OSError as e:
                 error = e
         self.close()
-        raise ConnectionLost(f"{self._name()}: {error}") from error
+        raise ConnectionLost(f"{self.name}: {(error and error.strerror) or error}") from error
 
-    def _name(self) -> str:
+    def try_next(self, why: str) -> None:
+        """The connection is not there yet: tries the next of the ways that the address has, if there is one."""
+        if not self._ways:
+            self._lost(why)
+        self._connect()
+
+    @property
+    def name(self) -> str:
+        """The address, for people."""
         return self.address if isinstance(self.address, str) else "%s:%d" % self.address
 
     def close(self) -> None:
@@ -107,11 +116,13 @@ class Connection:
     def advance(self) -> None:
         """Does what can be done at once."""
         if self._sock is None:
-            raise ConnectionLost(f"{self._name()}: closed")
+            raise ConnectionLost(f"{self.name}: closed")
         if not self.connected and not self._finish_connect():
             return
         self._flush()
         self._receive()
+        if self._failed is not None:
+            self._lost(self._failed.strerror or str(self._failed), self._failed)
 
     def _finish_connect(self) -> bool:
         assert self._sock is not None
@@ -124,13 +135,13 @@ class Connection:
             self._connect()
         else:
             self.close()
-            raise ConnectionLost(f"{self._name()}: {os.strerror(failed)}")
+            raise ConnectionLost(f"{self.name}: {os.strerror(failed)}")
         return self.connected
 
     def _flush(self) -> None:
         assert self._sock is not None
         try:
-            while self._out:
+            while self._out and self._failed is None:
                 sent = self._sock.send(self._out[0])
                 if sent == len(self._out[0]):
                     self._out.popleft()
@@ -139,7 +150,7 @@ class Connection:
         except BlockingIOError:
             return
         except OSError as e:
-            self._lost(e.strerror or str(e), e)
+            self._failed = e
 
     def _receive(self) -> None:
         """Takes what is there and gives it to the answers that wait."""
@@ -158,10 +169,11 @@ class Connection:
             self.pending.popleft()
         if len(self._buffer) > 0 and not self.pending:
             self._lost("it sent what nobody asked for")
+        self._buffer.trim()
 
     def _lost(self, why: str, cause: OSError | None = None) -> None:
         self.close()
-        raise ConnectionLost(f"{self._name()}: {why}") from cause
+        raise ConnectionLost(f"{self.name}: {why}") from cause
 
     def usable(self) -> bool:
         """Whether a request can be sent on this connection, which has been idle; takes answers that have come."""

@@ -82,7 +82,10 @@ class AtomicUnsupported(ClientError):
 
 
 class ServerError(ReplyError):
-    """SERVER_ERROR: the request is good, the server could not do it now. It was tried `attempts` times."""
+    """
+    SERVER_ERROR, or ERROR with a reason such as too many connections: the request is good, the server could not do it
+    now. It was tried `attempts` times.
+    """
 
     retryable = True
 
@@ -101,6 +104,9 @@ class PartialFailure(ServerError):
         self.failed = failed
         self.count = count
 
+    def __reduce__(self) -> tuple[type[PartialFailure], tuple[str, int, int], dict[str, object]]:
+        return type(self), (self.text, self.failed, self.count), self.__dict__
+
 
 _CLIENT_ERRORS: tuple[tuple[str, type[ClientError]], ...] = (
     ("CLIENT_ERROR unknown namespace", UnknownNamespace),
@@ -113,10 +119,10 @@ _PARTIAL = re.compile(r"SERVER_ERROR (\d+) of (\d+) failed")
 
 def reply_error(line: bytes) -> ReplyError | None:
     """The exception that a line of an answer stands for, or None if it is no error."""
-    if not line.startswith((b"CLIENT_ERROR", b"SERVER_ERROR")) and line != b"ERROR":
+    if not line.startswith((b"CLIENT_ERROR", b"SERVER_ERROR", b"ERROR ")) and line != b"ERROR":
         return None
     text = line.decode("utf-8", "backslashreplace")
-    if not text.startswith("SERVER_ERROR"):
+    if text.startswith("CLIENT_ERROR") or text == "ERROR":
         for start, kind in _CLIENT_ERRORS:
             if text.startswith(start):
                 return kind(text)

@@ -71,7 +71,8 @@ class Write:
     flags: int = 0
 
 
-Items: TypeAlias = Mapping[Name, bytes] | Iterable[Write | tuple[Name, bytes]]
+Items: TypeAlias = (Mapping[Name, bytes] | Mapping[str, bytes] | Mapping[bytes, bytes] |
+                    Iterable[Write | tuple[Name, bytes]])
 
 
 @dataclass(frozen=True, slots=True)

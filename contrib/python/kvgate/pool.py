@@ -1,13 +1,14 @@
 """
 The connections of a client, kept while nobody uses them.
 
-Addresses are taken in the order given; one where no connection could be made is taken last for a while. A connection
-whose answer is not wanted any more, because another one was faster, waits aside until the answer has come, and is then
+Addresses are taken in the order given; one where no connection could be made, or that gave no answer in time, is taken
+last for a while, each time longer. After a fork the child has connections of its own. A connection whose answer is not wanted any more, because another one was faster, waits aside until the answer has come, and is then
 as good as any. Any thread; what take() returns belongs to the caller until give() or drop().
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Collection, Sequence
@@ -17,20 +18,23 @@ from .errors import ConnectionLost
 
 __all__ = ["Pool"]
 
-_AVOID_FOR = 1.0        # seconds
+_AVOID_FOR = 1.0        # seconds, twice as many after each further failure, up to
+_AVOID_MAX = 30.0
 _LATE_MAX = 4           # connections that wait for answers nobody wants
 
 
 class Pool:
     """idle_max: connections that are kept for each address while nobody uses them."""
 
-    def __init__(self, addresses: Sequence[Address], idle_max: int = 16) -> None:
+    def __init__(self, addresses: Sequence[Address], idle_max: int = 128) -> None:
         self.addresses = tuple(addresses)
         self._idle_max = idle_max
         self._lock = threading.Lock()       # for all below; held for no longer than a poll takes
         self._idle: dict[Address, list[Connection]] = {address: [] for address in addresses}
         self._late: list[Connection] = []
-        self._avoided: dict[Address, float] = {}
+        self._avoided: dict[Address, float] = {}        # until when
+        self._failures: dict[Address, int] = {}         # one after the other
+        self._pid = os.getpid()
         self._closed = False
 
     def take(self, unlike: Collection[Address] = ()) -> Connection:
@@ -38,6 +42,8 @@ class Pool:
         A connection, perhaps still being made, to another address than these if there is one. ConnectionLost if there
         is none to be had.
         """
+        if os.getpid() != self._pid:
+            self._forked()
         error: ConnectionLost | None = None
         for address in self._order(unlike):
             conn = self._take_idle(address)
@@ -49,6 +55,14 @@ class Pool:
                 self.avoid(address)
                 error = e
         raise error or ConnectionLost("the client is closed")
+
+    def _forked(self) -> None:
+        """What is there is the parent's. This process has one thread yet."""
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        for conns in (*self._idle.values(), self._late):
+            while conns:
+                conns.pop().close()
 
     def _order(self, unlike: Collection[Address]) -> list[Address]:
         with self._lock:
@@ -85,9 +99,17 @@ class Pool:
             idle.append(conn)
 
     def avoid(self, address: Address) -> None:
-        """No connection could be made there: others come first for a while."""
+        """It has failed: others come first for a while."""
         with self._lock:
-            self._avoided[address] = time.monotonic() + _AVOID_FOR
+            count = self._failures[address] = self._failures.get(address, 0) + 1
+            self._avoided[address] = time.monotonic() + min(_AVOID_FOR * 2.0 ** min(count - 1, 16), _AVOID_MAX)
+
+    def answered(self, address: Address) -> None:
+        """It has not failed any more."""
+        if address in self._failures:
+            with self._lock:
+                self._failures.pop(address, None)
+                self._avoided.pop(address, None)
 
     def give(self, conn: Connection) -> None:
         """Takes back a connection that the next request may be sent on, even if answers are still to come."""

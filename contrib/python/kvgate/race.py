@@ -22,6 +22,8 @@ __all__ = ["Race"]
 
 A = TypeVar("A", bound=Answer)
 
+_WAIT_MAX = 3600.0      # seconds: poll() takes no more than some weeks
+
 
 @dataclass(eq=False, slots=True)
 class _Leg(Generic[A]):
@@ -68,6 +70,14 @@ class Race(Generic[A]):
             if self._refused is not None:
                 return self._refused
             raise self._error
+        except KvgateError:
+            raise
+        except BaseException:
+            # Interrupted somewhere: what was sent and received may be otherwise than it seems.
+            for leg in self._legs:
+                leg.conn.close()
+            self._legs.clear()
+            raise
         finally:
             self._leave()
 
@@ -92,20 +102,30 @@ class Race(Generic[A]):
                 return answer
         now = time.monotonic()
         for leg in [leg for leg in self._legs if now >= leg.connect_by]:
-            self._pool.avoid(leg.conn.address)
-            self._drop(leg, ConnectionLost(f"{leg.conn.address}: no connection within {self._connect_timeout:g} s"))
+            self._try_next(leg, now)
         if now >= deadline and self._legs:
-            raise Timeout("no answer in time")
+            for leg in self._legs:
+                self._pool.avoid(leg.conn.address)
+            raise Timeout(f"no answer in time from {', '.join(leg.conn.name for leg in self._legs)}")
         if now >= self._hedge_at:
             self._hedge()
         return None
+
+    def _try_next(self, leg: _Leg[A], now: float) -> None:
+        """It takes too long to connect."""
+        try:
+            leg.conn.try_next(f"no connection within {self._connect_timeout:g} s")
+            leg.connect_by = math.inf if leg.conn.connected else now + self._connect_timeout
+        except ConnectionLost as e:
+            self._pool.avoid(leg.conn.address)
+            self._drop(leg, e)
 
     def _wait(self, until: float) -> set[int]:
         poller = select.poll()
         for leg in self._legs:
             poller.register(leg.conn, select.POLLIN | (select.POLLOUT if leg.conn.wants_write else 0))
         wait = max(0.0, until - time.monotonic())
-        return {fd for fd, _ in poller.poll(None if wait == math.inf else math.ceil(wait * 1000))}
+        return {fd for fd, _ in poller.poll(math.ceil(min(wait, _WAIT_MAX) * 1000))}
 
     def _advance(self, leg: _Leg[A]) -> A | None:
         connecting = not leg.conn.connected
@@ -124,6 +144,7 @@ class Race(Generic[A]):
         if not leg.answer.done:
             return None
         self._legs.remove(leg)
+        self._pool.answered(leg.conn.address)
         if leg.conn.wants_write:
             leg.conn.close()    # refused before the whole request had gone
         self._pool.give(leg.conn)

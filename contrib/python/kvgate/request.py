@@ -4,21 +4,44 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from operator import index
 from collections.abc import Iterable, Mapping
 
 from . import codec
+from .errors import BadPageToken
 from .model import Delete, Items, Name, Put, Range, Write
 from .token import Token
 
-__all__ = ["LINE_MAX", "delete", "get", "handshake", "mutate", "put", "scan", "to_bytes"]
+__all__ = ["LINE_MAX", "check_space", "delete", "get", "handshake", "mutate", "put", "scan", "to_bytes", "to_keys"]
 
 LINE_MAX = 64 * 1024        # bytes of a command's line
 _BINARY = re.compile(rb"[\x00-\x20\x7f]")
+_PAGE_TOKEN = re.compile(r"[!-~]{1,2048}")
+_NO_SPACE = re.compile(r"[\x00-\x20\x7f]")
+
+
+def _plain(value: bytes) -> bytes:
+    """All of its bytes, whatever else they are to others. TypeError: it has none."""
+    return value if type(value) is bytes else bytes(memoryview(value))
 
 
 def to_bytes(name: Name) -> bytes:
-    """A name's bytes."""
-    return name.encode() if isinstance(name, str) else name
+    """A name's bytes. TypeError: it is none."""
+    return name.encode() if isinstance(name, str) else _plain(name)
+
+
+def to_keys(keys: Iterable[Name]) -> list[bytes]:
+    """Their bytes. TypeError: it is one key, of which the letters would be taken for keys."""
+    if isinstance(keys, (str, bytes, bytearray, memoryview)):
+        raise TypeError(f"a list of keys is needed, not one key: [{keys!r}]")
+    return [to_bytes(key) for key in keys]
+
+
+def check_space(space: str) -> str:
+    """ValueError: it is no name of a namespace."""
+    if _NO_SPACE.search(space):
+        raise ValueError(f"no name of a namespace: {space!r}")
+    return space
 
 
 class _Line:
@@ -80,7 +103,7 @@ def _which(line: _Line, which: Iterable[Name] | Range) -> None:
     if isinstance(which, Range):
         _range(line, which)
         return
-    keys = [to_bytes(key) for key in which]
+    keys = to_keys(which)
     if not keys:
         raise ValueError("no keys: that would be the whole record")
     for key in keys:
@@ -89,11 +112,18 @@ def _which(line: _Line, which: Iterable[Name] | Range) -> None:
 
 def _page(line: _Line, *, limit: int | None, page_bytes: int | None, value_max: int | None,
           page_ms: int | None, token: str | None, zstd: bool) -> None:
-    # A page token remembers the limit.
-    for letter, number in (("B", page_bytes), ("M", None if token else limit), ("X", value_max), ("D", page_ms)):
-        if number is not None:
-            line.word(f"{letter}{number}")
+    for name, letter, number, least in (("page_bytes", "B", page_bytes, 1), ("limit", "M", limit, 1),
+                                        ("value_max", "X", value_max, 0), ("page_ms", "D", page_ms, 1)):
+        if number is None:
+            continue
+        if index(number) < least:
+            raise ValueError(f"{name} is {number}; {least} is the least")
+        # A page token remembers the limit.
+        if letter != "M" or token is None:
+            line.word(f"{letter}{index(number)}")
     if token is not None:
+        if not _PAGE_TOKEN.fullmatch(token):    # it may come from anywhere, and lines and words are no part of it
+            raise BadPageToken("CLIENT_ERROR bad page token")
         line.word(f"N{token}")
     if zstd:
         line.word(f"Z{codec.CODEC}")
@@ -123,9 +153,11 @@ def scan(space: str, part: int, parts: int, *, values: bool = True, limit: int |
          page_bytes: int | None = None, value_max: int | None = None, page_ms: int | None = None,
          token: str | None = None, zstd: bool = False) -> bytes:
     """ks, for a PageAnswer."""
+    if not 1 <= part <= parts <= 1024:
+        raise ValueError(f"no part: {part} of {parts}")
     line = _Line("ks")
     line.word(space)
-    line.word(f"S{part}/{parts}")
+    line.word(f"S{index(part)}/{index(parts)}")
     _page(line, limit=limit, page_bytes=page_bytes, value_max=value_max, page_ms=page_ms, token=token, zstd=zstd)
     _returns(line, "ikcft", values)
     return line.end()[0]
@@ -143,13 +175,14 @@ def _put(out: list[bytes], line: _Line, items: list[Write], zstd: bool) -> None:
     first, binary = line.end()
     out.append(first)
     for key, item in zip(keys, items):
-        packed = codec.encode(item.value) if zstd else None
-        data = item.value if packed is None else packed
+        value = _plain(item.value)
+        packed = codec.encode(value) if zstd else None
+        data = value if packed is None else packed
         head = b"%b %d" % (b64encode(key) if binary else key, len(data))
         if item.flags:
-            head += b" F%d" % item.flags
+            head += b" F%d" % index(item.flags)
         if item.ttl:
-            head += b" T%d" % item.ttl
+            head += b" T%d" % index(item.ttl)
         if packed is not None:
             head += b" Z" + codec.CODEC.encode()
         out += (head, b"\r\n", data, b"\r\n")

@@ -52,7 +52,10 @@ class Signals:
             elif isinstance(default, bool):     # before int, of which bool is a kind
                 known[name] = int(value) != 0
             elif isinstance(default, (int, float)):
-                known[name] = type(default)(value)
+                number = type(default)(value)
+                if not 0 <= number < 1 << 63:       # nor is it nan
+                    raise ValueError(f"{name} is {value[:40]}")
+                known[name] = number
             elif isinstance(default, tuple):
                 known[name] = tuple(word for word in value.split(",") if word not in ("", "none"))
             else:
