@@ -101,7 +101,7 @@ def encoded(kv, c, m):
 		c.ask(b"mg %s s f v\r\n" % key, b"VA %d s%d f3\r\n%s\r\n" % (len(text), len(text), text), "%s of %d bytes" % (key.decode(), len(text)))
 		with m.client() as d:
 			held = int(re.match(rb"VALUE \S+ \d+ (\d+)", d.call(b"get %s\r\n" % key, b"END\r\n")).group(1))
-			ok(held < 80 + len(text) / 3 if b"one/" in key else held == 80 + len(text), "it takes %d bytes there" % held)
+			ok(held < 88 + len(text) / 3 if b"one/" in key else held == 88 + len(text), "it takes %d bytes there" % held)
 	c.ask(b"append z:one/small 0 0 3\r\nend\r\nget z:one/small\r\n", b"STORED\r\n" + value(b"z:one/small", words[:3000] + b"end", 3), "an append to what is compressed")
 	c.ask(b"set z:big 0 0 700000\r\n%s\r\n" % words[:700000], b"STORED\r\n")
 	before = counts(kv)
@@ -119,7 +119,7 @@ def rubbish(kv, c, m):
 			for key in (b"x", b"r:x/y"):
 				d.ask(b"set %s 0 0 %d\r\n%s\r\n" % (key, len(junk), junk), b"STORED\r\n")
 				got = c.call(b"get %s\r\n" % key, b"END\r\n")
-				ok(got == value(key, b"good") or junk[16:20] == b"\xf1kv\x01", "rubbish of %d bytes at %s" % (len(junk), key.decode()))
+				ok(got == value(key, b"good"), "rubbish of %d bytes at %s" % (len(junk), key.decode()))
 		d.ask(b"flush_all\r\n", b"OK\r\n")
 	c.ask(b"get x\r\nget r:x/y\r\n", value(b"x", b"good") + value(b"r:x/y", b"good"), "when it was emptied the primary answers")
 

@@ -80,14 +80,14 @@ cut_record_begin(struct ctx *ctx, const struct space *sp, struct slice id)
 }
 
 void
-cut_record_end(struct ctx *ctx, const struct space *sp, struct slice id)
+cut_record_end(struct ctx *ctx, const struct space *sp, struct slice id, bool known)
 {
 	if (sp->conf->separator_len == 0) {
-		cut_item_end(ctx, sp, id, SLICE_NULL);
+		cut_item_end(ctx, sp, id, SLICE_NULL, known);
 		return;
 	}
 	if (has_tier(sp, id))
-		tier_cut(ctx, sp, id);
+		tier_cut(ctx, sp, id, known);
 	cut_leave(ctx, cache_hash(id));
 }
 
@@ -153,7 +153,7 @@ cut_item_begin(struct ctx *ctx, const struct space *sp, struct slice id, struct 
 }
 
 void
-cut_item_end(struct ctx *ctx, const struct space *sp, struct slice id, struct slice item)
+cut_item_end(struct ctx *ctx, const struct space *sp, struct slice id, struct slice item, bool known)
 {
 	char buf[OP_KEY_MAX];
 	struct cache_shard *s;
@@ -164,7 +164,7 @@ cut_item_end(struct ctx *ctx, const struct space *sp, struct slice id, struct sl
 		return;
 	hash = cache_hash(key);
 	if (has_tier(sp, key))
-		tier_wrote(ctx, sp, key, 0, true);
+		tier_wrote(ctx, sp, key, 0, known);
 	if (!has_copy(sp, key)) {
 		route_fence_leave(ctx, hash);
 		return;

@@ -16,10 +16,10 @@
 
 /* One item, named by its parts; one with too long a key for classic commands has no copies. */
 void		 cut_item_begin(struct ctx *, const struct space *, struct slice id, struct slice item);
-void		 cut_item_end(struct ctx *, const struct space *, struct slice id, struct slice item);
+void		 cut_item_end(struct ctx *, const struct space *, struct slice id, struct slice item, bool known);
 /* All items of a record, or any number of them. */
 void		 cut_record_begin(struct ctx *, const struct space *, struct slice id);
-void		 cut_record_end(struct ctx *, const struct space *, struct slice id);
+void		 cut_record_end(struct ctx *, const struct space *, struct slice id, bool known);
 
 /* The place of a record in the table, by the hash of its id: cuts under way in the low bits, as in a fence. */
 uint64_t	 cut_word(const struct ctx *, uint64_t id_hash);

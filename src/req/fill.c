@@ -377,7 +377,7 @@ static void __attribute__((noinline))
 fill_more_end(struct req *r, bool known)
 {
 	if (r->alias)
-		cut_record_end(r->ctx, r->space, r->be.id);
+		cut_record_end(r->ctx, r->space, r->be.id, known);
 	/* From here on it counts as under way again until the cache store knows. */
 	if (fill_has_tier(r) && (!known || r->be.res.status == OP_OK))
 		tier_wrote(r->ctx, r->space, r->cmd.op.key, r->be.version, known);

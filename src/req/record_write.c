@@ -37,20 +37,44 @@ static void mutation_done(struct be_op *);
 
 /* ---- local copies, memory ---- */
 
-/* What is written of one record by one sub-command begins, or is over. */
-static void
-cut_op(struct ctx *ctx, const struct plan_op *op, bool begins)
+/* What is written of one record by one sub-command. */
+static uint32_t
+op_items(const struct plan_op *op)
 {
-	const struct record_sub *sub = op->sub;
-	uint32_t n = plan_is_put(op) ? sub->nitems : sub->cmd.nkeys;
+	return (plan_is_put(op) ? op->sub->nitems : op->sub->cmd.nkeys);
+}
 
-	if (plan_is_range(op) || n > CUT_MIN) {
-		(begins ? cut_record_begin : cut_record_end)(ctx, op->space, sub->cmd.key);
-		return;
-	}
-	for (uint32_t i = 0; i < n; i++)
-		(begins ? cut_item_begin : cut_item_end)(ctx, op->space, sub->cmd.key,
-		    plan_is_put(op) ? sub->items[i].key : sub->cmd.keys[i]);
+static struct slice
+op_item(const struct plan_op *op, uint32_t i)
+{
+	return (plan_is_put(op) ? op->sub->items[i].key : op->sub->cmd.keys[i]);
+}
+
+static bool
+cuts_record(const struct plan_op *op)
+{
+	return (plan_is_range(op) || op_items(op) > CUT_MIN);
+}
+
+static void
+cut_begin(struct ctx *ctx, const struct plan_op *op)
+{
+	if (cuts_record(op))
+		cut_record_begin(ctx, op->space, op->sub->cmd.key);
+	else
+		for (uint32_t i = 0; i < op_items(op); i++)
+			cut_item_begin(ctx, op->space, op->sub->cmd.key, op_item(op, i));
+}
+
+/* known: what has become of it is. */
+static void
+cut_end(struct ctx *ctx, const struct plan_op *op, bool known)
+{
+	if (cuts_record(op))
+		cut_record_end(ctx, op->space, op->sub->cmd.key, known);
+	else
+		for (uint32_t i = 0; i < op_items(op); i++)
+			cut_item_end(ctx, op->space, op->sub->cmd.key, op_item(op, i), known);
 }
 
 static void
@@ -79,7 +103,7 @@ writing_unref(struct writing *w)
 	if (--w->refs > 0)
 		return;
 	for (size_t i = 0; i < w->n; i++)
-		cut_op(w->ctx, &w->ops[i], false);
+		cut_end(w->ctx, &w->ops[i], w->nfailed == 0);
 	writing_free(w);
 }
 
@@ -439,7 +463,7 @@ writing_begin(struct client *cl, struct writing *w)
 		return (writing_refuse(cl, w, error));
 	writing_version(w);
 	for (size_t i = 0; i < w->n; i++)
-		cut_op(w->ctx, &w->ops[i], true);
+		cut_begin(w->ctx, &w->ops[i]);
 	if (w->in_pieces)
 		writing_store(w);
 	else

@@ -2,7 +2,9 @@
  * tier.c - items in a store that may forget: memcacheds in front of the primary.
  *
  *	key	the item's whole key, as classic commands have it
- *	value	generation 16 | envelope, filled up with zeros, 64 | value as it lies in the primary
+ *	value	generation 16 | envelope, filled up with zeros, 64 | check 8 | value as it lies in the primary
+ *
+ * The check is of all of it, and of the key: such memory is cheap, and is not the primary's. What fails it is a miss.
  *
  * Nothing old may stay there, whoever writes, and however late a read comes back with what it found. So what is read
  * enters only where nothing is (add), or in the place of what was found there before the primary was asked (cas). A
@@ -22,6 +24,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/num.h"
 #include "req/copy.h"
 #include "req/send.h"
 #include "req/tier.h"
@@ -159,6 +162,9 @@ take_item(struct tier_ask *t, const char *head, struct slice value, uint32_t siz
 	struct slice none;
 	int32_t ttl;
 
+	if (num_get_be(head + TIER_CHECKED, 8) !=
+	    tier_check(head, value.p != NULL ? value : value_bytes(t->value), t->keys[t->nkeys - 1]))
+		return (false);
 	if (!envelope_get(slice_of(head + TIER_GENERATION, ENVELOPE_LEN_MAX), &e, &none) ||
 	    (e.marks & ENVELOPE_DEAD) != 0 || !time_left(&e, &ttl))
 		return (false);

@@ -21,6 +21,6 @@ void		 tier_hurry(struct ctx *, uint64_t id_hash);
  * is the item's whole one; known: the outcome is.
  */
 void		 tier_wrote(struct ctx *, const struct space *, struct slice key, uint64_t version, bool known);
-void		 tier_cut(struct ctx *, const struct space *, struct slice id);
+void		 tier_cut(struct ctx *, const struct space *, struct slice id, bool known);
 
 #endif

@@ -9,7 +9,8 @@
 #include "req/route.h"
 
 #define TIER_GENERATION	16
-#define TIER_HEAD	(TIER_GENERATION + ENVELOPE_LEN_MAX)
+#define TIER_CHECKED	(TIER_GENERATION + ENVELOPE_LEN_MAX)
+#define TIER_HEAD	(TIER_CHECKED + 8)
 
 /* A read. It goes when both the req and its own ops are done with it. */
 struct tier_ask {
@@ -46,6 +47,8 @@ bool		 tier_has_name(const struct space *, struct slice key, struct slice id, st
 bool		 tier_is_doubtful(const struct ctx *, uint64_t id_hash);
 /* The record is unknown there: from now on it has a new generation, if nobody else gives it one first. */
 void		 tier_begin_generation(struct tier_ask *);
+/* What stands at the end of the head: of what is before it, the value behind it and the item's key. */
+uint64_t	 tier_check(const char *head, struct slice value, struct slice key);
 /* The primary has told the req something: it is put there if it may. */
 void		 tier_fill(struct tier_ask *, struct req *);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/num.h"
 #include "proto/upstream.h"
 #include "req/cut.h"
 #include "req/fill.h"
@@ -74,6 +75,16 @@ new_generation(struct ctx *ctx, char generation[TIER_GENERATION])
 	memcpy(generation + 8, more, 8);
 }
 
+uint64_t
+tier_check(const char *head, struct slice value, struct slice key)
+{
+	const uint64_t odd = 0x9e3779b97f4a7c15u;
+	uint64_t h = cache_hash(slice_of(head, TIER_CHECKED)) * odd;
+
+	h = (h ^ h >> 32 ^ cache_hash(value)) * odd;
+	return ((h ^ h >> 32 ^ cache_hash(key)) * odd);
+}
+
 /* ---- doubt ---- */
 
 static _Atomic uint32_t *
@@ -87,8 +98,13 @@ static void
 doubt(const struct ctx *ctx, const struct space *sp, uint64_t id_hash)
 {
 	uint32_t until = cache_now(ctx->cache) + (uint32_t)(sp->conf->cache_ttl / USEC_PER_SEC) + 2;
+	_Atomic uint32_t *d = doubt_of(ctx, id_hash);
+	uint32_t was = atomic_load_explicit(d, memory_order_relaxed);
 
-	atomic_store_explicit(doubt_of(ctx, id_hash), until, memory_order_release);
+	/* Others in the same place may have to be doubted for longer. */
+	while (was < until && !atomic_compare_exchange_weak_explicit(d, &was, until, memory_order_release,
+	    memory_order_relaxed))
+		;
 }
 
 bool
@@ -183,7 +199,7 @@ tier_wrote(struct ctx *ctx, const struct space *sp, struct slice key, uint64_t v
 }
 
 void
-tier_cut(struct ctx *ctx, const struct space *sp, struct slice id)
+tier_cut(struct ctx *ctx, const struct space *sp, struct slice id, bool known)
 {
 	uint64_t id_hash = cache_hash(id);
 	char buf[OP_KEY_MAX];
@@ -192,6 +208,8 @@ tier_cut(struct ctx *ctx, const struct space *sp, struct slice id)
 
 	if (ctx->closing || !tier_record_key(sp, id, buf, &key))
 		return;
+	if (!known)
+		doubt(ctx, sp, id_hash);
 	if (!sp->tier->ops->healthy(tier_server(sp, id, id_hash)) ||
 	    (p = put_new(ctx, sp, key, id_hash, TIER_GENERATION)) == NULL) {
 		doubt(ctx, sp, id_hash);
@@ -320,6 +338,8 @@ tier_fill(struct tier_ask *t, struct req *r)
 		put_done(&p->be);
 		return;
 	}
+	(void)num_put_be(p->bytes + TIER_CHECKED, tier_check(p->bytes,
+	    slice_of(p->bytes + TIER_HEAD, r->be.res.size), p->be.op.key), 8);
 	p->be.op.ttl = ttl;
 	if (t->there) {
 		p->be.op.opts |= OPF_CAS;

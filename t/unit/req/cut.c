@@ -96,10 +96,10 @@ records_are_cut(void)
 	fill(records, "r:one/a");
 	ok(!answers(records, "r:one/a"), "nor one that was asked for meanwhile");
 	cut_record_begin(&ctx, records, ID("r:one"));
-	cut_record_end(&ctx, records, ID("r:one"));
+	cut_record_end(&ctx, records, ID("r:one"), true);
 	fill(records, "r:one/b");
 	ok(!answers(records, "r:one/b"), "two at one time: when the first has ended the other is under way");
-	cut_record_end(&ctx, records, ID("r:one"));
+	cut_record_end(&ctx, records, ID("r:one"), true);
 	ok(!answers(records, "r:one/a") && !answers(records, "r:one") && !answers(records, "r:one/b"), "nor afterwards");
 	fill(records, "r:one/a");
 	ok(answers(records, "r:one/a") && !answers(records, "r:one"), "one that was asked for then does");
@@ -116,11 +116,11 @@ items_go_by_their_keys(void)
 	cut_item_begin(&ctx, records, ID("r:x"), SLICE_LIT("a"));
 	ok(!answers(records, "r:x/a") && answers(records, "r:x/b") && answers(records, "r:x"), "an item is written");
 	is_u(route_fence_writes(route_fence(&ctx, cache_hash(SLICE_LIT("r:x/a")))), 1, "and under way");
-	cut_item_end(&ctx, records, ID("r:x"), SLICE_LIT("a"));
+	cut_item_end(&ctx, records, ID("r:x"), SLICE_LIT("a"), true);
 	ok(route_fence(&ctx, cache_hash(SLICE_LIT("r:x/a"))) == before + ROUTE_FENCE_MOVE, "then its fence has moved");
 	cut_item_begin(&ctx, records, ID("r:x"), SLICE_LIT(""));
 	ok(!answers(records, "r:x"), "the item without a key");
-	cut_item_end(&ctx, records, ID("r:x"), SLICE_LIT(""));
+	cut_item_end(&ctx, records, ID("r:x"), SLICE_LIT(""), true);
 }
 
 static void
@@ -130,11 +130,11 @@ long_keys(void)
 
 	memset(item, 'i', sizeof item);
 	cut_item_begin(&ctx, records, ID("r:x"), slice_of(item, sizeof item));
-	cut_item_end(&ctx, records, ID("r:x"), slice_of(item, sizeof item));
+	cut_item_end(&ctx, records, ID("r:x"), slice_of(item, sizeof item), true);
 	ok(true, "a key that classic commands cannot have");
 	cut_item_begin(&ctx, records, ID("r:x"), slice_of(item, 246));
 	is_u(route_fence_writes(route_fence(&ctx, cache_hash(SLICE_LIT("nothing of it")))), 0, "the longest that they can");
-	cut_item_end(&ctx, records, ID("r:x"), slice_of(item, 246));
+	cut_item_end(&ctx, records, ID("r:x"), slice_of(item, 246), true);
 }
 
 static void
@@ -144,7 +144,7 @@ flat_records(void)
 	ok(answers(flat, "key/x"), "flat");
 	cut_record_begin(&ctx, flat, ID("key/x"));
 	ok(!answers(flat, "key/x"), "a record is its only item");
-	cut_record_end(&ctx, flat, ID("key/x"));
+	cut_record_end(&ctx, flat, ID("key/x"), true);
 	fill(flat, "key/x");
 	ok(answers(flat, "key/x"), "and there again");
 }
