@@ -7,6 +7,7 @@ import array, itertools, os, pickle, signal, socket, sys, threading
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
 from kvt import *
 from scripted import *
+import zstandard
 import kvgate
 from kvgate import Delete, Token, codec, connection, request
 from kvgate.connection import parse_address
@@ -47,6 +48,8 @@ with Scripted(serve(lambda conn, line: conn.say(EMPTY if line.startswith(b"k") a
 	    ("of no time", lambda: ns.get_page("u:1", page_ms=0)),
 	    ("values of less than nothing", lambda: ns.get_page("u:1", value_max=-1)),
 	    ("a part that is none", lambda: ns.scan_page(2, 1)),
+	    ("flags of more than 32 bits", lambda: ns.put_item("u:1", "k", b"", flags=1 << 32)),
+	    ("or below 0", lambda: ns.put_item("u:1", "k", b"", flags=-1)),
 	    ("a namespace's name in two lines", lambda: c.namespace("a\r\nflush_all")),
 	    ("or with a space", lambda: c.namespace("a b"))):
 		fails(ValueError, make, what + " is refused, too")
@@ -100,6 +103,10 @@ packed = codec.encode(large)
 with Scripted(serve(lambda conn, line: conn.say(b"VA %d kz c1 f0 t-1 Zzstd\r\n%s\r\nEN\r\n" % (len(packed), packed)),
     item_size_max=1 << 20)) as srv, client(srv) as c:
 	is_(c.namespace("ng").get_item("u:1", "z").value == large, True, "a value that was written when larger ones were possible")
+hollow = zstandard.ZstdCompressor().compress(b"v" * 300)
+is_(hollow[4] & 0xc0, 0x40, "a frame whose head has two bytes of its size")
+fails(kvgate.CodecError, lambda: codec.decode("zstd", hollow[:4] + b"\x20\x00" + hollow[7:], 1 << 20), "one that says it is empty")
+is_(codec.decode("zstd", zstandard.ZstdCompressor().compress(b""), 10), b"", "and one that is")
 damaged = packed[:-9]
 with Scripted(serve(lambda conn, line: conn.say(b"VA %d kz%%1 c1 f0 t-1 Zzstd\r\n%s\r\nEN\r\n" % (len(damaged), damaged)))) as srv:
 	with client(srv) as c:

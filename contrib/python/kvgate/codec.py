@@ -10,6 +10,7 @@ __all__ = ["CODEC", "MIN_SIZE", "SIZE_MAX", "decode", "encode"]
 
 CODEC = "zstd"
 SIZE_MAX = 1 << 30  # bytes: no item_size_max is more; what it is now may have been more when a value was written
+_EMPTY_MAX = 25     # bytes of a frame without content
 MIN_SIZE = 256      # bytes; below it a frame's head costs what it saves
 
 
@@ -32,6 +33,16 @@ def decode(codec: str, data: bytes, size_max: int) -> bytes:
         size = zstandard.frame_content_size(data)
         if not 0 <= size <= size_max:
             raise CodecError(f"a value that does not say its size, or one over {size_max} bytes")
+        if size == 0:
+            return _empty(data)
         return zstandard.ZstdDecompressor().decompress(data)
     except zstandard.ZstdError as e:
         raise CodecError(f"a damaged value: {e}") from e
+
+
+def _empty(data: bytes) -> bytes:
+    """What says that it is empty, which decompress() believes without a look."""
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    if len(data) > _EMPTY_MAX or frame.decompress(data) or not frame.eof:
+        raise CodecError("a damaged value: its head says that it is empty")
+    return b""

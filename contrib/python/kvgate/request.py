@@ -180,6 +180,8 @@ def _put(out: list[bytes], line: _Line, items: list[Write], zstd: bool) -> None:
         data = value if packed is None else packed
         head = b"%b %d" % (b64encode(key) if binary else key, len(data))
         if item.flags:
+            if not 0 <= item.flags < 1 << 32:
+                raise ValueError(f"flags are 32 bits, not {item.flags}")
             head += b" F%d" % index(item.flags)
         if item.ttl:
             head += b" T%d" % index(item.ttl)
