@@ -81,9 +81,9 @@ def stage(title, kv, bad, fault, normal, spared):
 	dying = requests(bad) - start
 	is_(ill.strange[:5], [], "%s: no wrong answer" % title)
 	ok(dying <= 1.1 * normal, "%s: %d requests, %d when it is well" % (title, dying, normal))
-	ok(dying > 0, "%s: it was asked at all" % title)
 	if spared:
 		is_(ill.errors, 0, "%s: no error, others have its keys" % title)
+	return dying
 
 
 def dies(title, conf, namespace, bad, spared):
@@ -93,8 +93,8 @@ def dies(title, conf, namespace, bad, spared):
 	normal = share(title, conf(""), bad)
 	with Kvgate(["-t", "1"], conf=conf(namespace)) as kv:
 		wait_for(lambda: Asking(kv).errors == 0, 20, "all servers")
-		for fault in DYING:
-			stage(title + ", " + fault, kv, bad, fault, normal, spared)
+		# Of a single one it may be known before anybody asks.
+		ok(sum([stage(title + ", " + fault, kv, bad, fault, normal, spared) for fault in DYING]) > 0, "%s: it was asked at all" % title)
 		bad.fault("none")
 
 		def again():
