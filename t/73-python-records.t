@@ -3,7 +3,7 @@
 The Python client before real kvgates, with each kind of store that has records: what goes in comes out, in pages, ranges,
 parts, over a restart and a reload; what its README shows is so.
 """
-import os, re, signal, sys
+import os, re, signal, sys, textwrap
 from itertools import groupby
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
 from kvt import *
@@ -222,6 +222,10 @@ def readme(kv):
 			ok(False, "README.md: " + code.splitlines()[0])
 			diag(repr(e))
 	names["client"].close()
+	example = textwrap.dedent(re.search(r"\n( {4}with .*?)\n\n\S", kvgate.client.__doc__, re.S)[1])
+	shown = []
+	exec(example.replace("127.0.0.1:11211", "%s:%d" % kv.addr), {"kvgate": kvgate, "print": lambda *what: shown.append(what)})
+	ok((b"name", b"Ada") in shown, "client.py's example")
 
 
 for mode, kv in record_modes(USERS):

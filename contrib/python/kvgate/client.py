@@ -93,7 +93,7 @@ class Namespace:
 
     All methods raise ConnectionLost, Timeout, ProtocolError, ClientError and ServerError; those that write put
     their token into the error, and take one: the same write, given again with the token of the first try, counts
-    once. ValueError is raised before anything is sent.
+    once. ValueError and TypeError are raised before anything of a request is sent.
     """
 
     def __init__(self, client: Client, name: str, pool: Pool) -> None:
