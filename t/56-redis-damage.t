@@ -7,6 +7,7 @@ import os, re, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "lib"))
 from kvt import *
 from redises import *
+from scripted import Scripted
 
 CONF = """store "r" { type = redis  servers = { "%s" }  timeout = %dms }
 namespace "m" { prefix = "m:"  item_separator = "/"  primary { store = "r"  format = item }  local { ttl = 0 } }
@@ -136,9 +137,34 @@ def full(r, c):
 	r.call("CONFIG", "SET", "maxmemory", 0)
 
 
+def lies():
+	"""A Redis that says other lengths than it gives: clients are told of an error, not of lengths."""
+	said = {}
+
+	def script(conn):
+		while (line := conn.line()):
+			words = [conn.block(int(conn.line()[1:])) for _ in range(int(line[1:]))]
+			conn.say({b"PING": b"+PONG\r\n", b"SCRIPT": b"+OK\r\n", b"TIME": b"*2\r\n$1\r\n1\r\n$1\r\n1\r\n"}.get(words[0]) or said["page"])
+
+	def page(left, what):
+		place = b"\0\1" + b"\0\0" + b"\0\1" + b"\0\0" + b"a"
+		return b"*4\r\n$1\r\na\r\n:%d\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n" % (left, len(what), what, len(place), place)
+
+	coded = b"\0" * 7 + b"\x05" + b"\0" * 4
+	with Scripted(script) as liar, Kvgate(["-t", "1"], conf=CONF % (liar.address, 5000 * patience)) as kv, kv.client() as c:
+		said["page"] = page(-1, item(b"v"))
+		c.ask(b"kg m:1\r\n", b"VA 1 ka\r\nv\r\nEN\r\n", "a Redis of our own")
+		for name, said["page"] in (("a length without a value", page(5, item(b""))), ("the same of an encoded one", page(5, item(b"", 0, 1, 40, tail=coded))),
+		    ("a value as well as a length", page(3, item(b"value")))):
+			c.send(b"kg m:1\r\nmn\r\n")
+			got = c.recv_until(b"MN\r\n")
+			like(got, rb"^(SERVER_ERROR [^\r\n]*\r\n|VA 1 ka\r\nv\r\nEN\r\n)MN\r\n$", "a lie: " + name)
+
+
 with Redis(["--maxmemory-policy", "noeviction"]) as r, Kvgate(["-t", "1"], conf=CONF % (r.server, 5000 * patience)) as kv, kv.client() as c:
 	foreign_items(r, c)
 	strange_members(kv, r, c)
 	wrong_types(r, c)
 	full(r, c)
+lies()
 done_testing()

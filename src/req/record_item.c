@@ -110,9 +110,9 @@ put_value(struct outq *out, struct slice value)
 	return (outq_append(out, value.p, value.len) && outq_append(out, "\r\n", 2));
 }
 
-/* Line and value. False: out of memory, or the value is no good. */
+/* Line and value, which has the length that the line says. False: out of memory, or the value is no good. */
 static bool
-put_item(struct reading *rd, struct outq *out, struct slice line, const struct rec_item *it, bool sends)
+put_item(struct reading *rd, struct outq *out, struct slice line, const struct rec_item *it, bool sends, uint64_t len)
 {
 	struct slice value = it->value;
 	enum codec codec;
@@ -121,6 +121,8 @@ put_item(struct reading *rd, struct outq *out, struct slice line, const struct r
 
 	if (sends && it->head.codec != CODEC_NONE)
 		rd->bad = decode_item(rd->r->ctx, rd->r->space, it, rd->cmd.codecs, &value, &codec, &mem);
+	if (sends && rd->bad == NULL && value.len != len)
+		rd->bad = "value is damaged";
 	good = rd->bad == NULL && outq_append(out, line.p, line.len) && (!sends || put_value(out, value));
 	free(mem);
 	return (good);
@@ -184,7 +186,7 @@ reading_add(struct reading *rd, const struct rec_item *it)
 		reading_postpone(rd, it);
 		return;
 	}
-	if (out != NULL && !put_item(rd, out, slice_of(line, n), it, sends)) {
+	if (out != NULL && !put_item(rd, out, slice_of(line, n), it, sends, a.len)) {
 		if (rd->bad == NULL)
 			req_broken(rd->r);
 		rd->full = "partial";
