@@ -60,21 +60,21 @@ see_row(void *arg, struct slice key, struct slice value)
 	return (true);
 }
 
-/* Most records have none, and each range that is deleted costs all reads a little until it is gone. */
+/*
+ * Whether pieces of the record's values are written. They may be those of a value that is about to be: so they do not go
+ * as a range, but each with the item that names it. Most records have none.
+ */
 static bool
-drop_all_chunks(struct act *a)
+see_chunks(struct act *a, bool *some)
 {
 	struct rocks_key from, to;
-	bool some = false, all;
+	bool all;
 
 	rocks_key_item(&from, ROCKS_CHUNK, a->be.id, SLICE_NULL);
 	to = from;
 	rocks_key_behind(&to);
-	if (!rocks_batch_look(a->b, a->f, &from, &to, 1, see_row, &some, &all))
-		return (false);
-	if (some || !all)
-		rocks_batch_delete_range(a->b, a->f, &from, &to);
-	return (true);
+	*some = false;
+	return (rocks_batch_look(a->b, a->f, &from, &to, 1, see_row, some, &all));
 }
 
 /* What the marker covers goes: now, or it is noted that it has to. */
@@ -83,7 +83,7 @@ sweep(struct act *a, const struct marker *m, bool above)
 {
 	struct sweep s = { .a = a, .m = m, .above = above };
 	struct rocks_key from, to;
-	bool all;
+	bool all, chunks = false;
 
 	rocks_key_item(&from, ROCKS_ITEM, a->be.id, m->from);
 	rocks_key_item(&to, ROCKS_ITEM, a->be.id, m->until.p != NULL ? m->until : SLICE_NULL);
@@ -97,13 +97,15 @@ sweep(struct act *a, const struct marker *m, bool above)
 		return (false);
 	if (all)
 		return (true);
-	if (!above) {
+	if (above && m->from.len == 0 && m->until.p == NULL && !see_chunks(a, &chunks))
+		return (false);
+	if (!above || chunks) {
 		atomic_fetch_add_explicit(&a->f->unswept, 1, memory_order_release);
 		rocks_keeper_wake(a->f->db);
 		return (true);
 	}
 	rocks_batch_delete_range(a->b, a->f, &from, &to);
-	return (m->from.len > 0 || m->until.p != NULL || drop_all_chunks(a));
+	return (true);
 }
 
 bool
