@@ -61,8 +61,8 @@ see_row(void *arg, struct slice key, struct slice value)
 }
 
 /*
- * Whether pieces of the record's values are written. They may be those of a value that is about to be: so they do not go
- * as a range, but each with the item that names it. Most records have none.
+ * Whether pieces of the record's values are written. They may be those of a value that is about to be: so they do not
+ * go as a range, but each with the item that names it. Most records have none.
  */
 static bool
 see_chunks(struct act *a, bool *some)
