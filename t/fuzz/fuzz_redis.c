@@ -77,7 +77,7 @@ redis_pop(struct redis_conn *c, struct redis_slot *s)
 	*s = *redis_slot(c, c->head);
 	c->head++;
 	c->n--;
-	if (c->redo && (int32_t)(c->head - c->redo_until) >= 0)
+	if (c->redo && (int32_t)(c->head - c->redo_from) >= 0)
 		c->redo = false;
 }
 
@@ -115,12 +115,6 @@ redis_conn_put(struct redis_conn *c, struct be_op *op, const struct redis_cmd *c
 	return (true);
 }
 
-bool
-redis_put_asking(struct redis_conn *c, struct be_op *op, const struct redis_cmd *cmd, const char *bytes)
-{
-	return (redis_conn_put(c, op, cmd, bytes, NULL));
-}
-
 void
 be_op_end(struct be_op *op)
 {
@@ -133,6 +127,35 @@ be_op_end_later(struct be_op *op, enum err err, const char *why)
 	op->err = err;
 	op->why = why;
 	op->done(op);
+}
+
+/* What is to be repeated is over here. */
+void
+redis_wait_redo(struct redis_conn *c, struct be_op *op, const struct redis_cmd *cmd, const char *bytes)
+{
+	PROMISE(c->known == 0 || cmd->read);
+	PROMISE(memcmp(bytes + cmd->key_at, sent, cmd->key_len) == 0);
+	be_op_end_later(op, ERR_REFUSED, "");
+}
+
+bool
+redis_redo_meets(const struct redis_conn *c, const struct be_op *op)
+{
+	PROMISE(c->redo);
+	return ((op - ops) % 2 == 0);
+}
+
+void
+redis_redo_passed(struct redis_conn *c, const struct be_op *by)
+{
+	PROMISE(c->redo && by->done != NULL);
+}
+
+void
+be_loop_dirty(struct be_loop *l, struct be_dirty *d)
+{
+	(void)l;
+	(void)d;
 }
 
 void
