@@ -142,22 +142,23 @@ def large_reply(conn, line):
 
 with Scripted(serve(large_reply)) as srv, client(srv) as c:
 	ns = c.namespace("ng")
-	wrong = []
+	wrong, armed = [], []
 
 	def interrupt(*_):
-		raise KeyboardInterrupt
+		if armed:
+			armed.clear()
+			raise KeyboardInterrupt
 	signal.signal(signal.SIGALRM, interrupt)
 	for n in range(60):
-		name = b"u:%03d" % n
 		signal.setitimer(signal.ITIMER_REAL, 0.0005 + n % 20 * 0.0002)
 		try:
-			ns.get_item(name)
-			signal.setitimer(signal.ITIMER_REAL, 0)
+			armed.append(n)
+			ns.get_item(b"u:%03d" % n)
+			armed.clear()
 		except KeyboardInterrupt:
 			pass
-		signal.setitimer(signal.ITIMER_REAL, 0)
-		ok_ = ns.get_item(b"v:%03d" % n)
-		if ok_ is None or ok_.value[:5] != b"v:%03d" % n or len(ok_.value) != 1500000:
+		item = ns.get_item(b"v:%03d" % n)
+		if item is None or item.value != b"v:%03d" % n * 300000:
 			wrong.append(n)
 	is_(wrong, [], "interrupted anywhere, the next answer is its own")
 
@@ -235,7 +236,7 @@ with Scripted(serve(lambda conn, line: conn.wait(never), slo_read_max_us=1)) as 
 	ns = c.namespace("ng")
 	error = fails(kvgate.Timeout, lambda: ns.get_item("u:1"), "a server that accepts and says nothing")
 	like(str(error), hung.address, "is named")
-	is_([ns.get_item("u:1") for _ in range(20)], [None] * 20, "and not asked first for a while")
+	is_(ns.get_item("u:1"), None, "and not asked first for a while")
 	never.set()
 with Scripted(serve(lambda conn, line: conn.say(b"SERVER_ERROR d: no space left\r\n"), slo_read_max_us=1)) as srv, \
     client(srv, attempts=1000) as c:

@@ -312,7 +312,7 @@ class Namespace:
     def _exchange(self, data: bytes, new_answer: Callable[[], A], timeout: float, hedge_after: float | None = None,
                   refresh: bool = False) -> A:
         """A good answer to a request; tries again while that may help and there is time."""
-        failed: KvgateError
+        failed: KvgateError | None = None
         deadline = time.monotonic() + timeout
         pause = _BACKOFF
         attempt = 1
@@ -325,6 +325,10 @@ class Namespace:
                 if answer.error is None:
                     return answer
                 raise answer.error
+            except Timeout as e:
+                if failed is None:
+                    raise
+                raise Timeout(f"{e}; before: {failed}") from failed
             except ServerError as e:
                 if not e.retryable or attempt >= self._client.attempts:
                     raise
