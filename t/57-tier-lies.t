@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "li
 from kvt import *
 from redises import *
 from between import Between
+from fakenodes import *
 
 CONF = """store "s" { type = %s }
 store "cache" { type = memcached  servers = { "127.0.0.1:%d" }  timeout = %dms  retry_min = 20ms  retry_max = 50ms }
@@ -109,6 +110,28 @@ def unsure(kv, c, r, key, command):
 	is_(asked(kv), before, "nobody asks the cache store about it")
 
 
+def behind():
+	"""What a replica of a cluster said when its master was slow may be old: it does not enter."""
+	cluster = FakeCluster(2)
+	a, b = cluster.nodes
+	cluster.ranges = [(0, 16383, [a, b])]
+	more = """namespace "h" { prefix = "h:"  primary { store = "s"  format = item }  cache { store = "cache" }  local { ttl = 0 }
+    slo_read { target = 50ms }  hedge = 50ms  hedge_budget = 100% }
+"""
+	with Memcached() as m, Kvgate(["-t", "1"], conf=CONF % ("redis-cluster  servers = { %s }  timeout = %dms" % (cluster.server, 20000 * patience),
+	    m.port, 5000 * patience, "") + more) as kv, kv.client() as c:
+		head = b"\xf1kv\x01\0\0\0\x1c" + b"\0" * 7 + b"%c" + b"\0" * 12
+		wait_for(lambda: c.call(b"get h:none\r\n") == b"END\r\n", 20, "the cluster")
+		a.script("h:k", HOLD)
+		a.values["h:k"], b.values["h:k"] = head % 2 + b"new", head % 1 + b"old"
+		c.ask(b"get h:k\r\n", value(b"h:k", b"old", 0), "a replica answers for its master")
+		a.release("h:k", b"$31\r\n%s\r\n" % a.values["h:k"])
+		is_(stats(kv, "kvgate")["tier_fills"], "0", "that stays with who has asked")
+		c.ask(b"get h:k\r\n", value(b"h:k", b"new", 0), "the master is asked the next time")
+		until_hit(kv, c, b"h:k")
+		c.ask(b"get h:k\r\n", value(b"h:k", b"new", 0), "and what it says settles")
+
+
 with Memcached() as m, Between(m) as between:
 	path = os.path.join(tmpdir(), "lies")
 	with Kvgate(["-t", "1"], conf=CONF % ('rocksdb  path = "%s"  durability = none' % path, between.port, 5000 * patience, "")) as kv, kv.client() as c, m.client() as d:
@@ -122,4 +145,5 @@ with Redis() as r, Memcached() as m:
 		unsure(kv, c, r, b"r:w/a", b"kd r:w\r\n")
 		unsure(kv, c, r, b"r:x/a", b"km 2\r\nkd r:x\r\nkp r:y 1\r\na 1\r\nx\r\n")
 		unsure(kv, c, r, b"r:z/a", b"ms r:z/a 3\r\nnew\r\n")
+behind()
 done_testing()

@@ -310,8 +310,10 @@ flight_decide(struct flight *f, struct leg *leg)
 			leg->value = NULL;
 		}
 		/* A replica of a cluster may be behind its master. */
-		if (leg->target->way > 0 && (leg->target->ops->caps & BE_CAP_WHOLE) != 0)
+		if (leg->target->way > 0 && (leg->target->ops->caps & BE_CAP_WHOLE) != 0) {
+			r->lags = true;
 			r->fills = false;
+		}
 		call_off(f, leg);
 	} else if (f->space->pool->conf->replicas <= 1)
 		call_off(f, leg);	/* the same write, twice at one server */

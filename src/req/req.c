@@ -88,7 +88,7 @@ req_get(struct ctx *ctx)
 	outq_init(&r->out, ctx->outpool, true);
 	r->done = r->filler = r->write = r->fills = false;
 	r->asking = r->failed = r->flush = r->hold = false;
-	r->kept = r->leads = r->lingers = r->renews = false;
+	r->kept = r->leads = r->lingers = r->renews = r->lags = false;
 	r->weight = 1;
 	r->held = 0;
 	r->parked = 0;

@@ -75,6 +75,7 @@ struct req {
 	bool		 kept;		/* a write: there may be a local copy of the key */
 	bool		 lingers;	/* a write that is not over at all replicas: its fence is not left yet */
 	bool		 fills;		/* what is read or written may enter the local cache */
+	bool		 lags;		/* a read that was answered by one who may be behind: it enters nowhere */
 	bool		 hold;		/* the answer must not leave yet, although it is written */
 	bool		 asking;	/* parts are still being added */
 	bool		 failed;

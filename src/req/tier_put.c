@@ -326,7 +326,7 @@ tier_fill(struct tier_ask *t, struct req *r)
 	int32_t ttl = fill_ttl(t, &r->be.res);
 	struct tier_put *p;
 
-	if (t->ctx->closing || !t->answered || !is_plain(t, &r->be) || ttl == 0 || (sp->splits && !t->known))
+	if (t->ctx->closing || !t->answered || r->lags || !is_plain(t, &r->be) || ttl == 0 || (sp->splits && !t->known))
 		return;
 	if (!fill_is_last(r) || is_flushed(t->ctx, r, ttl) || !ctx_may_hold(t->ctx, r->be.res.size))
 		return;
