@@ -75,7 +75,8 @@ class Scripted:
 		self.sockets = []
 		self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
 		self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
-		threading.Thread(target=self._accept, daemon=True).start()
+		self.accepts = threading.Thread(target=self._accept, daemon=True)
+		self.accepts.start()
 
 	def _accept(self):
 		while True:
@@ -97,6 +98,10 @@ class Scripted:
 		conn.sock.close()
 
 	def close(self):
+		# First of all its thread ends: the descriptor may be the next listener's at once.
+		with contextlib.suppress(OSError):
+			self.listener.shutdown(socket.SHUT_RDWR)
+		self.accepts.join()
 		self.listener.close()
 		for sock in self.sockets:
 			with contextlib.suppress(OSError):
