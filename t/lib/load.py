@@ -51,7 +51,7 @@ class Load:
 		self.lock = threading.Lock()
 		self.wrong, self.foreign = [], []
 		self.trouble = {}               # texts of errors of the server under test
-		self.good_here = self.good_elsewhere = 0
+		self.good_here, self.good_elsewhere = [0] * CLIENTS, [0] * CLIENTS
 		self.threads = [threading.Thread(target=self.client, args=(n,), daemon=True) for n in range(CLIENTS)]
 		for t in self.threads:
 			t.start()
@@ -97,11 +97,11 @@ class Load:
 					if not c.send(b"".join(out)):
 						raise EOFError("kvgate closed the connection")
 					for key, value in asked:
-						self.answer(c, key, value, may)
+						self.answer(n, c, key, value, may)
 		except Exception as e:
 			self.note(self.wrong, "client %d: %r" % (n, e))
 
-	def answer(self, c, key, value, may):
+	def answer(self, n, c, key, value, may):
 		line = c.line()
 		here = key in self.here
 		if line.startswith(b"SERVER_ERROR "):
@@ -121,11 +121,7 @@ class Load:
 			may[key] = [value]
 		else:
 			self.check(c, key, line, here, may)
-		with self.lock:
-			if here:
-				self.good_here += 1
-			else:
-				self.good_elsewhere += 1
+		(self.good_here if here else self.good_elsewhere)[n] += 1
 
 	def check(self, c, key, line, here, may):
 		if line == b"END\r\n":
@@ -145,11 +141,14 @@ class Load:
 			    "or late", [v[0] for v in may.get((key, "late"), [])])
 
 	def goes_on(self, n=200, here=True):
-		"""Waits for so many more good answers (of the server under test)."""
-		def count():
-			return self.good_here if here else self.good_elsewhere
-		start = count()
-		wait_for(lambda: count() >= start + n or self.wrong, 30, "good answers")
+		"""
+		Waits for so many more good answers (of the server under test), and for some to each client: what one worker of kvgate
+		thinks of a server the others do not know.
+		"""
+		counts = self.good_here if here else self.good_elsewhere
+		start = list(counts)
+		wait_for(lambda: (sum(counts) >= sum(start) + n and all(now > was for now, was in zip(counts, start))) or self.wrong, 30,
+		    "good answers")
 
 	def says(self, error, title):
 		"""Waits for an error that matches."""
