@@ -109,4 +109,16 @@ with RedisCluster() as cluster:
 		is_(sorted(scan(kv, 3)), want, "scans find each item once")
 		owner = cluster.master_of(b"{%s}#" % ids[0])
 		is_(owner is target, True, "the slots have moved")
+
+		# What begins at a node that has all of it must not need what is not there any more.
+		with kv.client(seconds=60) as c:
+			c.ask(b"kp m:y 3\r\na 1\r\nx\r\nb 1\r\nx\r\nc 1\r\nx\r\nkd m:y Gc\r\nset {m:y}flat 0 0 1\r\nx\r\n", b"HD\r\nHD\r\nSTORED\r\n")
+			slot = key_slot("{m:y}")
+			other = next(m for m in cluster.masters() if m is not cluster.owner(slot))
+			here = cluster.open_slot(slot, other)
+			c.ask(b"md m:y/a\r\ndelete {m:y}flat\r\nmg m:y/b v\r\n", b"HD\r\nDELETED\r\nVA 1\r\nx\r\n", "deletes in a slot that is about to move")
+			for node in (here, other):
+				node.call("CLUSTER", "SETSLOT", slot, "STABLE")
+			c.ask(b"kg m:y k\r\nget {m:y}flat\r\n", b"HD kb\r\nEN\r\nEND\r\n", "are done")
+			is_(0 < here.call("PTTL", "{m:y}=a"), True, "with a mark")
 done_testing()

@@ -19,7 +19,8 @@
 -- index and list by chance: who enters looks at two others.
 --
 -- A Redis that is full refuses a script's first write if that takes memory, and none behind it: what makes room begins
--- with a DEL, so that its mark can be kept.
+-- with a PERSIST, which is a write that takes none, so that its mark can be kept. (A DEL would not do: with its slot on the
+-- way to another node, what is not there any more cannot be written.)
 
 local spread = unpack
 local call, pack, unpack, band = redis.call, struct.pack, struct.unpack, bit.band
@@ -758,7 +759,7 @@ if band(opts, INVALIDATE) ~= 0 then
 	return first(answer(OK, band(marks, BINARY) ~= 0 and R_BINKEY or 0, flags, left(to), v, ZERO, n, 0, ''), keep)
 end
 if dead > 0 then
-	call('DEL', KEY)
+	call('PERSIST', KEY)
 	save(DEAD, stamp(0, ZERO, version, old, placed), msec() + dead, 0, '', sub(ARGV[1], 43))
 else
 	call('DEL', KEY)
@@ -943,7 +944,7 @@ if what == 1 then
 			if newer(v, top) then top = v end
 		end
 		if goes and dead > 0 and (there or band(opts, TOKEN) ~= 0) then
-			if there then call('DEL', name) end
+			if there then call('PERSIST', name) end
 			call('SET', name, pack('>c4BBI2c8I8I4', MAGIC, DEAD, 0, 28 + #nonce, v, now + dead, 0) .. nonce, 'PXAT', now + dead)
 		elseif goes and there then
 			call('DEL', name)
@@ -969,7 +970,7 @@ for i = #all, 1, -1 do
 end
 if #all >= 1000 then return answer(ERROR, 0, 0, -1, ZERO, ZERO, 0, 0, 'SERVER_ERROR too many ranges were deleted of this record') end
 all[#all + 1] = mark
-if not mark.swept then call('DEL', MARKS) end
+if not mark.swept then call('PERSIST', MARKS) end
 put_marks(all)
 return answer(OK, 0, 0, -1, version, mark.swept and ZERO or pack('>I8', 1), 0, 0, '')
 
