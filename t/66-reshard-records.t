@@ -121,4 +121,17 @@ with RedisCluster() as cluster:
 				node.call("CLUSTER", "SETSLOT", slot, "STABLE")
 			c.ask(b"kg m:y k\r\nget {m:y}flat\r\n", b"HD kb\r\nEN\r\nEND\r\n", "are done")
 			is_(0 < here.call("PTTL", "{m:y}=a"), True, "with a mark")
+			for n, (line, want) in enumerate(((b"md %s/a\r\n", b"HD\r\n"), (b"delete %s/a\r\n", b"DELETED\r\n"), (b"mg %s/a T-1\r\n", b"HD\r\n"),
+			    (b"ms %s/a 1 T-1\r\nx\r\n", b"HD\r\n"), (b"touch %s/a -1\r\n", b"TOUCHED\r\n"))):
+				id = b"m:last%d" % n
+				c.ask(b"kp %s 2\r\na 1\r\nx\r\nb 1\r\nx\r\nkd %s Gb\r\n" % (id, id), b"HD\r\n" * 2)
+				slot = key_slot(b"{%s}#" % id)
+				other = next(m for m in cluster.masters() if m is not cluster.owner(slot))
+				wait_for(lambda: cluster.owner(slot).call("ZCARD", b"{%s}#" % id) == 1, 20, "b to be swept")
+				here = cluster.open_slot(slot, other)
+				c.ask(line % id, want, "the last item of a record in such a slot: %s" % line[:5].decode())
+				for node in (here, other):
+					node.call("CLUSTER", "SETSLOT", slot, "STABLE")
+				c.ask(b"kg %s\r\n" % id, b"EN\r\n")
+				is_([k for k in here.call("KEYS", "*") if k[-3:] == b"*m:" and here.call("ZSCORE", k, id)], [], "and the record is in no list")
 done_testing()

@@ -239,9 +239,11 @@ local function enters(exp, fresh)
 	if fresh then enlist() end
 end
 
--- Where something else is, nothing is to leave.
+-- Where something else is, nothing is to leave. What has gone is not asked for: it would be the next node's, if the slot is
+-- on its way there.
 local function leaves(member)
-	if INDEX and redis.pcall('ZREM', INDEX, member) == 1 and call('EXISTS', INDEX) == 0 then
+	local n = INDEX and redis.pcall('ZCARD', INDEX)
+	if n and redis.pcall('ZREM', INDEX, member) == 1 and n == 1 then
 		redis.pcall('ZREM', SLOT, sub(INDEX, 2, -3))
 	end
 end
