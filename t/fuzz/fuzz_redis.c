@@ -148,7 +148,8 @@ redis_redo_meets(const struct redis_conn *c, const struct be_op *op)
 void
 redis_redo_passed(struct redis_conn *c, const struct be_op *by)
 {
-	PROMISE(c->redo && by->done != NULL);
+	(void)c;
+	PROMISE(by->done != NULL);
 }
 
 void
