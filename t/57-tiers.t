@@ -179,8 +179,8 @@ def never_backwards(kv, rounds):
 		t.join()
 	is_(wrong[:3], [], "nobody reads what is older than he knows of")
 	with kv.client() as c:
-		c.ask(b"set r:w/0 0 0 1\r\nx\r\n", b"STORED\r\n")
-		until_hit(kv, c, b"r:w/0", value(b"r:w/0", b"x"))
+		c.ask(b"set r:hit/0 0 0 1\r\nx\r\n", b"STORED\r\n")
+		until_hit(kv, c, b"r:hit/0", value(b"r:hit/0", b"x"))
 	ok(True, "the cache store answered %d times" % counts(kv)["hits"])
 
 
