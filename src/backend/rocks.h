@@ -93,6 +93,22 @@ rocks_marked(struct rocks_family *f, const struct rocks_key *key)
 	    (atomic_load_explicit(&f->marked[hash / 64], memory_order_acquire) & 1ull << hash % 64) != 0);
 }
 
+/*
+ * Before 8.5.2, an iterator that has skipped a deleted range has forgotten that it could not read a file, be it for
+ * damage or because it may not ask the disk, and goes on without that file's rows.
+ */
+static inline bool
+rocks_forgets(const struct rocks_family *f)
+{
+#ifdef ROCKS_FORGETS
+	return (atomic_load_explicit(&f->ranged, memory_order_acquire) ||
+	    atomic_load_explicit(&f->was_ranged, memory_order_acquire));
+#else
+	(void)f;
+	return (false);
+#endif
+}
+
 static inline void
 rocks_mark(struct rocks_family *f, const struct rocks_key *key)
 {

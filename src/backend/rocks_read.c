@@ -333,24 +333,6 @@ walk_row(struct reader *rd, rocksdb_iterator_t *at, bool scan, bool *full)
 	return (ROCKS_DONE);
 }
 
-/*
- * Before 8.5.2, an iterator that has skipped a deleted range has forgotten that it could not read a file without asking
- * the disk, and goes on without that file's rows.
- */
-static bool
-may_forget(const struct reader *rd)
-{
-#ifdef ROCKS_FORGETS
-	struct rocks_family *f = rd->sub->family;
-
-	return (rd->in_memory && (atomic_load_explicit(&f->ranged, memory_order_acquire) ||
-	    atomic_load_explicit(&f->was_ranged, memory_order_acquire)));
-#else
-	(void)rd;
-	return (false);
-#endif
-}
-
 static enum rocks_rc
 walk(struct reader *rd, const struct range *r, bool reverse, bool scan)
 {
@@ -360,7 +342,7 @@ walk(struct reader *rd, const struct range *r, bool reverse, bool scan)
 	char *text = NULL;
 	uint32_t found;
 
-	if (may_forget(rd))
+	if (rd->in_memory && rocks_forgets(rd->sub->family))
 		return (ROCKS_NOT_CACHED);
 	rocksdb_readoptions_set_iterate_lower_bound(rd->options, r->from.bytes, r->from.len);
 	rocksdb_readoptions_set_iterate_upper_bound(rd->options, r->until.bytes, r->until.len);
@@ -384,7 +366,7 @@ walk(struct reader *rd, const struct range *r, bool reverse, bool scan)
 	}
 	free(text);
 	/* The first may have come meanwhile. */
-	if (rc == ROCKS_DONE && may_forget(rd))
+	if (rc == ROCKS_DONE && rd->in_memory && rocks_forgets(rd->sub->family))
 		rc = ROCKS_NOT_CACHED;
 	/* The next read of the range is to be faster. */
 	found = rd->job->result != NULL ? rd->job->result->nitems : 0;
