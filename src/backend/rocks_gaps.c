@@ -150,8 +150,8 @@ choose(struct gaps *g, unsigned live)
 }
 
 /*
- * Whether all of it can be read, dead or alive. Where iterators forget errors, rows behind a damaged block would look as
- * if they were gone; they forget none if they need not mind deleted ranges.
+ * Whether all of it can be read, dead or alive. Where iterators forget errors, rows behind a damaged block would look
+ * as if they were gone; they forget none if they need not mind deleted ranges.
  */
 static bool
 is_readable(struct rocks_db *db, struct rocks_family *f, const struct rocks_key *from, const struct rocks_key *until)
