@@ -98,6 +98,19 @@ def other_body_while_read(kv, mode):
 		is_(bad, 0, mode + ": two with one token at once: one of them, or what was before")
 
 
+def in_order(c, mode):
+	"""What comes behind a read in one pipeline is not for it to see; the pieces of what it reads go a little later."""
+	old, new = rng.randbytes(20000), rng.randbytes(20000)
+	there = b"VALUE o 0 20000\r\n%s\r\nEND\r\n" % old
+	for n in range(10):
+		c.call(b"set o 0 0 20000\r\n%s\r\n" % old)
+		c.ask(b"get o\r\ndelete o\r\nget o\r\n", there + b"DELETED\r\nEND\r\n", mode + ": delete behind get")
+		c.ask(b"set o 0 0 20000\r\n%s\r\nget o\r\nset o 0 0 1\r\nx\r\nget o\r\n" % old,
+		    b"STORED\r\n" + there + b"STORED\r\nVALUE o 0 1\r\nx\r\nEND\r\n", mode + ": set behind get")
+		c.ask(b"set o 0 0 20000\r\n%s\r\nmg o s v\r\nset o 0 0 20000\r\n%s\r\nget o\r\n" % (old, new), b"STORED\r\n"
+		    b"VA 20000 s20000\r\n%s\r\nSTORED\r\nVALUE o 0 20000\r\n%s\r\nEND\r\n" % (old, new), mode + ": large behind large")
+
+
 def falls_behind(c, redises):
 	"""Pieces that came too late for their item."""
 	t, value = now(), rng.randbytes(20000)
@@ -158,6 +171,8 @@ with Redis() as r, Redis() as s:
 			other_body_while_read(kv, mode)
 			c.call(b"kd n:w\r\n")
 			are_lasting(redises, 0, mode + ": all of them have one")
+			in_order(c, mode)
+			c.call(b"delete o\r\n")
 			falls_behind(c, redises)
 			settled_late(c, redises)
 			many(c, redises)
@@ -167,4 +182,5 @@ with Redis() as r, Redis() as s:
 with Kvgate(["-t", "2"], conf=conf()) as kv, kv.client(seconds=30) as c:
 	one_token_two_values(c, "rocksdb")
 	other_body_while_read(kv, "rocksdb")
+	in_order(c, "rocksdb")
 done_testing()

@@ -279,13 +279,6 @@ void		 rocks_db_unpin(struct rocks_db **);
 struct rocks_family *rocks_family_find(const struct rocks_db *, const char *name);
 /* Makes it if need be. The writer's thread. NULL with *why (free it). */
 struct rocks_family *rocks_family_make(struct rocks_db *, const char *name, char **why);
-/* Work for the threads. */
-void		 rocks_queue_init(struct rocks_queue *);
-void		 rocks_queue_fini(struct rocks_queue *);
-void		 rocks_queue_put(struct rocks_queue *, struct rocks_job *);
-void		 rocks_queue_stop(struct rocks_queue *);
-/* NULL: it is stopped and empty. */
-struct rocks_job *rocks_queue_get(struct rocks_queue *);
 /* Its numbers, for people. */
 void		 rocks_db_tell(struct rocks_db *, be_tell_f *f, void *arg);
 /* With all signals blocked. name: what top -H and gdb show, of at most 15 bytes. */
@@ -296,6 +289,18 @@ void		 rocks_db_copy(struct rocks_db *, struct rocks_job *);
 void		 rocks_count_less(void);
 /* What a read is to see from now on. Any thread. */
 const struct rocksdb_snapshot_t *rocks_snapshot(struct rocks_db *);
+
+/* ---- rocks_queue.c ---- */
+
+/* Any thread. */
+void		 rocks_queue_init(struct rocks_queue *);
+void		 rocks_queue_fini(struct rocks_queue *);
+void		 rocks_queue_put(struct rocks_queue *, struct rocks_job *);
+void		 rocks_queue_stop(struct rocks_queue *);
+/* NULL: it is stopped and empty. */
+struct rocks_job *rocks_queue_get(struct rocks_queue *);
+/* All that has come, waited for until then, as of rocks_usec(). False: it is stopped and empty. */
+bool		 rocks_queue_take(struct rocks_queue *, struct rocks_jobs *, uint64_t until);
 
 /* ---- rocks_read.c ---- */
 
@@ -345,7 +350,15 @@ bool		 rocks_batch_look(struct rocks_batch *, struct rocks_family *, const struc
 /* Calls f for each row that this job has put so far. */
 bool		 rocks_batch_own(struct rocks_batch *, struct rocks_family *, rocks_row_f *f, void *arg);
 
+/* Nothing names these pieces any more, once the batch is written. False: they have to go with it. */
+bool		 rocks_batch_leave(struct rocks_batch *, struct rocks_family *, const struct rocks_key *,
+		    uint32_t chunks);
+
 /* ---- rocks_item.c ---- */
+
+/* Deletes a value's pieces; the key is theirs, without a number. False: out of memory. */
+bool		 rocks_item_drop(struct rocks_batch *, struct rocks_family *, const struct rocks_key *,
+		    uint32_t chunks);
 
 /* Does what a job's ops say. False: it has failed, nothing of it may be written; job->err and result say why. */
 bool		 rocks_item_run(struct rocks_batch *, struct rocks_db *, struct rocks_job *);
@@ -372,6 +385,19 @@ rocks_is_swept(struct rocks_family *f)
 	return (atomic_load_explicit(&f->swept, memory_order_acquire) ==
 	    atomic_load_explicit(&f->unswept, memory_order_acquire));
 }
+
+/* ---- rocks_left.c ---- */
+
+/* The writer's: pieces that are to go. NULL: out of memory. */
+struct rocks_left;
+struct rocks_left *rocks_left_new(void);
+void		 rocks_left_free(struct rocks_left **);
+/* The key is theirs, without a number. False: there are too many, or there is no memory. */
+bool		 rocks_left_add(struct rocks_left *, struct rocks_family *, const struct rocks_key *, uint32_t chunks);
+/* When the next ones are due, as of rocks_usec(); UINT64_MAX: there are none. */
+uint64_t	 rocks_left_due(const struct rocks_left *);
+/* Puts the deletion of those that are due into the batch. */
+void		 rocks_left_drop(struct rocks_left *, struct rocks_batch *);
 
 /* ---- rocks_worn.c ---- */
 
@@ -401,6 +427,11 @@ void		 rocks_put_away(struct rocks_db *, struct rocks_family *);
 /* From inclusive to exclusive, with no bookkeeping but of rocks_family.ranged. */
 void		 rocks_ranges_delete(struct rocks_family *, struct rocksdb_writebatch_t *, const struct rocks_key *from,
 		    const struct rocks_key *until);
+/*
+ * Reads sort the deleted ranges that are still in memory anew after each that comes; those in files are sorted. The
+ * writer's thread.
+ */
+void		 rocks_ranges_put_away(struct rocks_db *);
 /* Whether the files that the opening found or made have deleted ranges. May take its time. */
 void		 rocks_ranges_look(struct rocks_family *);
 /* This row has been put, and can be read. The writer's thread. */

@@ -41,55 +41,7 @@ static struct {
 
 static _Thread_local char open_why[800];
 
-/* ---- queue ---- */
-
-void
-rocks_queue_init(struct rocks_queue *q)
-{
-	pthread_mutex_init(&q->lock, NULL);
-	pthread_cond_init(&q->more, NULL);
-	STAILQ_INIT(&q->jobs);
-	q->stop = false;
-}
-
-void
-rocks_queue_fini(struct rocks_queue *q)
-{
-	pthread_cond_destroy(&q->more);
-	pthread_mutex_destroy(&q->lock);
-}
-
-void
-rocks_queue_put(struct rocks_queue *q, struct rocks_job *j)
-{
-	pthread_mutex_lock(&q->lock);
-	STAILQ_INSERT_TAIL(&q->jobs, j, next);
-	pthread_cond_signal(&q->more);
-	pthread_mutex_unlock(&q->lock);
-}
-
-void
-rocks_queue_stop(struct rocks_queue *q)
-{
-	pthread_mutex_lock(&q->lock);
-	q->stop = true;
-	pthread_cond_broadcast(&q->more);
-	pthread_mutex_unlock(&q->lock);
-}
-
-struct rocks_job *
-rocks_queue_get(struct rocks_queue *q)
-{
-	struct rocks_job *j;
-
-	pthread_mutex_lock(&q->lock);
-	while ((j = STAILQ_FIRST(&q->jobs)) == NULL && !q->stop)
-		pthread_cond_wait(&q->more, &q->lock);
-	if (j != NULL)
-		STAILQ_REMOVE_HEAD(&q->jobs, next);
-	pthread_mutex_unlock(&q->lock);
-	return (j);
-}
+/* ---- threads ---- */
 
 bool
 rocks_thread(pthread_t *t, const char *name, void *(*fn)(void *), void *arg)

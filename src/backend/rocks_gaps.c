@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "base/num.h"
 
+#define RANGES_MAX	256u		/* deleted ranges of a namespace that may be in memory */
 #define AGAIN_MAX	16u		/* ranges of one batch that are deleted once more, */
 #define AGAIN_PAUSE	100000u		/* one in so many microseconds: each makes a file; */
 #define AGAIN_BURST	16u		/* but at first so many in a row */
@@ -91,6 +92,19 @@ rocks_ranges_delete(struct rocks_family *f, struct rocksdb_writebatch_t *batch, 
 {
 	atomic_store_explicit(&f->ranged, true, memory_order_release);
 	rocksdb_writebatch_delete_range_cf(batch, f->cf, from->bytes, from->len, until->bytes, until->len);
+}
+
+void
+rocks_ranges_put_away(struct rocks_db *db)
+{
+	struct rocks_family *f = atomic_load_explicit(&db->families, memory_order_acquire);
+
+	for (; f != NULL; f = atomic_load_explicit(&f->next, memory_order_acquire)) {
+		if (f->ranges < RANGES_MAX)
+			continue;
+		f->ranges = 0;
+		rocks_put_away(db, f);
+	}
 }
 
 void

@@ -10,6 +10,7 @@
 #include "backend/rocks.h"
 #include "backend/rocks_act.h"
 #include "base/check.h"
+#include "base/num.h"
 #include "conf/model.h"
 
 #define PIECE_TIME	3600000u	/* milliseconds that a piece has to be named, if nobody says */
@@ -93,24 +94,33 @@ load(struct act *a, struct slice item, struct row_ask *ask)
 /* ---- what becomes of it ---- */
 
 bool
-act_drop_chunks(struct act *a, struct slice item, const struct envelope *head)
+rocks_item_drop(struct rocks_batch *b, struct rocks_family *f, const struct rocks_key *pieces, uint32_t chunks)
 {
-	struct rocks_key key, to;
+	struct rocks_key key = *pieces, to = *pieces;
 
-	atomic_fetch_add_explicit(&a->f->db->counts.orphans, head->chunks, memory_order_relaxed);
-	if (head->chunks > CHUNKS_AT_ONCE) {
-		rocks_key_chunk(&key, a->be.id, item, head, UINT32_MAX);
-		to = key;
+	atomic_fetch_add_explicit(&f->db->counts.orphans, chunks, memory_order_relaxed);
+	if (chunks > CHUNKS_AT_ONCE) {
 		rocks_key_behind(&to);
-		rocks_batch_delete_range(a->b, a->f, &key, &to);
+		rocks_batch_delete_range(b, f, pieces, &to);
 		return (true);
 	}
-	for (uint32_t i = 1; i <= head->chunks; i++) {
-		rocks_key_chunk(&key, a->be.id, item, head, i);
-		if (!rocks_batch_delete(a->b, a->f, &key))
+	for (uint32_t i = 1; i <= chunks; i++) {
+		key.len = (size_t)(num_put_be(key.bytes + pieces->len, i, 4) - key.bytes);
+		if (!rocks_batch_delete(b, f, &key))
 			return (false);
 	}
 	return (true);
+}
+
+bool
+act_drop_chunks(struct act *a, struct slice item, const struct envelope *head)
+{
+	struct rocks_key key;
+
+	if (head->chunks == 0)
+		return (true);
+	rocks_key_chunk(&key, a->be.id, item, head, UINT32_MAX);
+	return (rocks_batch_leave(a->b, a->f, &key, head->chunks) || rocks_item_drop(a->b, a->f, &key, head->chunks));
 }
 
 static bool

@@ -22,7 +22,6 @@
 #define BATCH_BYTES	(4ull << 20)	/* a batch that has more is written */
 #define BATCH_JOBS	4096u
 #define OVERLAY_ROWS	4096u		/* a power of two */
-#define RANGES_MAX	256u		/* deleted ranges of a namespace that may be in memory */
 #define SAY_EVERY	10000u		/* milliseconds */
 #define ARENA_BLOCK	(64 * 1024)
 #define PINS_MAX	8		/* rows that are held at one time */
@@ -60,6 +59,7 @@ struct rocks_batch {
 	unsigned	 npins;
 	struct rocks_worn *worn;
 	struct rocks_again *again;
+	struct rocks_left *left;
 	struct rocks_job *job;		/* the present one */
 };
 
@@ -71,6 +71,7 @@ struct rocks_writer {
 	unsigned	 last;		/* jobs that the last batch had */
 	uint64_t	 sync_usec;	/* that its fsync took; 0: it had none */
 	uint64_t	 say_at;	/* when a failure may be told again */
+	struct rocks_job own;		/* of what it does by itself */
 	struct rocks_batch b;
 };
 
@@ -272,20 +273,6 @@ rocks_batch_delete_gap(struct rocks_batch *b, struct rocks_family *f, const stru
 	atomic_fetch_add_explicit(&b->db->counts.gaps, 1, memory_order_relaxed);
 }
 
-/* Reads sort the deleted ranges that are still in memory anew after each that comes; those in files are sorted. */
-static void
-put_away_ranges(struct rocks_batch *b)
-{
-	struct rocks_family *f = atomic_load_explicit(&b->db->families, memory_order_acquire);
-
-	for (; f != NULL; f = atomic_load_explicit(&f->next, memory_order_acquire)) {
-		if (f->ranges < RANGES_MAX)
-			continue;
-		f->ranges = 0;
-		rocks_put_away(b->db, f);
-	}
-}
-
 bool
 rocks_batch_puts(const struct rocks_batch *b, const struct rocks_family *f, const struct rocks_key *from,
     const struct rocks_key *to)
@@ -295,6 +282,12 @@ rocks_batch_puts(const struct rocks_batch *b, const struct rocks_family *f, cons
 		    slice_cmp(o->key, rocks_key_slice(to)) < 0)
 			return (true);
 	return (false);
+}
+
+bool
+rocks_batch_leave(struct rocks_batch *b, struct rocks_family *f, const struct rocks_key *key, uint32_t chunks)
+{
+	return (rocks_left_add(b->left, f, key, chunks));
 }
 
 /* What the batch has put can be read from now on. */
@@ -414,7 +407,7 @@ commit(struct rocks_writer *w)
 		if (always && text == NULL)
 			atomic_fetch_add_explicit(&w->db->counts.syncs, 1, memory_order_relaxed);
 		count_puts(b);
-		put_away_ranges(b);
+		rocks_ranges_put_away(b->db);
 		rocks_worn_tell(b->worn, w->db);
 	}
 	if (text != NULL) {
@@ -483,19 +476,6 @@ run(struct rocks_writer *w, struct rocks_job *j)
 		commit(w);
 }
 
-/* All that has come. False: nothing; where something was to be waited for, it is over. */
-static bool
-take_all(struct rocks_queue *q, struct rocks_jobs *jobs, bool wait)
-{
-	pthread_mutex_lock(&q->lock);
-	while (wait && STAILQ_EMPTY(&q->jobs) && !q->stop)
-		pthread_cond_wait(&q->more, &q->lock);
-	STAILQ_INIT(jobs);
-	STAILQ_CONCAT(jobs, &q->jobs);
-	pthread_mutex_unlock(&q->lock);
-	return (!STAILQ_EMPTY(jobs));
-}
-
 /* Carries out all of them; how many there were. */
 static unsigned
 run_all(struct rocks_writer *w, struct rocks_jobs *jobs)
@@ -525,7 +505,8 @@ gather(struct rocks_writer *w, unsigned n)
 
 	while (w->last > 1 && n < all && came > 0 && w->b.njobs > 0 && rocks_usec() + PAUSE < until) {
 		nanosleep(&pause, NULL);
-		came = take_all(&w->queue, &jobs, false) ? run_all(w, &jobs) : 0;
+		(void)rocks_queue_take(&w->queue, &jobs, 0);
+		came = run_all(w, &jobs);
 		n += came;
 	}
 	w->last = n;
@@ -539,8 +520,10 @@ writer_main(void *arg)
 
 	prctl(PR_SET_TIMERSLACK, 1);	/* a pause is a pause, and not twice as long */
 	rocks_count_less();
-	while (take_all(&w->queue, &jobs, true)) {
+	while (rocks_queue_take(&w->queue, &jobs, rocks_left_due(w->b.left))) {
 		gather(w, run_all(w, &jobs));
+		w->b.job = &w->own;
+		rocks_left_drop(w->b.left, &w->b);
 		commit(w);
 	}
 	return (NULL);
@@ -554,6 +537,8 @@ writer_fini(struct rocks_writer *w)
 	rocksdb_writebatch_destroy(w->b.batch);
 	rocks_worn_free(&w->b.worn);
 	rocks_again_free(&w->b.again);
+	rocks_left_free(&w->b.left);
+	free(w->own.result);
 	rocks_queue_fini(&w->queue);
 	free(w);
 }
@@ -569,12 +554,13 @@ rocks_writer_new(struct rocks_db *db)
 	rocks_queue_init(&w->queue);
 	w->b.worn = rocks_worn_new();
 	w->b.again = rocks_again_new();
+	w->b.left = rocks_left_new();
 	w->b.batch = rocksdb_writebatch_create();
 	w->sync = rocksdb_writeoptions_create();
 	w->lazy = rocksdb_writeoptions_create();
 	rocksdb_writeoptions_set_sync(w->sync, 1);
 	STAILQ_INIT(&w->b.jobs);
-	if (w->b.worn != NULL && w->b.again != NULL && rocks_thread(&w->thread, "rocks:write", writer_main, w))
+	if (w->b.worn != NULL && w->b.again != NULL && w->b.left != NULL && rocks_thread(&w->thread, "rocks:write", writer_main, w))
 		return (w);
 	writer_fini(w);
 	return (NULL);

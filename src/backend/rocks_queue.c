@@ -1,0 +1,80 @@
+/*
+ * rocks_queue.c - a queue of jobs: loops and threads put, threads take.
+ */
+#include "config.h"
+
+#include <time.h>
+
+#include "backend/rocks.h"
+
+void
+rocks_queue_init(struct rocks_queue *q)
+{
+	pthread_condattr_t attr;
+
+	pthread_mutex_init(&q->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&q->more, &attr);
+	pthread_condattr_destroy(&attr);
+	STAILQ_INIT(&q->jobs);
+	q->stop = false;
+}
+
+void
+rocks_queue_fini(struct rocks_queue *q)
+{
+	pthread_cond_destroy(&q->more);
+	pthread_mutex_destroy(&q->lock);
+}
+
+void
+rocks_queue_put(struct rocks_queue *q, struct rocks_job *j)
+{
+	pthread_mutex_lock(&q->lock);
+	STAILQ_INSERT_TAIL(&q->jobs, j, next);
+	pthread_cond_signal(&q->more);
+	pthread_mutex_unlock(&q->lock);
+}
+
+void
+rocks_queue_stop(struct rocks_queue *q)
+{
+	pthread_mutex_lock(&q->lock);
+	q->stop = true;
+	pthread_cond_broadcast(&q->more);
+	pthread_mutex_unlock(&q->lock);
+}
+
+struct rocks_job *
+rocks_queue_get(struct rocks_queue *q)
+{
+	struct rocks_job *j;
+
+	pthread_mutex_lock(&q->lock);
+	while ((j = STAILQ_FIRST(&q->jobs)) == NULL && !q->stop)
+		pthread_cond_wait(&q->more, &q->lock);
+	if (j != NULL)
+		STAILQ_REMOVE_HEAD(&q->jobs, next);
+	pthread_mutex_unlock(&q->lock);
+	return (j);
+}
+
+bool
+rocks_queue_take(struct rocks_queue *q, struct rocks_jobs *jobs, uint64_t until)
+{
+	struct timespec ts = { (time_t)(until / 1000000), (long)(until % 1000000) * 1000 };
+	bool over;
+
+	pthread_mutex_lock(&q->lock);
+	while (STAILQ_EMPTY(&q->jobs) && !q->stop && rocks_usec() < until)
+		if (until == UINT64_MAX)
+			pthread_cond_wait(&q->more, &q->lock);
+		else
+			pthread_cond_timedwait(&q->more, &q->lock, &ts);
+	STAILQ_INIT(jobs);
+	STAILQ_CONCAT(jobs, &q->jobs);
+	over = q->stop && STAILQ_EMPTY(jobs);
+	pthread_mutex_unlock(&q->lock);
+	return (!over);
+}
