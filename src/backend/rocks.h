@@ -251,6 +251,8 @@ void		 rocks_job_back(struct rocks_job *);
 uint64_t	 rocks_time(void);
 /* Microseconds of a clock that only goes on. */
 uint64_t	 rocks_usec(void);
+/* Microseconds for which this thread has had a processor. */
+uint64_t	 rocks_worked(void);
 
 /* ---- rocks_result.c ---- */
 

@@ -69,7 +69,8 @@ struct rocks_writer {
 	struct rocks_queue queue;
 	rocksdb_writeoptions_t *sync, *lazy;
 	unsigned	 last;		/* jobs that the last batch had */
-	uint64_t	 sync_usec;	/* that its fsync took; 0: it had none */
+	uint64_t	 slept, worked;	/* microseconds: until that was on disk, and for it */
+	uint64_t	 clock;		/* rocks_worked() at its end */
 	uint64_t	 say_at;	/* when a failure may be told again */
 	struct rocks_job own;		/* of what it does by itself */
 	struct rocks_batch b;
@@ -397,11 +398,17 @@ commit(struct rocks_writer *w)
 	char *text = NULL;
 
 	if (rocksdb_writebatch_count(b->batch) > 0) {
-		uint64_t began = rocks_usec();
+		uint64_t began = rocks_usec() - rocks_worked(), slept;
 
 		put_newest(b);
 		rocksdb_write(w->db->db, always ? w->sync : w->lazy, b->batch, &text);
-		w->sync_usec = always ? rocks_usec() - began : 0;
+		w->worked = rocks_worked() - w->clock;
+		w->clock += w->worked;
+		slept = always ? rocks_usec() - w->clock - began : 0;
+		/* Now and then somebody else has the processor: the least counts, and is forgotten slowly. */
+		w->slept += w->slept / 16 + 1;
+		if (slept < w->slept)
+			w->slept = slept;
 		atomic_fetch_add_explicit(&w->db->counts.batches, 1, memory_order_relaxed);
 		atomic_fetch_add_explicit(&w->db->counts.written, b->njobs, memory_order_relaxed);
 		if (always && text == NULL)
@@ -493,17 +500,19 @@ run_all(struct rocks_writer *w, struct rocks_jobs *jobs)
 
 /*
  * Those whom the last batch answered write again a moment later. If the others did not wait for them, each half would
- * have every second fsync; so they do, while more keep coming, for no longer than an fsync takes.
+ * have every second fsync; so they do, while more keep coming, for no longer than that fsync would be waited for. Where
+ * that is not even as long as what there is to do meanwhile, there is nothing to be gained.
  */
 static void
 gather(struct rocks_writer *w, unsigned n)
 {
 	const struct timespec pause = { .tv_nsec = 1000 * PAUSE };
-	uint64_t until = rocks_usec() + w->sync_usec;
+	uint64_t until = rocks_usec() + w->slept;
 	unsigned all = w->last + n, came = 1;
 	struct rocks_jobs jobs;
 
-	while (w->last > 1 && n < all && came > 0 && w->b.njobs > 0 && rocks_usec() + PAUSE < until) {
+	while (w->last > 1 && w->slept > w->worked && n < all && came > 0 && w->b.njobs > 0 &&
+	    rocks_usec() + PAUSE < until) {
 		nanosleep(&pause, NULL);
 		(void)rocks_queue_take(&w->queue, &jobs, 0);
 		came = run_all(w, &jobs);
