@@ -163,36 +163,6 @@ choose(struct gaps *g, unsigned live)
 	g->n = kept;
 }
 
-/*
- * Whether all of it can be read, dead or alive. Where iterators forget errors, rows behind a damaged block would look
- * as if they were gone; they forget none if they need not mind deleted ranges.
- */
-static bool
-is_readable(struct rocks_db *db, struct rocks_family *f, const struct rocks_key *from, const struct rocks_key *until)
-{
-	rocksdb_readoptions_t *options;
-	rocksdb_iterator_t *at;
-	char *text = NULL;
-
-	if (!rocks_forgets(f))
-		return (true);
-	options = rocksdb_readoptions_create();
-	rocksdb_readoptions_set_fill_cache(options, 0);
-	rocksdb_readoptions_set_ignore_range_deletions(options, 1);
-	rocksdb_readoptions_set_iterate_upper_bound(options, until->bytes, until->len);
-	at = rocksdb_create_iterator_cf(db->db, options, f->cf);
-	rocksdb_iter_seek(at, from->bytes, from->len);
-	while (rocksdb_iter_valid(at))
-		rocksdb_iter_next(at);
-	rocksdb_iter_get_error(at, &text);
-	rocksdb_iter_destroy(at);
-	rocksdb_readoptions_destroy(options);
-	if (text == NULL)
-		return (true);
-	free(text);
-	return (false);
-}
-
 /* False: not all rows were seen, for what reason ever. */
 static bool
 look(struct rocks_db *db, struct rocks_family *f, const struct rocks_key *from, const struct rocks_key *until,
@@ -262,7 +232,7 @@ rocks_gaps_look(struct rocks_db *db, struct rocks_family *f, const struct rocks_
 	/* Before the look: what is put from now on may be missed by it. */
 	*puts = atomic_load_explicit(puts_of(f, from), memory_order_acquire);
 	rocks_put_away(db, f);
-	if (!is_readable(db, f, from, until) || !look(db, f, from, until, g))
+	if (!look(db, f, from, until, g))
 		g->n = 0;
 	*more = g->n == 0 || g->passed - g->taken > STAYS_MANY;
 	for (unsigned i = 0; i < g->n; i++)
