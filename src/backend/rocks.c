@@ -29,22 +29,25 @@ rocks_time(void)
 	return ((uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000);
 }
 
-uint64_t
-rocks_usec(void)
+static uint64_t
+usec_of(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(clock, &ts);
 	return ((uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000);
+}
+
+uint64_t
+rocks_usec(void)
+{
+	return (usec_of(CLOCK_MONOTONIC));
 }
 
 uint64_t
 rocks_worked(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return ((uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000);
+	return (usec_of(CLOCK_THREAD_CPUTIME_ID));
 }
 
 static uint32_t *

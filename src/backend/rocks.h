@@ -294,6 +294,8 @@ const struct rocksdb_snapshot_t *rocks_snapshot(struct rocks_db *);
 
 /* ---- rocks_queue.c ---- */
 
+/* Its timed waits are by rocks_usec(). */
+void		 rocks_cond_init(pthread_cond_t *);
 /* Any thread. */
 void		 rocks_queue_init(struct rocks_queue *);
 void		 rocks_queue_fini(struct rocks_queue *);

@@ -93,8 +93,7 @@ is_named(struct rocks_family *f, struct slice piece)
 		is = false;
 	if (text == NULL && pin != NULL) {
 		row.p = rocksdb_pinnableslice_value(pin, &row.len);
-		is = envelope_get(row, &e, &row) && e.version == n.version && e.dictionary == n.chunk_try &&
-		    memcmp(e.nonce, n.nonce, NONCE_LEN) == 0;
+		is = envelope_get(row, &e, &row) && rocks_key_names(&n, &e);
 	}
 	if (pin != NULL)
 		rocksdb_pinnableslice_destroy(pin);

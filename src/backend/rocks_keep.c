@@ -544,17 +544,13 @@ struct rocks_keeper *
 rocks_keeper_new(struct rocks_db *db)
 {
 	struct rocks_keeper *k = calloc(1, sizeof *k);
-	pthread_condattr_t attr;
 
 	if (k == NULL)
 		return (NULL);
 	k->db = db;
 	STAILQ_INIT(&k->checkpoints);
 	pthread_mutex_init(&k->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&k->more, &attr);
-	pthread_condattr_destroy(&attr);
+	rocks_cond_init(&k->more);
 	if (rocks_thread(&k->clock, "rocks:clock", clock_main, k)) {
 		if (rocks_thread(&k->thread, "rocks:keep", keeper_main, k))
 			return (k);

@@ -154,3 +154,10 @@ rocks_key_parse(struct slice key, struct rocks_row_name *n)
 	n->chunk = (uint32_t)num_get_be(n->item.p + n->item.len + 8 + NONCE_LEN + 4, 4);
 	return (true);
 }
+
+bool
+rocks_key_names(const struct rocks_row_name *n, const struct envelope *head)
+{
+	return (head->chunks != 0 && head->version == n->version && head->dictionary == n->chunk_try &&
+	    memcmp(head->nonce, n->nonce, NONCE_LEN) == 0);
+}

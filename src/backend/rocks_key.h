@@ -58,6 +58,9 @@ struct rocks_row_name {
 /* False: this is no key of ours. */
 bool		 rocks_key_parse(struct slice key, struct rocks_row_name *);
 
+/* Whether an item of this head names the pieces of which n is one. */
+bool		 rocks_key_names(const struct rocks_row_name *n, const struct envelope *head);
+
 /* Whether a comes before b. */
 bool		 rocks_key_before(const struct rocks_key *a, const struct rocks_key *b);
 

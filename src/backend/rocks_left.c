@@ -97,8 +97,7 @@ is_named(struct rocks_batch *b, struct rocks_family *f, const struct rocks_key *
 	MUST(rocks_key_parse(rocks_key_slice(&key), &n));
 	rocks_key_item(&item, ROCKS_ITEM, n.id, n.item);
 	if (rocks_batch_get(b, f, &item, &row, &there))
-		is = there && envelope_get(row, &e, &row) && e.chunks != 0 && e.version == n.version &&
-		    e.dictionary == n.chunk_try && memcmp(e.nonce, n.nonce, NONCE_LEN) == 0;
+		is = there && envelope_get(row, &e, &row) && rocks_key_names(&n, &e);
 	rocks_batch_let_go(b);
 	return (is);
 }

@@ -8,15 +8,21 @@
 #include "backend/rocks.h"
 
 void
-rocks_queue_init(struct rocks_queue *q)
+rocks_cond_init(pthread_cond_t *cond)
 {
 	pthread_condattr_t attr;
 
-	pthread_mutex_init(&q->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&q->more, &attr);
+	pthread_cond_init(cond, &attr);
 	pthread_condattr_destroy(&attr);
+}
+
+void
+rocks_queue_init(struct rocks_queue *q)
+{
+	pthread_mutex_init(&q->lock, NULL);
+	rocks_cond_init(&q->more);
 	STAILQ_INIT(&q->jobs);
 	q->stop = false;
 }
