@@ -116,23 +116,21 @@ class Worker(threading.Thread):
 		if value != self.counted:
 			self.wrong.append((line, value, self.counted))
 
+	def step(self):
+		self.pipeline()
+
 	def run(self):
 		try:
 			while not self.over.is_set():
-				self.pipeline()
+				self.step()
 				self.rounds += 1
 		except Exception as e:
 			self.wrong.append(e)
 
 
 class Counter(Worker):
-	def run(self):
-		try:
-			while not self.over.is_set():
-				self.count()
-				self.rounds += 1
-		except Exception as e:
-			self.wrong.append(e)
+	def step(self):
+		self.count()
 
 
 def strike(fault, r, between):
