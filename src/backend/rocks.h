@@ -23,99 +23,24 @@
 #include "backend/item_verb.h"
 #include "backend/markers.h"
 #include "backend/record.h"
+#include "backend/rocks_family.h"
 #include "backend/rocks_key.h"
 
 /* In front of a piece of a value: the moment (milliseconds since 1970, 0: none) until which it need not be named. */
 #define ROCKS_PIECE_HEAD	8
 #define ROCKS_BUCKETS	1024u		/* of records with writes under way */
 #define ROCKS_WHY_MAX	400
-#define ROCKS_HASHES	65536u
-#define ROCKS_PUTS	1024u
 
 struct rocks;
 struct rocks_db;
 struct rocks_keeper;
 struct rocks_writer;
 struct rocksdb_cache_t;
-struct rocksdb_column_family_handle_t;
-struct rocksdb_compactionfilter_t;
 struct rocksdb_options_t;
 struct rocksdb_readoptions_t;
 struct rocksdb_snapshot_t;
 struct rocksdb_t;
 struct rocksdb_writebatch_t;
-
-/* A namespace's column family. Never gone before its database is closed. */
-struct rocks_family {
-	_Atomic(struct rocks_family *) next;	/* any thread */
-	struct rocks_db	*db;
-	char		*name;
-	struct rocksdb_column_family_handle_t *cf;
-	struct rocksdb_options_t *options;
-	struct rocksdb_compactionfilter_t *filter;
-	/* Milliseconds for which what is expired keeps its version; 0: not known before its first write. */
-	_Atomic uint32_t keep;
-	_Atomic bool	 ready;		/* its database is open */
-	/* Rows are left that a marker covers, unless both are the same: how often it came to that, and was seen to. */
-	_Atomic uint32_t unswept, swept;
-	_Atomic uint64_t newest;	/* version in it; only the writer changes it */
-	unsigned	 ranges;	/* the same: deleted since they were last written to a file */
-	bool		 moved;		/* the same: newest is not written yet */
-	/*
-	 * Which records may have markers, by the hash in their keys: most have none, and need not be asked for them.
-	 * Bits come before the marker is written and stay. What was there at the opening is known once the keeper has
-	 * seen it.
-	 */
-	_Atomic bool	 marked_known;
-	_Atomic uint64_t marked[ROCKS_HASHES / 64];
-	/*
-	 * Whether iterators meet deleted ranges: of those that were deleted since the opening it is set before they are
-	 * written; of what was there before it is known once the keeper has looked.
-	 */
-	_Atomic bool	 ranged, was_ranged;
-	_Atomic uint32_t puts[ROCKS_PUTS];	/* items that were written, by the same hash: rocks_gaps.c */
-};
-
-/* The key is any of the record. */
-static inline unsigned
-rocks_key_hash(const struct rocks_key *key)
-{
-	return ((unsigned)(unsigned char)key->bytes[1] << 8 | (unsigned char)key->bytes[2]);
-}
-
-/* False: the record has no markers. Any thread; an item that they are to judge is read before it is asked. */
-static inline bool
-rocks_marked(struct rocks_family *f, const struct rocks_key *key)
-{
-	unsigned hash = rocks_key_hash(key);
-
-	return (!atomic_load_explicit(&f->marked_known, memory_order_acquire) ||
-	    (atomic_load_explicit(&f->marked[hash / 64], memory_order_acquire) & 1ull << hash % 64) != 0);
-}
-
-/*
- * Before 8.5.2, an iterator that has skipped a deleted range has forgotten that it could not read a file, be it for
- * damage or because it may not ask the disk, and goes on without that file's rows.
- */
-static inline bool
-rocks_forgets(const struct rocks_family *f)
-{
-#ifdef ROCKS_FORGETS
-	return (atomic_load_explicit(&f->ranged, memory_order_acquire) ||
-	    atomic_load_explicit(&f->was_ranged, memory_order_acquire));
-#else
-	(void)f;
-	return (false);
-#endif
-}
-
-static inline void
-rocks_mark(struct rocks_family *f, const struct rocks_key *key)
-{
-	unsigned hash = rocks_key_hash(key);
-
-	atomic_fetch_or_explicit(&f->marked[hash / 64], 1ull << hash % 64, memory_order_acq_rel);
-}
 
 /* Of the piece that an op is about; id and item may be copies of its own. */
 static inline void
@@ -195,6 +120,7 @@ struct rocks_queue {
 /* What `stats` shows of it; any thread adds. */
 struct rocks_counts {
 	_Atomic uint64_t batches, written, syncs, io_reads, loop_reads, swept, forgotten, compactions, orphans;
+	_Atomic uint64_t blind;		/* writes that did not have to read what they replaced */
 	_Atomic uint64_t gaps;		/* stretches without rows that were deleted as ranges */
 	_Atomic uint64_t buried;	/* expired, moved to where the deleted are */
 };
@@ -277,10 +203,6 @@ bool		 rocks_result_value(struct rocks_result **rp, struct slice value);
 /* The database of this store, opened if it is not yet. NULL with *why, which lives until the thread's next call. */
 struct rocks_db	*rocks_db_pin(const struct conf_store *, const char **why);
 void		 rocks_db_unpin(struct rocks_db **);
-/* NULL: no such namespace has ever been written to. Any thread. */
-struct rocks_family *rocks_family_find(const struct rocks_db *, const char *name);
-/* Makes it if need be. The writer's thread. NULL with *why (free it). */
-struct rocks_family *rocks_family_make(struct rocks_db *, const char *name, char **why);
 /* Its numbers, for people. */
 void		 rocks_db_tell(struct rocks_db *, be_tell_f *f, void *arg);
 /* With all signals blocked. name: what top -H and gdb show, of at most 15 bytes. */
@@ -291,6 +213,23 @@ void		 rocks_db_copy(struct rocks_db *, struct rocks_job *);
 void		 rocks_count_less(void);
 /* What a read is to see from now on. Any thread. */
 const struct rocksdb_snapshot_t *rocks_snapshot(struct rocks_db *);
+
+/* ---- rocks_family.c ---- */
+
+/* NULL: no such namespace has ever been written to. Any thread. */
+struct rocks_family *rocks_family_find(const struct rocks_db *, const char *name);
+/* Makes it if need be. The writer's thread. NULL with *why (free it). */
+struct rocks_family *rocks_family_make(struct rocks_db *, const char *name, char **why);
+/* One without its handle. NULL: out of memory. */
+struct rocks_family *rocks_family_new(struct rocks_db *, const char *name);
+/* With its handle gone, and the database. */
+void		 rocks_family_free(struct rocks_family *);
+/* It has its handle: what the database knows of it. False: *why (free it). */
+bool		 rocks_family_begin(struct rocks_family *, char **why);
+/* It can be found from now on. */
+void		 rocks_family_publish(struct rocks_db *, struct rocks_family *);
+/* What of rocks_may_have() is not the markers': may take its time. False: not all was seen. The keeper's thread. */
+bool		 rocks_family_look(struct rocks_family *);
 
 /* ---- rocks_queue.c ---- */
 
@@ -382,13 +321,6 @@ void		 rocks_keeper_checkpoint(struct rocks_db *, struct rocks_job *);
 void		 rocks_keeper_back(struct rocks_db *);
 /* Gives the writer this job after so many microseconds, and drops the one that was to come; NULL: just that. */
 void		 rocks_keeper_later(struct rocks_db *, struct rocks_job *, uint64_t usec);
-
-static inline bool
-rocks_is_swept(struct rocks_family *f)
-{
-	return (atomic_load_explicit(&f->swept, memory_order_acquire) ==
-	    atomic_load_explicit(&f->unswept, memory_order_acquire));
-}
 
 /* ---- rocks_left.c ---- */
 

@@ -18,6 +18,7 @@ struct act {
 	/* the row that is looked at */
 	struct row	 row;
 	bool		 alive, dead;	/* it lies here, or there */
+	bool		 blind;		/* it is not looked at */
 };
 
 /* It is of a client without a token: it is put above what is there. */

@@ -1,5 +1,5 @@
 /*
- * rocks_db.c - opening a database, once for all loops; its namespaces; the queue before its threads.
+ * rocks_db.c - opening a database, once for all loops; the queue before its threads.
  *
  * The registry is what loops of one process find each other by: the files are locked against all other processes, and
  * against a second opening here. A reload pins what is open before the old configuration lets go of it.
@@ -18,17 +18,10 @@
 #include "conf/model.h"
 #include "obs/log.h"
 
-#define BLOCK_SIZE	(16 * 1024)
-#define BLOOM_BITS	10
-#define WRITE_BUFFER	(32ull << 20)
-#define WRITE_BUFFERS_EACH 4		/* one may be put away while others are being written */
 #define WRITE_BUFFERS	(96ull << 20)	/* of all namespaces */
 #define WAL_MAX		(512ull << 20)
 #define LOG_MAX		(1u << 20)	/* rocksdb's own log */
 #define LOGS		4
-/* Files in which so many of so many rows one after the other are deletions are compacted. */
-#define DELETED_WINDOW	4096
-#define DELETED_MANY	2048
 #define PARALLEL	2
 /* Values of rocksdb's WALRecoveryMode. */
 #define RECOVER_WHOLE	0	/* all but a torn end */
@@ -57,183 +50,6 @@ rocks_thread(pthread_t *t, const char *name, void *(*fn)(void *), void *arg)
 	if (rc == 0)
 		pthread_setname_np(*t, name);
 	return (rc == 0);
-}
-
-/* ---- families ---- */
-
-struct rocks_family *
-rocks_family_find(const struct rocks_db *db, const char *name)
-{
-	struct rocks_family *f;
-
-	f = atomic_load_explicit(&((struct rocks_db *)(uintptr_t)db)->families, memory_order_acquire);
-	while (f != NULL && strcmp(f->name, name) != 0)
-		f = atomic_load_explicit(&f->next, memory_order_acquire);
-	return (f);
-}
-
-/* Whether the item of which this is a piece still has it. */
-static bool
-is_named(struct rocks_family *f, struct slice piece)
-{
-	rocksdb_pinnableslice_t *pin;
-	struct rocks_row_name n;
-	struct rocks_key key;
-	struct envelope e;
-	struct slice row;
-	char *text = NULL;
-	bool is = true;
-
-	/* It may be that the database is just being opened. */
-	if (!atomic_load_explicit(&f->ready, memory_order_acquire) || !rocks_key_parse(piece, &n))
-		return (true);
-	rocks_key_item(&key, ROCKS_ITEM, n.id, n.item);
-	pin = rocksdb_get_pinned_cf(f->db->db, f->db->usual, f->cf, key.bytes, key.len, &text);
-	if (text == NULL && pin == NULL)
-		is = false;
-	if (text == NULL && pin != NULL) {
-		row.p = rocksdb_pinnableslice_value(pin, &row.len);
-		is = envelope_get(row, &e, &row) && rocks_key_names(&n, &e);
-	}
-	if (pin != NULL)
-		rocksdb_pinnableslice_destroy(pin);
-	free(text);
-	return (is);
-}
-
-static unsigned char
-filter_row(void *arg, int level, const char *key, size_t klen, const char *old, size_t olen, char **new, size_t *nlen,
-    unsigned char *changed)
-{
-	static _Thread_local char buf[ROCKS_FILTER_BUF];
-	struct rocks_family *f = arg;
-	struct slice value = slice_of(old, olen);
-	bool swept = rocks_is_swept(f);
-	uint32_t keep = atomic_load_explicit(&f->keep, memory_order_relaxed);
-	enum rocks_fate fate = rocks_filter(slice_of(key, klen), &value, rocks_time(), keep, swept, buf);
-
-	(void)level;
-	/* What the keeper has just removed may be counted here once more: that it is gone is written elsewhere. */
-	if (fate == ROCKS_GOES && key[0] == ROCKS_DEAD)
-		atomic_fetch_add_explicit(&f->db->counts.forgotten, 1, memory_order_relaxed);
-	if (fate == ROCKS_CHANGES) {
-		*new = (char *)(uintptr_t)value.p;
-		*nlen = value.len;
-		*changed = 1;
-	}
-	if (fate == ROCKS_IF_NAMED && !is_named(f, slice_of(key, klen))) {
-		atomic_fetch_add_explicit(&f->db->counts.orphans, 1, memory_order_relaxed);
-		return (1);
-	}
-	return (fate == ROCKS_GOES);
-}
-
-static const char *
-filter_name(void *arg)
-{
-	(void)arg;
-	return ("kvgate");
-}
-
-static void
-filter_free(void *arg)
-{
-	(void)arg;
-}
-
-static struct rocks_family *
-family_new(struct rocks_db *db, const char *name)
-{
-	struct rocks_family *f = calloc(1, sizeof *f);
-	rocksdb_block_based_table_options_t *table;
-
-	if (f == NULL || (f->name = strdup(name)) == NULL) {
-		free(f);
-		return (NULL);
-	}
-	f->db = db;
-	f->options = rocksdb_options_create();
-	table = rocksdb_block_based_options_create();
-	rocksdb_block_based_options_set_block_cache(table, db->cache);
-	rocksdb_block_based_options_set_block_size(table, BLOCK_SIZE);
-	rocksdb_block_based_options_set_filter_policy(table, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
-	rocksdb_block_based_options_set_format_version(table, 5);
-	rocksdb_options_set_block_based_table_factory(f->options, table);
-	rocksdb_block_based_options_destroy(table);
-	rocksdb_options_set_compression(f->options, rocksdb_zstd_compression);
-	rocksdb_options_set_write_buffer_size(f->options, WRITE_BUFFER);
-	rocksdb_options_set_max_write_buffer_number(f->options, WRITE_BUFFERS_EACH);
-	rocksdb_options_set_level_compaction_dynamic_level_bytes(f->options, 1);
-	rocksdb_options_set_memtable_whole_key_filtering(f->options, 1);
-	rocksdb_options_set_memtable_prefix_bloom_size_ratio(f->options, 0.02);
-	rocksdb_options_add_compact_on_deletion_collector_factory(f->options, DELETED_WINDOW, DELETED_MANY);
-	f->filter = rocksdb_compactionfilter_create(f, filter_free, filter_row, filter_name);
-	rocksdb_options_set_compaction_filter(f->options, f->filter);
-	return (f);
-}
-
-/* With its handle gone, and the database. */
-static void
-family_free(struct rocks_family *f)
-{
-	rocksdb_options_destroy(f->options);
-	rocksdb_compactionfilter_destroy(f->filter);
-	free(f->name);
-	free(f);
-}
-
-/* The newest version that was ever written; it is kept, because what was newest may be deleted and forgotten. */
-static bool
-family_begin(struct rocks_family *f, char **why)
-{
-	rocksdb_pinnableslice_t *pin;
-	struct rocks_key key;
-	uint64_t newest = 0;
-	size_t len;
-
-	rocks_key_newest(&key);
-	pin = rocksdb_get_pinned_cf(f->db->db, f->db->usual, f->cf, key.bytes, key.len, why);
-	if (*why != NULL)
-		return (false);
-	if (pin != NULL) {
-		const char *p = rocksdb_pinnableslice_value(pin, &len);
-
-		for (size_t i = 0; i < len && i < 8; i++)
-			newest = newest << 8 | (unsigned char)p[i];
-		atomic_store(&f->newest, newest);
-		rocksdb_pinnableslice_destroy(pin);
-	}
-	return (true);
-}
-
-static void
-family_publish(struct rocks_db *db, struct rocks_family *f)
-{
-	atomic_store_explicit(&f->ready, true, memory_order_release);
-	atomic_store_explicit(&f->next, atomic_load_explicit(&db->families, memory_order_relaxed),
-	    memory_order_relaxed);
-	atomic_store_explicit(&db->families, f, memory_order_release);
-}
-
-struct rocks_family *
-rocks_family_make(struct rocks_db *db, const char *name, char **why)
-{
-	struct rocks_family *f = rocks_family_find(db, name);
-
-	*why = NULL;
-	if (f != NULL)
-		return (f);
-	f = family_new(db, name);
-	if (f == NULL)
-		return (NULL);
-	f->cf = rocksdb_create_column_family(db->db, f->options, name, why);
-	if (*why != NULL || f->cf == NULL) {
-		family_free(f);
-		return (NULL);
-	}
-	atomic_store(&f->marked_known, true);
-	family_publish(db, f);
-	return (f);
 }
 
 void
@@ -374,7 +190,7 @@ db_open(struct rocks_db *db, char **why)
 	if (handles == NULL || options == NULL || names == NULL || families == NULL)
 		goto end;
 	for (size_t i = 0; i < n; i++) {
-		families[i] = family_new(db, listed != NULL ? listed[i] : "default");
+		families[i] = rocks_family_new(db, listed != NULL ? listed[i] : "default");
 		if (families[i] == NULL)
 			goto end;
 		names[i] = families[i]->name;
@@ -385,15 +201,15 @@ db_open(struct rocks_db *db, char **why)
 	good = true;
 	for (size_t i = 0; i < n; i++) {
 		families[i]->cf = handles[i];
-		family_publish(db, families[i]);
-		good = good && family_begin(families[i], why);
+		rocks_family_publish(db, families[i]);
+		good = good && rocks_family_begin(families[i], why);
 		atomic_store(&families[i]->unswept, 1);
 		atomic_store(&families[i]->was_ranged, true);
 	}
 end:
 	for (size_t i = 0; families != NULL && i < n; i++)
 		if (families[i] != NULL && families[i]->cf == NULL)
-			family_free(families[i]);
+			rocks_family_free(families[i]);
 	free(families);
 	free(names);
 	free(options);
@@ -441,7 +257,7 @@ db_free(struct rocks_db **dbp)
 		rocksdb_close(db->db);
 	for (f = atomic_load(&db->families); f != NULL; f = next) {
 		next = atomic_load(&f->next);
-		family_free(f);
+		rocks_family_free(f);
 	}
 	if (db->options != NULL) {
 		rocksdb_readoptions_destroy(db->usual);

@@ -44,20 +44,16 @@ struct gaps {
 };
 
 static _Atomic uint32_t *
-puts_of(struct rocks_family *f, const struct rocks_key *key)
+puts_of(struct rocks_family *f, struct slice key)
 {
-	return (&f->puts[rocks_key_hash(key) % ROCKS_PUTS]);
+	return (&f->puts[rocks_key_hash_in(key) % ROCKS_PUTS]);
 }
 
 void
 rocks_gaps_put(struct rocks_family *f, struct slice key)
 {
-	struct rocks_key k = { .len = 3 };
-
-	if (key.len < 3 || key.p[0] != ROCKS_ITEM)
-		return;
-	memcpy(k.bytes, key.p, k.len);
-	atomic_fetch_add_explicit(puts_of(f, &k), 1, memory_order_release);
+	if (key.p[0] == ROCKS_ITEM)
+		atomic_fetch_add_explicit(puts_of(f, key), 1, memory_order_release);
 }
 
 /* Puts of another one are no matter to a look. */
@@ -230,7 +226,7 @@ rocks_gaps_look(struct rocks_db *db, struct rocks_family *f, const struct rocks_
 	if (!one_record(from, until) || is_crowded(db, f) || (g = malloc(sizeof *g)) == NULL)
 		return (NULL);
 	/* Before the look: what is put from now on may be missed by it. */
-	*puts = atomic_load_explicit(puts_of(f, from), memory_order_acquire);
+	*puts = atomic_load_explicit(puts_of(f, rocks_key_slice(from)), memory_order_acquire);
 	rocks_put_away(db, f);
 	if (!look(db, f, from, until, g))
 		g->n = 0;
@@ -269,7 +265,7 @@ act_gaps(struct act *a)
 
 		p = get_key(p, &from);
 		p = get_key(p, &until);
-		if (atomic_load_explicit(puts_of(a->f, &from), memory_order_relaxed) != a->j->puts)
+		if (atomic_load_explicit(puts_of(a->f, rocks_key_slice(&from)), memory_order_relaxed) != a->j->puts)
 			break;
 		rocks_batch_delete_gap(a->b, a->f, &from, &until);
 	}

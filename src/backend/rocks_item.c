@@ -23,9 +23,18 @@ act_bad(struct act *a)
 	return (false);
 }
 
+static uint64_t *
+newest_of(struct act *a)
+{
+	return (&a->f->newest_of[rocks_key_hash(a->be.id) % ROCKS_NEWESTS]);
+}
+
 void
 act_newest(struct act *a, uint64_t version)
 {
+	uint64_t *of = newest_of(a);
+
+	*of = version > *of ? version : *of;
 	if (version <= atomic_load_explicit(&a->f->newest, memory_order_relaxed))
 		return;
 	atomic_store_explicit(&a->f->newest, version, memory_order_relaxed);
@@ -43,11 +52,11 @@ act_load_markers(struct act *a)
 	char *copy;
 
 	a->list = SLICE_NULL;
-	rocks_key_item(&key, ROCKS_RECORD, a->be.id, SLICE_NULL);
-	if (!rocks_marked(a->f, &key)) {
+	if (a->blind || !rocks_may_have(a->f, ROCKS_RECORD, rocks_key_hash(a->be.id))) {
 		markers_begin(&a->markers, a->list);
 		return (true);
 	}
+	rocks_key_item(&key, ROCKS_RECORD, a->be.id, SLICE_NULL);
 	if (!rocks_batch_get(a->b, a->f, &key, &list, &there))
 		return (false);
 	if (there) {
@@ -65,6 +74,24 @@ act_load_markers(struct act *a)
 	return (true);
 }
 
+/*
+ * A write that replaces whatever is there, being newer than all that its record has seen: it need not look, but for
+ * pieces that would be nobody's, and for a mark of a delete, which lies elsewhere. Most writes are.
+ */
+static bool
+is_blind(struct act *a)
+{
+	const struct op *op = &a->be.op;
+
+	if (op->verb != OP_ITEMS_PUT &&
+	    (op->verb != OP_STORE || op->mode != OP_SET || (op->opts & (OPF_CAS | OPF_NEWCAS)) != 0))
+		return (false);
+	if (a->be.version <= *newest_of(a) || rocks_may_have(a->f, ROCKS_CHUNK, rocks_key_hash(a->be.id)))
+		return (false);
+	atomic_fetch_add_explicit(&a->f->db->counts.blind, 1, memory_order_relaxed);
+	return (true);
+}
+
 /* A row whose head nobody can read is as good as none, for what does not ask what was there. */
 static bool
 load(struct act *a, struct slice item, struct row_ask *ask)
@@ -73,15 +100,17 @@ load(struct act *a, struct slice item, struct row_ask *ask)
 	struct slice bytes;
 
 	*ask = (struct row_ask){ .be = &a->be, .now = a->now };
-	a->dead = false;
+	a->alive = a->dead = false;
 	rocks_key_item(&key, ROCKS_ITEM, a->be.id, item);
-	if (!rocks_batch_get(a->b, a->f, &key, &bytes, &a->alive))
+	if (!a->blind && !rocks_batch_get(a->b, a->f, &key, &bytes, &a->alive))
 		return (false);
-	if (!a->alive) {
+	if (!a->alive && rocks_may_have(a->f, ROCKS_DEAD, rocks_key_hash_in(rocks_key_slice(&key)))) {
 		rocks_key_item(&key, ROCKS_DEAD, a->be.id, item);
 		if (!rocks_batch_get(a->b, a->f, &key, &bytes, &a->dead))
 			return (false);
 	}
+	if (a->blind)
+		return (true);
 	if (a->alive || a->dead) {
 		if (!envelope_get(bytes, &a->row.head, &a->row.value))
 			return (act_bad(a));
@@ -207,6 +236,7 @@ act_item(struct act *a)
 	struct row_effect e;
 	struct row_ask ask;
 
+	a->blind = is_blind(a);
 	if (!act_load_markers(a) || !load(a, a->be.item, &ask))
 		return (false);
 	if (remembers) {
@@ -335,7 +365,7 @@ put_version(struct act *a, const uint32_t *order, uint32_t n)
 	uint64_t version = a->be.version, v;
 	struct row_ask ask;
 
-	if (!act_is_plain(a))
+	if (!act_is_plain(a) || a->blind)
 		return (true);
 	for (uint32_t i = 0; i < n; i++) {
 		if (!load(a, a->be.rec->puts[order[i]].key, &ask))
@@ -360,7 +390,10 @@ act_put(struct act *a)
 {
 	const struct rec_op *rec = a->be.rec;
 	uint32_t n = 0, *order = put_order(rec, &n);
-	bool good = order != NULL && act_load_markers(a) && put_version(a, order, n);
+	bool good;
+
+	a->blind = is_blind(a);
+	good = order != NULL && act_load_markers(a) && put_version(a, order, n);
 
 	for (uint32_t i = 0; good && i < n; i++) {
 		const struct rec_put *put = &rec->puts[order[i]];

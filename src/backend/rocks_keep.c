@@ -217,7 +217,7 @@ sweep_record(struct rocks_keeper *k, struct rocks_family *f, struct slice key, s
 	if (!rocks_key_parse(key, &n))
 		return (true);
 	rocks_key_item(&from, ROCKS_ITEM, n.id, SLICE_NULL);
-	rocks_mark(f, &from);
+	rocks_will_have(f, ROCKS_RECORD, rocks_key_hash(n.id));
 	if (!markers_valid(list))
 		return (true);
 	markers_begin(&markers, list);
@@ -239,9 +239,11 @@ sweep_family(struct rocks_keeper *k, struct rocks_family *f)
 	if (!walk(k, f, &from, &until, sweep_record, NULL))
 		return;
 	atomic_store_explicit(&f->swept, count, memory_order_release);
-	if (!atomic_load_explicit(&f->marked_known, memory_order_relaxed))
-		rocks_ranges_look(f);
-	atomic_store_explicit(&f->marked_known, true, memory_order_release);
+	if (atomic_load_explicit(&f->may_known, memory_order_relaxed))
+		return;
+	rocks_ranges_look(f);
+	if (rocks_family_look(f))
+		atomic_store_explicit(&f->may_known, true, memory_order_release);
 }
 
 /* ---- marks whose time is over ---- */

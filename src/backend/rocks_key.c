@@ -10,8 +10,6 @@
 #include "base/check.h"
 #include "base/num.h"
 
-#define HASHES	65536u
-
 static void
 add(struct rocks_key *k, const void *p, size_t len)
 {
@@ -29,13 +27,19 @@ add_number(struct rocks_key *k, uint64_t v, unsigned bytes)
 		k->bytes[k->len++] = (char)(v >> (8 * bytes));
 }
 
+unsigned
+rocks_key_hash(struct slice id)
+{
+	return ((unsigned)(XXH3_64bits(id.len > 0 ? id.p : "", id.len) >> 48));
+}
+
 static void
 begin(struct rocks_key *k, char kind, struct slice id)
 {
 	MUST(id.len <= ROCKS_ID_MAX);
 	k->len = 0;
 	add(k, &kind, 1);
-	add_number(k, XXH3_64bits(id.len > 0 ? id.p : "", id.len) >> 48, 2);
+	add_number(k, rocks_key_hash(id), 2);
 	add_number(k, id.len, 1);
 	add(k, id.p, id.len);
 }
@@ -86,13 +90,17 @@ rocks_key_behind(struct rocks_key *k)
 void
 rocks_key_part(struct rocks_key *k, char kind, uint32_t i, uint32_t n)
 {
-	uint64_t hash = (uint64_t)(i - 1) * HASHES / n;
+	rocks_key_hashed(k, kind, (unsigned)((uint64_t)(i - 1) * ROCKS_HASHES / n));
+}
 
+void
+rocks_key_hashed(struct rocks_key *k, char kind, unsigned hash)
+{
 	k->len = 0;
-	if (hash == HASHES)
+	if (hash == ROCKS_HASHES)
 		kind++;
 	add(k, &kind, 1);
-	if (hash < HASHES)
+	if (hash < ROCKS_HASHES)
 		add_number(k, hash, 2);
 }
 

@@ -24,6 +24,7 @@
 #define ROCKS_RECORD	'R'	/* rest is empty: the list of markers (backend/markers.h) */
 #define ROCKS_NEWEST	'V'	/* the namespace's only row without hash and id: the newest version in it */
 
+#define ROCKS_HASHES	65536u
 #define ROCKS_ID_MAX	255
 #define ROCKS_KEY_MAX	(4 + ROCKS_ID_MAX + 2 + REC_KEY_MAX + 8 + NONCE_LEN + 8)
 
@@ -31,6 +32,14 @@ struct rocks_key {
 	size_t		 len;
 	char		 bytes[ROCKS_KEY_MAX + 1];
 };
+
+/* The hash of an id; that in the key of any row but ROCKS_NEWEST. */
+unsigned	 rocks_key_hash(struct slice id);
+static inline unsigned
+rocks_key_hash_in(struct slice key)
+{
+	return ((unsigned)(unsigned char)key.p[1] << 8 | (unsigned char)key.p[2]);
+}
 
 /* Of an item, a dead one, a record (item empty). */
 void		 rocks_key_item(struct rocks_key *, char kind, struct slice id, struct slice item);
@@ -42,6 +51,8 @@ void		 rocks_key_chunk(struct rocks_key *, struct slice id, struct slice item, c
 		    uint32_t chunk);
 /* Behind all keys that begin with this one. */
 void		 rocks_key_behind(struct rocks_key *);
+/* Where the rows of one kind, of ids of this hash, begin. */
+void		 rocks_key_hashed(struct rocks_key *, char kind, unsigned hash);
 /* Where the rows of one kind in the i-th of n parts begin, 1 <= i <= n + 1; n + 1: where they all end. */
 void		 rocks_key_part(struct rocks_key *, char kind, uint32_t i, uint32_t n);
 void		 rocks_key_newest(struct rocks_key *);

@@ -138,7 +138,6 @@ act_delete_range(struct act *a)
 		return (false);
 	}
 	rocks_key_item(&key, ROCKS_RECORD, a->be.id, SLICE_NULL);
-	rocks_mark(a->f, &key);
 	return (sweep(a, &m, above) && rocks_batch_put(a->b, a->f, &key, slice_of(list, len)));
 }
 

@@ -103,11 +103,11 @@ get_markers(struct reader *rd, struct slice id)
 	enum rocks_rc rc;
 
 	let_go(&rd->list);
-	rocks_key_item(&key, ROCKS_RECORD, id, SLICE_NULL);
-	if (!rocks_marked(rd->sub->family, &key)) {
+	if (!rocks_may_have(rd->sub->family, ROCKS_RECORD, rocks_key_hash(id))) {
 		markers_begin(&rd->markers, list);
 		return (ROCKS_DONE);
 	}
+	rocks_key_item(&key, ROCKS_RECORD, id, SLICE_NULL);
 	rc = get(rd, &key, &rd->list, &list);
 	if (rc != ROCKS_DONE)
 		return (rc);

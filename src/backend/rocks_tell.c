@@ -55,7 +55,8 @@ tell_counts(const struct rocks_counts *c, be_tell_f *f, void *arg)
 		const char	*name;
 		const _Atomic uint64_t *value;
 	} all[] = {
-		{ "batches", &c->batches }, { "batched_writes", &c->written }, { "syncs", &c->syncs },
+		{ "batches", &c->batches }, { "batched_writes", &c->written }, { "blind_writes", &c->blind },
+		{ "syncs", &c->syncs },
 		{ "loop_reads", &c->loop_reads }, { "io_reads", &c->io_reads }, { "covered_removed", &c->swept },
 		{ "marks_removed", &c->forgotten }, { "ranges_compacted", &c->compactions },
 		{ "gaps_closed", &c->gaps },

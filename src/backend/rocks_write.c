@@ -69,8 +69,7 @@ struct rocks_writer {
 	struct rocks_queue queue;
 	rocksdb_writeoptions_t *sync, *lazy;
 	unsigned	 last;		/* jobs that the last batch had */
-	uint64_t	 slept, worked;	/* microseconds: until that was on disk, and for it */
-	uint64_t	 clock;		/* rocks_worked() at its end */
+	uint64_t	 slept;		/* microseconds until that was on disk, without its work */
 	uint64_t	 say_at;	/* when a failure may be told again */
 	struct rocks_job own;		/* of what it does by itself */
 	struct rocks_batch b;
@@ -235,8 +234,12 @@ rocks_batch_room(struct rocks_batch *b, size_t len)
 bool
 rocks_batch_put(struct rocks_batch *b, struct rocks_family *f, const struct rocks_key *key, struct slice value)
 {
+	char kind = key->bytes[0];
+
 	if (!over_put(b, f, rocks_key_slice(key), value, false))
 		return (false);
+	if (kind == ROCKS_DEAD || kind == ROCKS_RECORD || kind == ROCKS_CHUNK)
+		rocks_will_have(f, kind, rocks_key_hash_in(rocks_key_slice(key)));
 	rocksdb_writebatch_put_cf(b->batch, f->cf, key->bytes, key->len, value.p, value.len);
 	b->bytes += key->len + value.len;
 	return (true);
@@ -402,9 +405,7 @@ commit(struct rocks_writer *w)
 
 		put_newest(b);
 		rocksdb_write(w->db->db, always ? w->sync : w->lazy, b->batch, &text);
-		w->worked = rocks_worked() - w->clock;
-		w->clock += w->worked;
-		slept = always ? rocks_usec() - w->clock - began : 0;
+		slept = always ? rocks_usec() - rocks_worked() - began : 0;
 		/* Now and then somebody else has the processor: the least counts, and is forgotten slowly. */
 		w->slept += w->slept / 16 + 1;
 		if (slept < w->slept)
@@ -500,8 +501,7 @@ run_all(struct rocks_writer *w, struct rocks_jobs *jobs)
 
 /*
  * Those whom the last batch answered write again a moment later. If the others did not wait for them, each half would
- * have every second fsync; so they do, while more keep coming, for no longer than that fsync would be waited for. Where
- * that is not even as long as what there is to do meanwhile, there is nothing to be gained.
+ * have every second fsync; so they do, while more keep coming, for no longer than that fsync would be waited for.
  */
 static void
 gather(struct rocks_writer *w, unsigned n)
@@ -511,7 +511,7 @@ gather(struct rocks_writer *w, unsigned n)
 	unsigned all = w->last + n, came = 1;
 	struct rocks_jobs jobs;
 
-	while (w->last > 1 && w->slept > w->worked && n < all && came > 0 && w->b.njobs > 0 &&
+	while (w->last > 1 && n < all && came > 0 && w->b.njobs > 0 &&
 	    rocks_usec() + PAUSE < until) {
 		nanosleep(&pause, NULL);
 		(void)rocks_queue_take(&w->queue, &jobs, 0);
