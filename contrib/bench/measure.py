@@ -27,14 +27,15 @@ def dialect(server, size, kind):
 class Load:
     """Runs kvload with what all runs of a bench have in common."""
 
-    def __init__(self, path, core, conns, keys):
+    def __init__(self, path, core, conns, keys, unix=False):
         self.path = path
+        self.unix = unix
         self.core = core
         self.common = ["--conns", str(conns), "--keys", str(keys),
                        "--key-size", "20", "--json"]
 
     def _run(self, args, server):
-        command = [self.path] + self.common + args + [server.target]
+        command = [self.path] + self.common + args + [server.unix if self.unix else server.target]
         try:
             done = subprocess.run(command, stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, timeout=RUN_DEADLINE,

@@ -97,6 +97,7 @@ class Server:
         self.backends = list(backends)
         self.tmp = tmp
         self.port = free_port()
+        self.unix = os.path.join(tmp, f"{self.port}.sock")      # where a kvgate with a configuration listens, too
         self.connections = CONNECTIONS_WRAPPED[flavour(path)] if wrap \
             else CONNECTIONS
         self.log = os.path.join(tmp, f"{flavour(path)}-{self.port}.log")
@@ -117,9 +118,11 @@ class Server:
     def _root(self):
         return ["-u", "root"] if os.geteuid() == 0 else []
 
+    def _common_options(self):
+        return ["-t", "1", "-m", str(self.memory), "-c", str(self.connections)] + self._root()
+
     def _memcached_options(self):
-        return ["-p", str(self.port), "-l", "127.0.0.1", "-U", "0", "-t", "1",
-                "-m", str(self.memory), "-c", str(self.connections)] + self._root()
+        return ["-p", str(self.port), "-l", "127.0.0.1", "-U", "0"] + self._common_options()
 
     def _memcached(self):
         if self.backends:
@@ -133,10 +136,10 @@ class Server:
                 "--dir", self.tmp, "--maxclients", str(self.connections)]
 
     def _kvgate(self):
-        command = [self.path] + self._memcached_options()
-        if self.backends or self.conf:
-            command.append(self._file("conf", self.conf or self._kvgate_conf()))
-        return command
+        if not self.backends and not self.conf:
+            return [self.path] + self._memcached_options()
+        listens = f'listen "127.0.0.1:{self.port}" {{}}\nlisten "unix:{self.unix}" {{}}\n'
+        return [self.path] + self._common_options() + [self._file("conf", listens + (self.conf or self._kvgate_conf()))]
 
     def _kvgate_conf(self):
         """Before a Redis: the keys that begin with an i are items, all others plain strings; a store each."""

@@ -109,11 +109,13 @@ struct rocks_job {
 };
 STAILQ_HEAD(rocks_jobs, rocks_job);
 
-/* lock: queue, stop. A queue of jobs with threads behind it. */
+/* A queue of jobs with threads behind it. */
 struct rocks_queue {
-	pthread_mutex_t	 lock;
+	pthread_mutex_t	 lock;		/* of all below */
 	pthread_cond_t	 more;
 	struct rocks_jobs jobs;
+	unsigned	 njobs;
+	unsigned	 want;		/* how many are waited for */
 	bool		 stop;
 };
 
@@ -242,8 +244,11 @@ void		 rocks_queue_put(struct rocks_queue *, struct rocks_job *);
 void		 rocks_queue_stop(struct rocks_queue *);
 /* NULL: it is stopped and empty. */
 struct rocks_job *rocks_queue_get(struct rocks_queue *);
-/* All that has come, waited for until then, as of rocks_usec(). False: it is stopped and empty. */
-bool		 rocks_queue_take(struct rocks_queue *, struct rocks_jobs *, uint64_t until);
+/*
+ * All that has come; waits for so many, until then (as of rocks_usec()). One thread at most does so. False: it is
+ * stopped and empty.
+ */
+bool		 rocks_queue_take(struct rocks_queue *, struct rocks_jobs *, unsigned want, uint64_t until);
 
 /* ---- rocks_read.c ---- */
 

@@ -24,6 +24,8 @@ rocks_queue_init(struct rocks_queue *q)
 	pthread_mutex_init(&q->lock, NULL);
 	rocks_cond_init(&q->more);
 	STAILQ_INIT(&q->jobs);
+	q->njobs = 0;
+	q->want = 1;
 	q->stop = false;
 }
 
@@ -39,7 +41,8 @@ rocks_queue_put(struct rocks_queue *q, struct rocks_job *j)
 {
 	pthread_mutex_lock(&q->lock);
 	STAILQ_INSERT_TAIL(&q->jobs, j, next);
-	pthread_cond_signal(&q->more);
+	if (++q->njobs >= q->want)
+		pthread_cond_signal(&q->more);
 	pthread_mutex_unlock(&q->lock);
 }
 
@@ -60,26 +63,31 @@ rocks_queue_get(struct rocks_queue *q)
 	pthread_mutex_lock(&q->lock);
 	while ((j = STAILQ_FIRST(&q->jobs)) == NULL && !q->stop)
 		pthread_cond_wait(&q->more, &q->lock);
-	if (j != NULL)
+	if (j != NULL) {
 		STAILQ_REMOVE_HEAD(&q->jobs, next);
+		q->njobs--;
+	}
 	pthread_mutex_unlock(&q->lock);
 	return (j);
 }
 
 bool
-rocks_queue_take(struct rocks_queue *q, struct rocks_jobs *jobs, uint64_t until)
+rocks_queue_take(struct rocks_queue *q, struct rocks_jobs *jobs, unsigned want, uint64_t until)
 {
 	struct timespec ts = { (time_t)(until / 1000000), (long)(until % 1000000) * 1000 };
 	bool over;
 
 	pthread_mutex_lock(&q->lock);
-	while (STAILQ_EMPTY(&q->jobs) && !q->stop && rocks_usec() < until)
+	q->want = want;
+	while (q->njobs < want && !q->stop && rocks_usec() < until)
 		if (until == UINT64_MAX)
 			pthread_cond_wait(&q->more, &q->lock);
 		else
 			pthread_cond_timedwait(&q->more, &q->lock, &ts);
+	q->want = 1;
 	STAILQ_INIT(jobs);
 	STAILQ_CONCAT(jobs, &q->jobs);
+	q->njobs = 0;
 	over = q->stop && STAILQ_EMPTY(jobs);
 	pthread_mutex_unlock(&q->lock);
 	return (!over);

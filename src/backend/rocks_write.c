@@ -25,7 +25,7 @@
 #define SAY_EVERY	10000u		/* milliseconds */
 #define ARENA_BLOCK	(64 * 1024)
 #define PINS_MAX	8		/* rows that are held at one time */
-#define PAUSE		50u		/* microseconds between looks at who has come */
+#define PAUSE		100u		/* microseconds in which somebody must have come */
 #define TOUCHED		8192u		/* bits: records that are in the batch; a power of two */
 
 /* A row as it will be. */
@@ -506,15 +506,12 @@ run_all(struct rocks_writer *w, struct rocks_jobs *jobs)
 static void
 gather(struct rocks_writer *w, unsigned n)
 {
-	const struct timespec pause = { .tv_nsec = 1000 * PAUSE };
-	uint64_t until = rocks_usec() + w->slept;
+	uint64_t now = rocks_usec(), until = now + w->slept;
 	unsigned all = w->last + n, came = 1;
 	struct rocks_jobs jobs;
 
-	while (w->last > 1 && n < all && came > 0 && w->b.njobs > 0 &&
-	    rocks_usec() + PAUSE < until) {
-		nanosleep(&pause, NULL);
-		(void)rocks_queue_take(&w->queue, &jobs, 0);
+	for (; w->last > 1 && n < all && came > 0 && w->b.njobs > 0 && now + PAUSE < until; now = rocks_usec()) {
+		(void)rocks_queue_take(&w->queue, &jobs, all - n, now + PAUSE);
 		came = run_all(w, &jobs);
 		n += came;
 	}
@@ -529,7 +526,7 @@ writer_main(void *arg)
 
 	prctl(PR_SET_TIMERSLACK, 1);	/* a pause is a pause, and not twice as long */
 	rocks_count_less();
-	while (rocks_queue_take(&w->queue, &jobs, rocks_left_due(w->b.left))) {
+	while (rocks_queue_take(&w->queue, &jobs, 1, rocks_left_due(w->b.left))) {
 		gather(w, run_all(w, &jobs));
 		w->b.job = &w->own;
 		rocks_left_drop(w->b.left, &w->b);
