@@ -33,10 +33,12 @@
 #define LOOK_PAUSE	(SECOND / 100)	/* between looks, if there was nothing to be done, */
 #define CLOSE_PAUSE	(SECOND / 10)	/* or if there was: each makes a file */
 #define LOOK_ROWS	100000u		/* of a range */
+#define GAPS_MANY	256u		/* of a range */
 
 struct keeper_range {
 	struct rocks_family *family;
 	struct rocks_key from, until;
+	bool		 closed;	/* with so many gaps that reads are slow for them: only a compaction is left */
 };
 
 struct rocks_keeper {
@@ -60,6 +62,16 @@ struct rocks_keeper {
 	struct rocks_result *rows;	/* to go */
 	struct rocks_family *family;	/* they are of this one */
 };
+
+/* One of its flags, and whoever waits for it. Any thread. */
+static void
+tell(struct rocks_keeper *k, bool *flag, bool value)
+{
+	pthread_mutex_lock(&k->lock);
+	*flag = value;
+	pthread_cond_broadcast(&k->more);
+	pthread_mutex_unlock(&k->lock);
+}
 
 /* ---- the log ---- */
 
@@ -132,12 +144,7 @@ rows_give(struct rocks_keeper *k)
 void
 rocks_keeper_back(struct rocks_db *db)
 {
-	struct rocks_keeper *k = db->keeper;
-
-	pthread_mutex_lock(&k->lock);
-	k->out = false;
-	pthread_cond_broadcast(&k->more);
-	pthread_mutex_unlock(&k->lock);
+	tell(db->keeper, &db->keeper->out, false);
 }
 
 static bool
@@ -303,29 +310,37 @@ meet(const struct keeper_range *a, const struct keeper_range *b)
 	    rocks_key_before(&b->from, &a->until));
 }
 
-void
-rocks_keeper_compact(struct rocks_db *db, struct rocks_family *f, const struct rocks_key *from,
-    const struct rocks_key *until)
+static void
+range_put(struct rocks_keeper *k, const struct keeper_range *r)
 {
-	struct rocks_keeper *k = db->keeper;
-	struct keeper_range r = { .family = f, .from = *from, .until = *until }, *have;
+	struct keeper_range *have;
 	unsigned i;
 
 	pthread_mutex_lock(&k->lock);
-	for (i = 0; i < k->nranges && !meet(&k->ranges[i], &r);)
+	for (i = 0; i < k->nranges && !meet(&k->ranges[i], r);)
 		i++;
 	have = &k->ranges[i];
 	if (i < k->nranges) {
-		if (rocks_key_before(from, &have->from))
-			have->from = *from;
-		if (rocks_key_before(&have->until, until))
-			have->until = *until;
+		if (rocks_key_before(&r->from, &have->from))
+			have->from = r->from;
+		if (rocks_key_before(&have->until, &r->until))
+			have->until = r->until;
+		have->closed = have->closed || r->closed;
 	} else if (i < RANGES) {
-		*have = r;
+		*have = *r;
 		k->nranges++;
 		pthread_cond_broadcast(&k->more);
 	}
 	pthread_mutex_unlock(&k->lock);
+}
+
+void
+rocks_keeper_compact(struct rocks_db *db, struct rocks_family *f, const struct rocks_key *from,
+    const struct rocks_key *until)
+{
+	struct keeper_range r = { .family = f, .from = *from, .until = *until };
+
+	range_put(db->keeper, &r);
 }
 
 /* Lock held: the one that waits longest. */
@@ -371,14 +386,17 @@ is_worn(struct rocks_keeper *k, const struct keeper_range *r)
 
 /* Reads are to step over what is gone at once. False: that was not all of it. */
 static bool
-close_gaps(struct rocks_keeper *k, const struct keeper_range *r)
+close_gaps(struct rocks_keeper *k, struct keeper_range *r)
 {
 	struct rocks_result *gaps;
 	uint32_t puts;
 	bool more;
 
 	gaps = rocks_gaps_look(k->db, r->family, &r->from, &r->until, &puts, &more);
-	return (gaps != NULL && give(k, ROCKS_GAPS, r->family, gaps, puts) && !more);
+	if (gaps == NULL)
+		return (false);
+	r->closed = gaps->nitems >= GAPS_MANY;
+	return (give(k, ROCKS_GAPS, r->family, gaps, puts) && !more);
 }
 
 /* The files of a range may be much more than what is gone from it: others have half of the time. */
@@ -393,18 +411,20 @@ compact(struct rocks_keeper *k, const struct keeper_range *r)
 }
 
 static void
-look_at_range(struct rocks_keeper *k, const struct keeper_range *r)
+look_at_range(struct rocks_keeper *k, struct keeper_range *r)
 {
 	uint64_t pause = LOOK_PAUSE;
 
-	if (close_gaps(k, r))
+	if (!r->closed && close_gaps(k, r)) {
 		pause = CLOSE_PAUSE;
-	else if (is_worn(k, r)) {
+		if (r->closed)
+			range_put(k, r);
+	} else if (r->closed || is_worn(k, r)) {
 		pause = CLOSE_PAUSE;
 		if (rocks_usec() >= k->compact_at)
 			compact(k, r);
 		else
-			rocks_keeper_compact(k->db, r->family, &r->from, &r->until);
+			range_put(k, r);
 	}
 	k->range_at = rocks_usec() + pause;
 }
@@ -510,12 +530,7 @@ rocks_keeper_checkpoint(struct rocks_db *db, struct rocks_job *j)
 void
 rocks_keeper_wake(struct rocks_db *db)
 {
-	struct rocks_keeper *k = db->keeper;
-
-	pthread_mutex_lock(&k->lock);
-	k->wake = true;
-	pthread_cond_broadcast(&k->more);
-	pthread_mutex_unlock(&k->lock);
+	tell(db->keeper, &db->keeper->wake, true);
 }
 
 void
@@ -533,15 +548,6 @@ rocks_keeper_later(struct rocks_db *db, struct rocks_job *j, uint64_t usec)
 	free(was);
 }
 
-static void
-keeper_stop(struct rocks_keeper *k)
-{
-	pthread_mutex_lock(&k->lock);
-	k->stop = true;
-	pthread_cond_broadcast(&k->more);
-	pthread_mutex_unlock(&k->lock);
-}
-
 struct rocks_keeper *
 rocks_keeper_new(struct rocks_db *db)
 {
@@ -556,7 +562,7 @@ rocks_keeper_new(struct rocks_db *db)
 	if (rocks_thread(&k->clock, "rocks:clock", clock_main, k)) {
 		if (rocks_thread(&k->thread, "rocks:keep", keeper_main, k))
 			return (k);
-		keeper_stop(k);
+		tell(k, &k->stop, true);
 		pthread_join(k->clock, NULL);
 	}
 	pthread_cond_destroy(&k->more);
@@ -572,7 +578,7 @@ rocks_keeper_free(struct rocks_keeper **kp)
 
 	if (k == NULL)
 		return;
-	keeper_stop(k);
+	tell(k, &k->stop, true);
 	pthread_join(k->thread, NULL);
 	pthread_join(k->clock, NULL);
 	/* Only now: the writer looked here for whom to give the last rows back to. */
