@@ -383,6 +383,19 @@ void		 rocks_gaps_put(struct rocks_family *, struct slice key);
  */
 struct rocks_result *rocks_gaps_look(struct rocks_db *, struct rocks_family *, const struct rocks_key *from,
 		    const struct rocks_key *until, uint32_t *puts, bool *more);
+/* The keeper's: stretches that were closed, by record. All zero at first. */
+#define ROCKS_CLOSED	64u
+struct rocks_closed {
+	struct rocks_family *family;
+	uint64_t	 record;	/* a hash of its id */
+	unsigned	 n;		/* since it was last compacted */
+};
+/*
+ * n more of this record; of others it may forget some. True: reads step over so many by now that it is to be compacted,
+ * which it is taken to be; from and until become its own.
+ */
+bool		 rocks_closed_many(struct rocks_closed *, struct rocks_family *, struct rocks_key *from,
+		    struct rocks_key *until, unsigned n);
 /* The writer's: ranges that a batch deletes. NULL: out of memory. */
 struct rocks_again;
 struct rocks_again *rocks_again_new(void);

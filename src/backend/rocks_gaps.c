@@ -12,6 +12,7 @@
 
 #include <rocksdb/c.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 #include "backend/rocks.h"
 #include "backend/rocks_act.h"
@@ -27,7 +28,8 @@
 #define GONE_MANY	64u		/* else those that have so many rows that are gone */
 #define STAYS_MANY	1000u		/* rows that are gone, and in no stretch that is taken */
 #define LIVE_MAX	100000u		/* a look goes no further */
-#define GAPS_MAX	1024u		/* of one look: each costs the reads of its record a step */
+#define GAPS_MAX	1024u		/* of one look: each costs the reads of its record a step, */
+#define GAPS_MANY	256u		/* and that is felt */
 
 struct gap {
 	struct rocks_key from, until;
@@ -238,6 +240,30 @@ rocks_gaps_look(struct rocks_db *db, struct rocks_family *f, const struct rocks_
 			break;
 	free(g);
 	return (found);
+}
+
+bool
+rocks_closed_many(struct rocks_closed *closed, struct rocks_family *f, struct rocks_key *from, struct rocks_key *until,
+    unsigned n)
+{
+	struct rocks_row_name name;
+	struct rocks_closed *c;
+	uint64_t record;
+
+	if (!rocks_key_parse(rocks_key_slice(from), &name))
+		return (false);
+	record = XXH3_64bits(name.id.len > 0 ? name.id.p : "", name.id.len);
+	c = &closed[record % ROCKS_CLOSED];
+	if (c->family != f || c->record != record)
+		*c = (struct rocks_closed){ .family = f, .record = record };
+	c->n += n;
+	if (c->n < GAPS_MANY)
+		return (false);
+	c->n = 0;
+	rocks_key_item(until, ROCKS_ITEM, name.id, SLICE_NULL);
+	*from = *until;
+	rocks_key_behind(until);
+	return (true);
 }
 
 /* ---- the writer ---- */

@@ -33,12 +33,11 @@
 #define LOOK_PAUSE	(SECOND / 100)	/* between looks, if there was nothing to be done, */
 #define CLOSE_PAUSE	(SECOND / 10)	/* or if there was: each makes a file */
 #define LOOK_ROWS	100000u		/* of a range */
-#define GAPS_MANY	256u		/* of a range */
 
 struct keeper_range {
 	struct rocks_family *family;
 	struct rocks_key from, until;
-	bool		 closed;	/* with so many gaps that reads are slow for them: only a compaction is left */
+	bool		 closed;	/* so often that only a compaction is left */
 };
 
 struct rocks_keeper {
@@ -59,6 +58,7 @@ struct rocks_keeper {
 	uint64_t	 looked_at;	/* when marks were looked at */
 	uint64_t	 range_at;	/* when ranges are looked at again, */
 	uint64_t	 compact_at;	/* and compacted */
+	struct rocks_closed closed[ROCKS_CLOSED];
 	struct rocks_result *rows;	/* to go */
 	struct rocks_family *family;	/* they are of this one */
 };
@@ -395,7 +395,7 @@ close_gaps(struct rocks_keeper *k, struct keeper_range *r)
 	gaps = rocks_gaps_look(k->db, r->family, &r->from, &r->until, &puts, &more);
 	if (gaps == NULL)
 		return (false);
-	r->closed = gaps->nitems >= GAPS_MANY;
+	r->closed = rocks_closed_many(k->closed, r->family, &r->from, &r->until, gaps->nitems);
 	return (give(k, ROCKS_GAPS, r->family, gaps, puts) && !more);
 }
 
