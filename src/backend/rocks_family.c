@@ -117,7 +117,9 @@ rocks_family_new(struct rocks_db *db, const char *name)
 	rocksdb_block_based_options_set_format_version(table, 5);
 	rocksdb_options_set_block_based_table_factory(f->options, table);
 	rocksdb_block_based_options_destroy(table);
-	rocksdb_options_set_compression(f->options, rocksdb_zstd_compression);
+	/* What is written over soon need not be small, but cheap; nine tenths lie at the bottom. */
+	rocksdb_options_set_compression(f->options, rocksdb_lz4_compression);
+	rocksdb_options_set_bottommost_compression(f->options, rocksdb_zstd_compression);
 	rocksdb_options_set_write_buffer_size(f->options, WRITE_BUFFER);
 	rocksdb_options_set_max_write_buffer_number(f->options, WRITE_BUFFERS_EACH);
 	rocksdb_options_set_level_compaction_dynamic_level_bytes(f->options, 1);
