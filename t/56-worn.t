@@ -114,6 +114,20 @@ def undone():
 		c.ask(b"kg r:a k\r\n", b"".join(b"HD k%s\r\n" % k for k in keys) + b"EN\r\n", "nothing of it is")
 
 
+def covered():
+	"""What a late delete covers is removed behind it, however soon the keeper looks."""
+	keys = [b"%04d" % n for n in range(200)]
+	with Kvgate(["-t", "2"], conf=disk_conf(disk_path(), "0", "durability = always") + RECORDS % "") as kv, kv.client() as c:
+		for n in range(5):
+			fill(c, b"r:c%d" % n, keys)
+			time_ = time.time_ns() // 1000
+			before, = numbers(kv, "covered_removed")
+			c.ask(b"kp r:newer 1 E%d\r\nx 1\r\nx\r\nkd r:c%d E%d\r\n" % (time_ + 5000000, n, time_ + 1), b"HD\r\nHD\r\n")
+			# 32 go with the delete itself.
+			wait_for(lambda: numbers(kv, "covered_removed")[0] >= before + len(keys) - 32, 30, "what is covered to go")
+			c.ask(b"kg r:c%d\r\n" % n, b"EN\r\n", "what is covered is gone")
+
+
 def cold():
 	"""A range was deleted from what is in the block cache; what has been put there since is on disk alone."""
 	path, long = disk_path(), b"x" * 20000
@@ -162,6 +176,7 @@ compacted()
 meanwhile()
 scattered()
 undone()
+covered()
 cold()
 expired()
 marks()

@@ -230,8 +230,18 @@ void		 rocks_family_free(struct rocks_family *);
 bool		 rocks_family_begin(struct rocks_family *, char **why);
 /* It can be found from now on. */
 void		 rocks_family_publish(struct rocks_db *, struct rocks_family *);
-/* What of rocks_may_have() is not the markers': may take its time. False: not all was seen. The keeper's thread. */
-bool		 rocks_family_look(struct rocks_family *);
+/*
+ * What was there at the opening, for rocks_may_have(), but for markers. It may be that it is not known then, either.
+ * The keeper's thread.
+ */
+void		 rocks_family_look(struct rocks_family *, struct rocks_keeper *);
+/*
+ * The writer's: the batch is written. The keeper gets to know where markers leave rows: only now, since a walk that
+ * began before has not seen them.
+ */
+void		 rocks_families_leave(struct rocks_db *);
+/* Milliseconds that some namespace's marks stay, the shortest; 0: it is not known. */
+uint64_t	 rocks_shortest_keep(struct rocks_db *);
 
 /* ---- rocks_queue.c ---- */
 
@@ -317,6 +327,8 @@ struct rocks_keeper *rocks_keeper_new(struct rocks_db *);
 void		 rocks_keeper_free(struct rocks_keeper **);
 /* There are rows that a marker covers. Any thread. */
 void		 rocks_keeper_wake(struct rocks_db *);
+/* Whether it is to end. */
+bool		 rocks_keeper_stops(struct rocks_keeper *);
 /* Reads have to pass very many deletions there, it seems: they are to go. Any thread. */
 void		 rocks_keeper_compact(struct rocks_db *, struct rocks_family *, const struct rocks_key *from,
 		    const struct rocks_key *until);
@@ -379,11 +391,11 @@ void		 rocks_ranges_look(struct rocks_family *);
 void		 rocks_gaps_put(struct rocks_family *, struct slice key);
 /*
  * Looks for stretches of a record without rows: the result and puts of a ROCKS_GAPS; NULL: none. more: that is not all
- * that reads pass there. The keeper's thread.
+ * that reads pass there. *steps: long ones that were not closed before. The keeper's thread.
  */
 struct rocks_result *rocks_gaps_look(struct rocks_db *, struct rocks_family *, const struct rocks_key *from,
-		    const struct rocks_key *until, uint32_t *puts, bool *more);
-/* The keeper's: stretches that were closed, by record. All zero at first. */
+		    const struct rocks_key *until, uint32_t *puts, bool *more, unsigned *steps);
+/* The keeper's: long stretches that were closed, by record. All zero at first. */
 #define ROCKS_CLOSED	64u
 struct rocks_closed {
 	struct rocks_family *family;
@@ -391,11 +403,13 @@ struct rocks_closed {
 	unsigned	 n;		/* since it was last compacted */
 };
 /*
- * n more of this record; of others it may forget some. True: reads step over so many by now that it is to be compacted,
- * which it is taken to be; from and until become its own.
+ * n more of this record; that of others may be forgotten. True: reads step over so many by now that it is to be
+ * compacted; from and until become its own.
  */
 bool		 rocks_closed_many(struct rocks_closed *, struct rocks_family *, struct rocks_key *from,
 		    struct rocks_key *until, unsigned n);
+/* It is. */
+void		 rocks_closed_none(struct rocks_closed *, struct rocks_family *, const struct rocks_key *from);
 /* The writer's: ranges that a batch deletes. NULL: out of memory. */
 struct rocks_again;
 struct rocks_again *rocks_again_new(void);

@@ -17,6 +17,7 @@
 /* Files in which so many of so many rows one after the other are deletions are compacted. */
 #define DELETED_WINDOW	4096
 #define DELETED_MANY	2048
+#define LOOK_MAX	500000u		/* microseconds: what takes longer to know is not worth it */
 
 struct rocks_family *
 rocks_family_find(const struct rocks_db *db, const char *name)
@@ -191,48 +192,86 @@ rocks_family_make(struct rocks_db *db, const char *name, char **why)
 		rocks_family_free(f);
 		return (NULL);
 	}
-	atomic_store(&f->may_known, true);
+	rocks_may_know(f, ROCKS_RECORD);
+	rocks_may_know(f, ROCKS_DEAD);
+	rocks_may_know(f, ROCKS_CHUNK);
 	rocks_family_publish(db, f);
 	return (f);
 }
 
-/* Of each hash the first row: pieces are large. False: not all were seen. */
-static bool
-see_kind(struct rocks_family *f, char kind)
+/* Of each hash the first row; ranges that were deleted are passed through, since behind them errors may be lost. */
+static void
+see_kind(struct rocks_family *f, char kind, struct rocks_keeper *keeper)
 {
 	rocksdb_readoptions_t *options = rocksdb_readoptions_create();
+	uint64_t until = rocks_usec() + LOOK_MAX;
 	rocksdb_iterator_t *at;
 	struct rocks_key from;
 	char *text = NULL;
 	unsigned hash = 0;
+	bool all = false;
 
 	rocksdb_readoptions_set_fill_cache(options, 0);
+	rocksdb_readoptions_set_ignore_range_deletions(options, 1);
 	at = rocksdb_create_iterator_cf(f->db->db, options, f->cf);
-	for (; hash < ROCKS_HASHES; hash++) {
-		struct rocks_row_name n;
-		struct slice key;
+	for (; !all && rocks_usec() < until && !rocks_keeper_stops(keeper); hash++) {
+		struct slice key = SLICE_NULL;
 
 		rocks_key_hashed(&from, kind, hash);
 		rocksdb_iter_seek(at, from.bytes, from.len);
-		if (!rocksdb_iter_valid(at))
-			break;
-		key.p = rocksdb_iter_key(at, &key.len);
-		if (!rocks_key_parse(key, &n) || n.kind != kind)
-			break;
-		hash = rocks_key_hash_in(key);
-		rocks_will_have(f, kind, hash);
+		if (rocksdb_iter_valid(at))
+			key.p = rocksdb_iter_key(at, &key.len);
+		all = key.len < 3 || key.p[0] != kind;
+		if (!all) {
+			hash = rocks_key_hash_in(key);
+			rocks_will_have(f, kind, hash);
+			all = hash + 1 == ROCKS_HASHES;
+		}
 	}
 	rocksdb_iter_get_error(at, &text);
 	rocksdb_iter_destroy(at);
 	rocksdb_readoptions_destroy(options);
 	if (text != NULL)
 		log_error("store \"%s\": %s", f->db->name, text);
+	else if (all)
+		rocks_may_know(f, kind);
 	free(text);
-	return (text == NULL);
 }
 
-bool
-rocks_family_look(struct rocks_family *f)
+void
+rocks_family_look(struct rocks_family *f, struct rocks_keeper *keeper)
 {
-	return (see_kind(f, ROCKS_DEAD) && see_kind(f, ROCKS_CHUNK));
+	see_kind(f, ROCKS_DEAD, keeper);
+	see_kind(f, ROCKS_CHUNK, keeper);
+}
+
+/* ---- all of them ---- */
+
+void
+rocks_families_leave(struct rocks_db *db)
+{
+	struct rocks_family *f = atomic_load_explicit(&db->families, memory_order_acquire);
+
+	for (; f != NULL; f = atomic_load_explicit(&f->next, memory_order_acquire)) {
+		if (!atomic_load_explicit(&f->leaves, memory_order_relaxed))
+			continue;
+		atomic_fetch_add_explicit(&f->unswept, 1, memory_order_release);
+		atomic_store_explicit(&f->leaves, false, memory_order_release);
+		rocks_keeper_wake(db);
+	}
+}
+
+uint64_t
+rocks_shortest_keep(struct rocks_db *db)
+{
+	struct rocks_family *f = atomic_load_explicit(&db->families, memory_order_acquire);
+	uint32_t shortest = 0;
+
+	for (; f != NULL; f = atomic_load_explicit(&f->next, memory_order_acquire)) {
+		uint32_t keep = atomic_load_explicit(&f->keep, memory_order_relaxed);
+
+		if (keep != 0 && (shortest == 0 || keep < shortest))
+			shortest = keep;
+	}
+	return (shortest);
 }

@@ -10,6 +10,7 @@
 
 #define ROCKS_PUTS	1024u
 #define ROCKS_NEWESTS	1024u
+#define ROCKS_MAY	3
 
 struct rocks_db;
 struct rocksdb_column_family_handle_t;
@@ -27,8 +28,12 @@ struct rocks_family {
 	/* Milliseconds for which what is expired keeps its version; 0: not known before its first write. */
 	_Atomic uint32_t keep;
 	_Atomic bool	 ready;		/* its database is open */
-	/* Rows are left that a marker covers, unless both are the same: how often it came to that, and was seen to. */
+	/*
+	 * Rows are left that a marker covers, unless both are the same: how often it came to that, and was seen to. And
+	 * a marker that is about to be written will leave some.
+	 */
 	_Atomic uint32_t unswept, swept;
+	_Atomic bool	 leaves;
 	_Atomic uint64_t newest;	/* version in it; only the writer changes it */
 	unsigned	 ranges;	/* the same: deleted since they were last written to a file */
 	bool		 moved;		/* the same: newest is not written yet */
@@ -42,8 +47,8 @@ struct rocks_family {
 	 * need not be asked for them. Bits come before the row is written and stay. What was there at the opening is
 	 * known once the keeper has seen it.
 	 */
-	_Atomic bool	 may_known;
-	_Atomic uint64_t may[3][ROCKS_HASHES / 64];
+	_Atomic bool	 may_known[ROCKS_MAY];
+	_Atomic uint64_t may[ROCKS_MAY][ROCKS_HASHES / 64];
 	/*
 	 * Whether iterators meet deleted ranges: of those that were deleted since the opening it is set before they are
 	 * written; of what was there before it is known once the keeper has looked.
@@ -52,10 +57,16 @@ struct rocks_family {
 	_Atomic uint32_t puts[ROCKS_PUTS];	/* items that were written, by the same hash: rocks_gaps.c */
 };
 
-static inline _Atomic uint64_t *
-rocks_may_word(struct rocks_family *f, char kind, unsigned hash)
+static inline unsigned
+rocks_may_index(char kind)
 {
-	return (&f->may[kind == ROCKS_RECORD ? 0 : kind == ROCKS_DEAD ? 1 : 2][hash / 64]);
+	return (kind == ROCKS_RECORD ? 0 : kind == ROCKS_DEAD ? 1 : 2);
+}
+
+static inline bool
+rocks_may_knows(struct rocks_family *f, char kind)
+{
+	return (atomic_load_explicit(&f->may_known[rocks_may_index(kind)], memory_order_acquire));
 }
 
 /*
@@ -65,18 +76,27 @@ rocks_may_word(struct rocks_family *f, char kind, unsigned hash)
 static inline bool
 rocks_may_have(struct rocks_family *f, char kind, unsigned hash)
 {
-	return (!atomic_load_explicit(&f->may_known, memory_order_acquire) ||
-	    (atomic_load_explicit(rocks_may_word(f, kind, hash), memory_order_acquire) & 1ull << hash % 64) != 0);
+	unsigned i = rocks_may_index(kind);
+
+	return (!rocks_may_knows(f, kind) ||
+	    (atomic_load_explicit(&f->may[i][hash / 64], memory_order_acquire) & 1ull << hash % 64) != 0);
 }
 
 /* It has one, or is about to. */
 static inline void
 rocks_will_have(struct rocks_family *f, char kind, unsigned hash)
 {
-	_Atomic uint64_t *word = rocks_may_word(f, kind, hash);
+	_Atomic uint64_t *word = &f->may[rocks_may_index(kind)][hash / 64];
 
 	if ((atomic_load_explicit(word, memory_order_relaxed) & 1ull << hash % 64) == 0)
 		atomic_fetch_or_explicit(word, 1ull << hash % 64, memory_order_acq_rel);
+}
+
+/* All that have one have a bit. */
+static inline void
+rocks_may_know(struct rocks_family *f, char kind)
+{
+	atomic_store_explicit(&f->may_known[rocks_may_index(kind)], true, memory_order_release);
 }
 
 /*
@@ -98,7 +118,8 @@ rocks_forgets(const struct rocks_family *f)
 static inline bool
 rocks_is_swept(struct rocks_family *f)
 {
-	return (atomic_load_explicit(&f->swept, memory_order_acquire) ==
+	return (!atomic_load_explicit(&f->leaves, memory_order_acquire) &&
+	    atomic_load_explicit(&f->swept, memory_order_acquire) ==
 	    atomic_load_explicit(&f->unswept, memory_order_acquire));
 }
 

@@ -219,12 +219,13 @@ add_key(struct rocks_result **rp, const struct rocks_key *key)
 
 struct rocks_result *
 rocks_gaps_look(struct rocks_db *db, struct rocks_family *f, const struct rocks_key *from,
-    const struct rocks_key *until, uint32_t *puts, bool *more)
+    const struct rocks_key *until, uint32_t *puts, bool *more, unsigned *steps)
 {
 	struct rocks_result *found = NULL;
 	struct gaps *g;
 
 	*more = true;
+	*steps = 0;
 	if (!one_record(from, until) || is_crowded(db, f) || (g = malloc(sizeof *g)) == NULL)
 		return (NULL);
 	/* Before the look: what is put from now on may be missed by it. */
@@ -234,12 +235,31 @@ rocks_gaps_look(struct rocks_db *db, struct rocks_family *f, const struct rocks_
 		g->n = 0;
 	*more = g->n == 0 || g->passed - g->taken > STAYS_MANY;
 	for (unsigned i = 0; i < g->n; i++)
-		if (add_key(&found, &g->gap[i].from) && add_key(&found, &g->gap[i].until))
+		if (add_key(&found, &g->gap[i].from) && add_key(&found, &g->gap[i].until)) {
 			found->nitems++;
-		else
+			/* Between few rows all are closed, most of them not for the first time. */
+			*steps += g->gap[i].gone >= GONE_MANY;
+		} else
 			break;
 	free(g);
 	return (found);
+}
+
+/* Where this record is counted. NULL: another one has the place, and more. */
+static struct rocks_closed *
+closed_of(struct rocks_closed *closed, struct rocks_family *f, struct slice id, unsigned n)
+{
+	uint64_t record = XXH3_64bits(id.len > 0 ? id.p : "", id.len);
+	struct rocks_closed *c = &closed[record % ROCKS_CLOSED];
+
+	if (c->family == f && c->record == record)
+		return (c);
+	if (c->n > n) {
+		c->n -= n;
+		return (NULL);
+	}
+	*c = (struct rocks_closed){ .family = f, .record = record };
+	return (c);
 }
 
 bool
@@ -248,22 +268,26 @@ rocks_closed_many(struct rocks_closed *closed, struct rocks_family *f, struct ro
 {
 	struct rocks_row_name name;
 	struct rocks_closed *c;
-	uint64_t record;
 
-	if (!rocks_key_parse(rocks_key_slice(from), &name))
+	if (!rocks_key_parse(rocks_key_slice(from), &name) || (c = closed_of(closed, f, name.id, n)) == NULL)
 		return (false);
-	record = XXH3_64bits(name.id.len > 0 ? name.id.p : "", name.id.len);
-	c = &closed[record % ROCKS_CLOSED];
-	if (c->family != f || c->record != record)
-		*c = (struct rocks_closed){ .family = f, .record = record };
 	c->n += n;
 	if (c->n < GAPS_MANY)
 		return (false);
-	c->n = 0;
 	rocks_key_item(until, ROCKS_ITEM, name.id, SLICE_NULL);
 	*from = *until;
 	rocks_key_behind(until);
 	return (true);
+}
+
+void
+rocks_closed_none(struct rocks_closed *closed, struct rocks_family *f, const struct rocks_key *from)
+{
+	struct rocks_row_name name;
+	struct rocks_closed *c;
+
+	if (rocks_key_parse(rocks_key_slice(from), &name) && (c = closed_of(closed, f, name.id, 0)) != NULL)
+		c->n = 0;
 }
 
 /* ---- the writer ---- */

@@ -92,7 +92,7 @@ is_blind(struct act *a)
 	return (true);
 }
 
-/* A row whose head nobody can read is as good as none, for what does not ask what was there. */
+/* What lies there; none, if nobody looks. */
 static bool
 load(struct act *a, struct slice item, struct row_ask *ask)
 {

@@ -73,6 +73,17 @@ tell(struct rocks_keeper *k, bool *flag, bool value)
 	pthread_mutex_unlock(&k->lock);
 }
 
+bool
+rocks_keeper_stops(struct rocks_keeper *k)
+{
+	bool stops;
+
+	pthread_mutex_lock(&k->lock);
+	stops = k->stop;
+	pthread_mutex_unlock(&k->lock);
+	return (stops);
+}
+
 /* ---- the log ---- */
 
 static uint64_t
@@ -106,7 +117,6 @@ static bool
 give(struct rocks_keeper *k, enum rocks_job_kind kind, struct rocks_family *f, struct rocks_result *x, uint32_t puts)
 {
 	struct rocks_job *j = calloc(1, sizeof *j + sizeof(struct rocks_sub));
-	bool stop;
 
 	if (j == NULL) {
 		free(x);
@@ -125,9 +135,8 @@ give(struct rocks_keeper *k, enum rocks_job_kind kind, struct rocks_family *f, s
 	pthread_mutex_lock(&k->lock);
 	while (k->out)
 		pthread_cond_wait(&k->more, &k->lock);
-	stop = k->stop;
 	pthread_mutex_unlock(&k->lock);
-	return (!stop);
+	return (!rocks_keeper_stops(k));
 }
 
 static bool
@@ -246,11 +255,11 @@ sweep_family(struct rocks_keeper *k, struct rocks_family *f)
 	if (!walk(k, f, &from, &until, sweep_record, NULL))
 		return;
 	atomic_store_explicit(&f->swept, count, memory_order_release);
-	if (atomic_load_explicit(&f->may_known, memory_order_relaxed))
+	if (rocks_may_knows(f, ROCKS_RECORD))
 		return;
 	rocks_ranges_look(f);
-	if (rocks_family_look(f))
-		atomic_store_explicit(&f->may_known, true, memory_order_release);
+	rocks_may_know(f, ROCKS_RECORD);
+	rocks_family_look(f, k);
 }
 
 /* ---- marks whose time is over ---- */
@@ -269,16 +278,9 @@ dead_row(struct rocks_keeper *k, struct rocks_family *f, struct slice key, struc
 static uint64_t
 round_time(struct rocks_db *db)
 {
-	struct rocks_family *f = atomic_load_explicit(&db->families, memory_order_acquire);
-	uint64_t shortest = ROUND_MAX;
+	uint64_t time = rocks_shortest_keep(db) * 1000 / ROUND_PARTS;
 
-	for (; f != NULL; f = atomic_load_explicit(&f->next, memory_order_acquire)) {
-		uint64_t keep = (uint64_t)atomic_load_explicit(&f->keep, memory_order_relaxed) * 1000 / ROUND_PARTS;
-
-		if (keep != 0 && keep < shortest)
-			shortest = keep;
-	}
-	return (shortest > SECOND ? shortest : SECOND);
+	return (time == 0 || time > ROUND_MAX ? ROUND_MAX : time > SECOND ? time : SECOND);
 }
 
 static void
@@ -317,7 +319,7 @@ range_put(struct rocks_keeper *k, const struct keeper_range *r)
 	unsigned i;
 
 	pthread_mutex_lock(&k->lock);
-	for (i = 0; i < k->nranges && !meet(&k->ranges[i], r);)
+	for (i = 0; i < k->nranges && (k->ranges[i].closed != r->closed || !meet(&k->ranges[i], r));)
 		i++;
 	have = &k->ranges[i];
 	if (i < k->nranges) {
@@ -325,7 +327,6 @@ range_put(struct rocks_keeper *k, const struct keeper_range *r)
 			have->from = r->from;
 		if (rocks_key_before(&have->until, &r->until))
 			have->until = r->until;
-		have->closed = have->closed || r->closed;
 	} else if (i < RANGES) {
 		*have = *r;
 		k->nranges++;
@@ -389,14 +390,15 @@ static bool
 close_gaps(struct rocks_keeper *k, struct keeper_range *r)
 {
 	struct rocks_result *gaps;
+	unsigned steps;
 	uint32_t puts;
 	bool more;
 
-	gaps = rocks_gaps_look(k->db, r->family, &r->from, &r->until, &puts, &more);
-	if (gaps == NULL)
+	gaps = rocks_gaps_look(k->db, r->family, &r->from, &r->until, &puts, &more, &steps);
+	if (gaps == NULL || !give(k, ROCKS_GAPS, r->family, gaps, puts))
 		return (false);
-	r->closed = rocks_closed_many(k->closed, r->family, &r->from, &r->until, gaps->nitems);
-	return (give(k, ROCKS_GAPS, r->family, gaps, puts) && !more);
+	r->closed = steps > 0 && rocks_closed_many(k->closed, r->family, &r->from, &r->until, steps);
+	return (!more);
 }
 
 /* The files of a range may be much more than what is gone from it: others have half of the time. */
@@ -406,6 +408,8 @@ compact(struct rocks_keeper *k, const struct keeper_range *r)
 	uint64_t began = rocks_usec(), took;
 
 	rocks_compact(k->db, r->family, &r->from, &r->until);
+	if (r->closed)
+		rocks_closed_none(k->closed, r->family, &r->from);
 	took = rocks_usec() - began;
 	k->compact_at = rocks_usec() + (took < REST_MIN ? REST_MIN : took > REST_MAX ? REST_MAX : took);
 }
@@ -419,7 +423,7 @@ look_at_range(struct rocks_keeper *k, struct keeper_range *r)
 		pause = CLOSE_PAUSE;
 		if (r->closed)
 			range_put(k, r);
-	} else if (r->closed || is_worn(k, r)) {
+	} else if (!rocks_keeper_stops(k) && (r->closed || is_worn(k, r))) {
 		pause = CLOSE_PAUSE;
 		if (rocks_usec() >= k->compact_at)
 			compact(k, r);

@@ -100,8 +100,7 @@ sweep(struct act *a, const struct marker *m, bool above)
 	if (above && m->from.len == 0 && m->until.p == NULL && !see_chunks(a, &chunks))
 		return (false);
 	if (!above || chunks) {
-		atomic_fetch_add_explicit(&a->f->unswept, 1, memory_order_release);
-		rocks_keeper_wake(a->f->db);
+		atomic_store_explicit(&a->f->leaves, true, memory_order_release);
 		return (true);
 	}
 	rocks_batch_delete_range(a->b, a->f, &from, &to);

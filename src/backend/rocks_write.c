@@ -414,6 +414,7 @@ commit(struct rocks_writer *w)
 		atomic_fetch_add_explicit(&w->db->counts.written, b->njobs, memory_order_relaxed);
 		if (always && text == NULL)
 			atomic_fetch_add_explicit(&w->db->counts.syncs, 1, memory_order_relaxed);
+		rocks_families_leave(w->db);
 		count_puts(b);
 		rocks_ranges_put_away(b->db);
 		rocks_worn_tell(b->worn, w->db);
