@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import random
 import shutil
+import signal
 import statistics
 import sys
 import time
@@ -179,7 +180,9 @@ def scans(bench):
     """All items in parallel parts while others write: each once, and kvgate's memory meanwhile."""
     parts, each = bench.args.parts, 10
     records = bench.args.scan_items // each
-    with bench.server(more="page_bytes = 1MB", cache="32MB") as server, multiprocessing.Pool(parts) as pool:
+    # The pool ends its processes by a signal, which they would take for ours.
+    with bench.server(more="page_bytes = 1MB", cache="32MB") as server, \
+            multiprocessing.Pool(parts, signal.signal, (signal.SIGTERM, signal.SIG_DFL)) as pool:
         step = records // 4 + 1
         start = time.monotonic()
         pool.starmap(load_stable, [(server.target, n, min(n + step, records), each) for n in range(0, records, step)])
