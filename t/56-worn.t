@@ -84,7 +84,7 @@ def scattered():
 	"""Very many stretches that are stepped over cost a step each: they go with what lies there."""
 	keys = [b"%05d" % n for n in range(24000)]
 	with Kvgate(["-t", "2"], conf=disk_conf(disk_path(), "0") + RECORDS % "") as kv, kv.client() as c:
-		for _ in range(10):
+		for _ in range(30):
 			for n in range(0, len(keys), 6000):
 				fill(c, b"r:s", keys[n:n + 6000])
 			before, = numbers(kv, "gaps_closed")

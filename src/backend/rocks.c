@@ -133,7 +133,7 @@ rocks_job_back(struct rocks_job *j)
 
 	if (r == NULL) {
 		if (j->kind == ROCKS_SWEEP || j->kind == ROCKS_GAPS)
-			rocks_keeper_back(j->subs[0].family->db);
+			rocks_keeper_back(j->subs[0].family->db, j->err == ERR_NONE);
 		free(j->result);
 		free(j);
 		return;

@@ -235,11 +235,14 @@ void		 rocks_family_publish(struct rocks_db *, struct rocks_family *);
  * The keeper's thread.
  */
 void		 rocks_family_look(struct rocks_family *, struct rocks_keeper *);
+/* The writer's: the newest versions go with what has them; or they were not written after all. */
+void		 rocks_families_newest(struct rocks_db *, struct rocksdb_writebatch_t *);
+void		 rocks_families_unwritten(struct rocks_db *);
 /*
- * The writer's: the batch is written. The keeper gets to know where markers leave rows: only now, since a walk that
- * began before has not seen them.
+ * The writer's, around the writing of a batch. The keeper gets to know where markers leave rows behind it only: a walk
+ * that began before has not seen them.
  */
-void		 rocks_families_leave(struct rocks_db *);
+void		 rocks_families_leave(const struct rocks_leaving *, bool written);
 /* Milliseconds that some namespace's marks stay, the shortest; 0: it is not known. */
 uint64_t	 rocks_shortest_keep(struct rocks_db *);
 
@@ -312,6 +315,9 @@ bool		 rocks_batch_own(struct rocks_batch *, struct rocks_family *, rocks_row_f 
 bool		 rocks_batch_leave(struct rocks_batch *, struct rocks_family *, const struct rocks_key *,
 		    uint32_t chunks);
 
+/* A marker of the batch leaves rows there. False: out of memory. */
+bool		 rocks_batch_leaves_rows(struct rocks_batch *, struct rocks_family *);
+
 /* ---- rocks_item.c ---- */
 
 /* Deletes a value's pieces; the key is theirs, without a number. False: out of memory. */
@@ -323,7 +329,8 @@ bool		 rocks_item_run(struct rocks_batch *, struct rocks_db *, struct rocks_job 
 
 /* ---- rocks_keep.c ---- */
 
-struct rocks_keeper *rocks_keeper_new(struct rocks_db *);
+/* Its threads. False: out of memory. */
+bool		 rocks_keeper_start(struct rocks_db *);
 void		 rocks_keeper_free(struct rocks_keeper **);
 /* There are rows that a marker covers. Any thread. */
 void		 rocks_keeper_wake(struct rocks_db *);
@@ -334,8 +341,8 @@ void		 rocks_keeper_compact(struct rocks_db *, struct rocks_family *, const stru
 		    const struct rocks_key *until);
 /* Copies the database into the directory that is the job's id. */
 void		 rocks_keeper_checkpoint(struct rocks_db *, struct rocks_job *);
-/* A job of its own is over. The writer's thread. */
-void		 rocks_keeper_back(struct rocks_db *);
+/* A job of its own is over, and done or not. The writer's thread. */
+void		 rocks_keeper_back(struct rocks_db *, bool done);
 /* Gives the writer this job after so many microseconds, and drops the one that was to come; NULL: just that. */
 void		 rocks_keeper_later(struct rocks_db *, struct rocks_job *, uint64_t usec);
 
@@ -391,11 +398,11 @@ void		 rocks_ranges_look(struct rocks_family *);
 void		 rocks_gaps_put(struct rocks_family *, struct slice key);
 /*
  * Looks for stretches of a record without rows: the result and puts of a ROCKS_GAPS; NULL: none. more: that is not all
- * that reads pass there. *steps: long ones that were not closed before. The keeper's thread.
+ * that reads pass there. *steps: those that were not closed before. The keeper's thread.
  */
 struct rocks_result *rocks_gaps_look(struct rocks_db *, struct rocks_family *, const struct rocks_key *from,
 		    const struct rocks_key *until, uint32_t *puts, bool *more, unsigned *steps);
-/* The keeper's: long stretches that were closed, by record. All zero at first. */
+/* The keeper's: stretches that were closed, by record. All zero at first. */
 #define ROCKS_CLOSED	64u
 struct rocks_closed {
 	struct rocks_family *family;

@@ -195,6 +195,9 @@ db_open(struct rocks_db *db, char **why)
 			goto end;
 		names[i] = families[i]->name;
 		options[i] = families[i]->options;
+		/* Compactions begin with the opening. */
+		atomic_store(&families[i]->unswept, 1);
+		atomic_store(&families[i]->was_ranged, true);
 	}
 	if (!db_open_families(db, n, names, options, handles, why))
 		goto end;
@@ -203,8 +206,6 @@ db_open(struct rocks_db *db, char **why)
 		families[i]->cf = handles[i];
 		rocks_family_publish(db, families[i]);
 		good = good && rocks_family_begin(families[i], why);
-		atomic_store(&families[i]->unswept, 1);
-		atomic_store(&families[i]->was_ranged, true);
 	}
 end:
 	for (size_t i = 0; families != NULL && i < n; i++)
@@ -233,8 +234,7 @@ db_start(struct rocks_db *db, unsigned threads)
 	db->writer = rocks_writer_new(db);
 	if (db->writer == NULL)
 		return (false);
-	db->keeper = rocks_keeper_new(db);
-	return (db->keeper != NULL);
+	return (rocks_keeper_start(db));
 }
 
 static void

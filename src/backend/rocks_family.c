@@ -8,6 +8,7 @@
 
 #include "backend/rocks.h"
 #include "base/check.h"
+#include "base/num.h"
 #include "obs/log.h"
 
 #define BLOCK_SIZE	(16 * 1024)
@@ -206,13 +207,15 @@ see_kind(struct rocks_family *f, char kind, struct rocks_keeper *keeper)
 	rocksdb_readoptions_t *options = rocksdb_readoptions_create();
 	uint64_t until = rocks_usec() + LOOK_MAX;
 	rocksdb_iterator_t *at;
-	struct rocks_key from;
+	struct rocks_key from, end;
 	char *text = NULL;
 	unsigned hash = 0;
 	bool all = false;
 
 	rocksdb_readoptions_set_fill_cache(options, 0);
 	rocksdb_readoptions_set_ignore_range_deletions(options, 1);
+	rocks_key_hashed(&end, kind, ROCKS_HASHES);
+	rocksdb_readoptions_set_iterate_upper_bound(options, end.bytes, end.len);
 	at = rocksdb_create_iterator_cf(f->db->db, options, f->cf);
 	for (; !all && rocks_usec() < until && !rocks_keeper_stops(keeper); hash++) {
 		struct slice key = SLICE_NULL;
@@ -221,7 +224,7 @@ see_kind(struct rocks_family *f, char kind, struct rocks_keeper *keeper)
 		rocksdb_iter_seek(at, from.bytes, from.len);
 		if (rocksdb_iter_valid(at))
 			key.p = rocksdb_iter_key(at, &key.len);
-		all = key.len < 3 || key.p[0] != kind;
+		all = key.len < 3;
 		if (!all) {
 			hash = rocks_key_hash_in(key);
 			rocks_will_have(f, kind, hash);
@@ -248,16 +251,41 @@ rocks_family_look(struct rocks_family *f, struct rocks_keeper *keeper)
 /* ---- all of them ---- */
 
 void
-rocks_families_leave(struct rocks_db *db)
+rocks_families_newest(struct rocks_db *db, rocksdb_writebatch_t *batch)
+{
+	struct rocks_family *f = atomic_load_explicit(&db->families, memory_order_acquire);
+	struct rocks_key key;
+
+	rocks_key_newest(&key);
+	for (; f != NULL; f = atomic_load_explicit(&f->next, memory_order_acquire)) {
+		char value[8];
+
+		if (!f->moved)
+			continue;
+		num_put_be(value, atomic_load_explicit(&f->newest, memory_order_relaxed), sizeof value);
+		rocksdb_writebatch_put_cf(batch, f->cf, key.bytes, key.len, value, sizeof value);
+		f->moved = false;
+	}
+}
+
+void
+rocks_families_unwritten(struct rocks_db *db)
 {
 	struct rocks_family *f = atomic_load_explicit(&db->families, memory_order_acquire);
 
-	for (; f != NULL; f = atomic_load_explicit(&f->next, memory_order_acquire)) {
-		if (!atomic_load_explicit(&f->leaves, memory_order_relaxed))
-			continue;
-		atomic_fetch_add_explicit(&f->unswept, 1, memory_order_release);
-		atomic_store_explicit(&f->leaves, false, memory_order_release);
-		rocks_keeper_wake(db);
+	for (; f != NULL; f = atomic_load_explicit(&f->next, memory_order_acquire))
+		f->moved = true;
+}
+
+void
+rocks_families_leave(const struct rocks_leaving *l, bool written)
+{
+	for (; l != NULL; l = l->next) {
+		if (written)
+			atomic_fetch_add_explicit(&l->family->unswept, 1, memory_order_release);
+		atomic_store_explicit(&l->family->leaves, !written, memory_order_release);
+		if (written)
+			rocks_keeper_wake(l->family->db);
 	}
 }
 

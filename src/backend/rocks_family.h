@@ -12,6 +12,12 @@
 #define ROCKS_NEWESTS	1024u
 #define ROCKS_MAY	3
 
+/* Namespaces in which a batch has markers that leave rows. */
+struct rocks_leaving {
+	struct rocks_leaving *next;
+	struct rocks_family *family;
+};
+
 struct rocks_db;
 struct rocksdb_column_family_handle_t;
 struct rocksdb_compactionfilter_t;

@@ -26,6 +26,7 @@
 #define FILES_MANY	8u		/* in level 0: no more are made for this; writes are slowed down from 20 on */
 #define LIVE_FEW	64u		/* rows between which all stretches are taken, */
 #define GONE_MANY	64u		/* else those that have so many rows that are gone */
+#define GONE_FEW	4u		/* what is gone, but need not be a stretch that nobody has closed */
 #define STAYS_MANY	1000u		/* rows that are gone, and in no stretch that is taken */
 #define LIVE_MAX	100000u		/* a look goes no further */
 #define GAPS_MAX	1024u		/* of one look: each costs the reads of its record a step, */
@@ -238,7 +239,7 @@ rocks_gaps_look(struct rocks_db *db, struct rocks_family *f, const struct rocks_
 		if (add_key(&found, &g->gap[i].from) && add_key(&found, &g->gap[i].until)) {
 			found->nitems++;
 			/* Between few rows all are closed, most of them not for the first time. */
-			*steps += g->gap[i].gone >= GONE_MANY;
+			*steps += g->gap[i].gone > GONE_FEW;
 		} else
 			break;
 	free(g);

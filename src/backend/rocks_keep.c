@@ -52,7 +52,7 @@ struct rocks_keeper {
 	struct rocks_jobs checkpoints;
 	unsigned	 nranges;
 	struct keeper_range ranges[RANGES];
-	bool		 out;		/* a job is with the writer */
+	bool		 out, done;	/* a job is with the writer; it has been carried out */
 	uint64_t	 synced;	/* the clock's: batches when the log was last written to disk */
 	/* the keeper's own */
 	uint64_t	 looked_at;	/* when marks were looked at */
@@ -112,11 +112,12 @@ sync_log(struct rocks_keeper *k)
 
 /* ---- rows that are to go ---- */
 
-/* Hands it to the writer and waits, so that there is never more than one. False: it is over. */
+/* Hands it to the writer and waits, so that there is never more than one. False: it was not done, or all is over. */
 static bool
 give(struct rocks_keeper *k, enum rocks_job_kind kind, struct rocks_family *f, struct rocks_result *x, uint32_t puts)
 {
 	struct rocks_job *j = calloc(1, sizeof *j + sizeof(struct rocks_sub));
+	bool done;
 
 	if (j == NULL) {
 		free(x);
@@ -135,8 +136,9 @@ give(struct rocks_keeper *k, enum rocks_job_kind kind, struct rocks_family *f, s
 	pthread_mutex_lock(&k->lock);
 	while (k->out)
 		pthread_cond_wait(&k->more, &k->lock);
+	done = k->done && !k->stop;
 	pthread_mutex_unlock(&k->lock);
-	return (!rocks_keeper_stops(k));
+	return (done);
 }
 
 static bool
@@ -151,8 +153,9 @@ rows_give(struct rocks_keeper *k)
 }
 
 void
-rocks_keeper_back(struct rocks_db *db)
+rocks_keeper_back(struct rocks_db *db, bool done)
 {
+	db->keeper->done = done;	/* it waits for what follows */
 	tell(db->keeper, &db->keeper->out, false);
 }
 
@@ -174,10 +177,10 @@ rows_add(struct rocks_keeper *k, struct rocks_family *f, struct slice key)
 typedef bool	 keeper_row_f(struct rocks_keeper *, struct rocks_family *, struct slice key, struct slice value,
 		    void *arg);
 
-/* False: not all rows were seen. */
+/* all: rows of deleted ranges, too, where errors may be lost behind those. False: not all were seen, and seen to. */
 static bool
 walk(struct rocks_keeper *k, struct rocks_family *f, const struct rocks_key *from, const struct rocks_key *until,
-    keeper_row_f *fn, void *arg)
+    bool all, keeper_row_f *fn, void *arg)
 {
 	rocksdb_readoptions_t *options = rocksdb_readoptions_create();
 	rocksdb_iterator_t *at;
@@ -185,6 +188,7 @@ walk(struct rocks_keeper *k, struct rocks_family *f, const struct rocks_key *fro
 	bool good = true;
 
 	rocksdb_readoptions_set_fill_cache(options, 0);
+	rocksdb_readoptions_set_ignore_range_deletions(options, all && rocks_forgets(f));
 	rocksdb_readoptions_set_iterate_upper_bound(options, until->bytes, until->len);
 	at = rocksdb_create_iterator_cf(k->db->db, options, f->cf);
 	for (rocksdb_iter_seek(at, from->bytes, from->len); good && rocksdb_iter_valid(at); rocksdb_iter_next(at)) {
@@ -239,7 +243,7 @@ sweep_record(struct rocks_keeper *k, struct rocks_family *f, struct slice key, s
 	markers_begin(&markers, list);
 	until = from;
 	rocks_key_behind(&until);
-	return (walk(k, f, &from, &until, sweep_item, &markers));
+	return (walk(k, f, &from, &until, true, sweep_item, &markers));
 }
 
 static void
@@ -248,11 +252,11 @@ sweep_family(struct rocks_keeper *k, struct rocks_family *f)
 	uint32_t count = atomic_load_explicit(&f->unswept, memory_order_acquire);
 	struct rocks_key from, until;
 
-	if (rocks_is_swept(f))
+	if (count == atomic_load_explicit(&f->swept, memory_order_relaxed))
 		return;
 	rocks_key_part(&from, ROCKS_RECORD, 1, 1);
 	rocks_key_part(&until, ROCKS_RECORD, 2, 1);
-	if (!walk(k, f, &from, &until, sweep_record, NULL))
+	if (!walk(k, f, &from, &until, true, sweep_record, NULL))
 		return;
 	atomic_store_explicit(&f->swept, count, memory_order_release);
 	if (rocks_may_knows(f, ROCKS_RECORD))
@@ -295,7 +299,7 @@ look_at_rows(struct rocks_keeper *k)
 	rocks_key_part(&until, ROCKS_DEAD, 2, 1);
 	for (; f != NULL; f = atomic_load_explicit(&f->next, memory_order_acquire)) {
 		sweep_family(k, f);
-		if (round && !walk(k, f, &from, &until, dead_row, &now))
+		if (round && !walk(k, f, &from, &until, false, dead_row, &now))
 			break;
 	}
 	if (round)
@@ -344,14 +348,6 @@ rocks_keeper_compact(struct rocks_db *db, struct rocks_family *f, const struct r
 	range_put(db->keeper, &r);
 }
 
-/* Lock held: the one that waits longest. */
-static void
-range_take(struct rocks_keeper *k, struct keeper_range *r)
-{
-	*r = k->ranges[0];
-	memmove(&k->ranges[0], &k->ranges[1], --k->nranges * sizeof k->ranges[0]);
-}
-
 struct look {
 	uint64_t	 now;
 	unsigned	 rows;
@@ -379,7 +375,7 @@ is_worn(struct rocks_keeper *k, const struct keeper_range *r)
 	bool worn;
 
 	rocks_passed_none();
-	walk(k, r->family, &r->from, &r->until, look_row, &l);
+	walk(k, r->family, &r->from, &r->until, false, look_row, &l);
 	worn = rocks_passed_many(l.rows, 0);
 	rows_give(k);
 	return (worn);
@@ -423,12 +419,12 @@ look_at_range(struct rocks_keeper *k, struct keeper_range *r)
 		pause = CLOSE_PAUSE;
 		if (r->closed)
 			range_put(k, r);
-	} else if (!rocks_keeper_stops(k) && (r->closed || is_worn(k, r))) {
+	} else if (r->closed || is_worn(k, r)) {
 		pause = CLOSE_PAUSE;
-		if (rocks_usec() >= k->compact_at)
-			compact(k, r);
-		else
+		if (rocks_usec() < k->compact_at)
 			range_put(k, r);
+		else if (!rocks_keeper_stops(k))
+			compact(k, r);
 	}
 	k->range_at = rocks_usec() + pause;
 }
@@ -503,8 +499,10 @@ keeper_main(void *arg)
 			continue;
 		}
 		k->wake = false;
-		if (ranges)
-			range_take(k, &range);
+		if (ranges) {
+			range = k->ranges[0];
+			memmove(&k->ranges[0], &k->ranges[1], --k->nranges * sizeof range);
+		}
 		j = STAILQ_FIRST(&k->checkpoints);
 		if (j != NULL)
 			STAILQ_REMOVE_HEAD(&k->checkpoints, next);
@@ -552,27 +550,29 @@ rocks_keeper_later(struct rocks_db *db, struct rocks_job *j, uint64_t usec)
 	free(was);
 }
 
-struct rocks_keeper *
-rocks_keeper_new(struct rocks_db *db)
+bool
+rocks_keeper_start(struct rocks_db *db)
 {
 	struct rocks_keeper *k = calloc(1, sizeof *k);
 
 	if (k == NULL)
-		return (NULL);
+		return (false);
 	k->db = db;
 	STAILQ_INIT(&k->checkpoints);
 	pthread_mutex_init(&k->lock, NULL);
 	rocks_cond_init(&k->more);
+	db->keeper = k;
 	if (rocks_thread(&k->clock, "rocks:clock", clock_main, k)) {
 		if (rocks_thread(&k->thread, "rocks:keep", keeper_main, k))
-			return (k);
+			return (true);
 		tell(k, &k->stop, true);
 		pthread_join(k->clock, NULL);
 	}
+	db->keeper = NULL;
 	pthread_cond_destroy(&k->more);
 	pthread_mutex_destroy(&k->lock);
 	free(k);
-	return (NULL);
+	return (false);
 }
 
 void

@@ -99,10 +99,8 @@ sweep(struct act *a, const struct marker *m, bool above)
 		return (true);
 	if (above && m->from.len == 0 && m->until.p == NULL && !see_chunks(a, &chunks))
 		return (false);
-	if (!above || chunks) {
-		atomic_store_explicit(&a->f->leaves, true, memory_order_release);
-		return (true);
-	}
+	if (!above || chunks)
+		return (rocks_batch_leaves_rows(a->b, a->f));
 	rocks_batch_delete_range(a->b, a->f, &from, &to);
 	return (true);
 }

@@ -15,7 +15,6 @@
 
 #include "backend/rocks.h"
 #include "base/check.h"
-#include "base/num.h"
 #include "conf/model.h"
 #include "obs/log.h"
 
@@ -54,6 +53,7 @@ struct rocks_batch {
 	struct over	*rows[OVERLAY_ROWS];
 	struct over	*newest;	/* put last */
 	struct over	*job_from;	/* newest when the present job began */
+	struct rocks_leaving *leaving, *job_leaving;	/* the same */
 	uint8_t		 touched[TOUCHED / 8];
 	rocksdb_pinnableslice_t *pins[PINS_MAX];
 	unsigned	 npins;
@@ -165,6 +165,7 @@ over_take_back(struct rocks_batch *b)
 		*over_bucket(b, o->family, o->key) = o->next;
 		b->newest = o->older;
 	}
+	b->leaving = b->job_leaving;
 }
 
 static void
@@ -175,6 +176,7 @@ batch_clear(struct rocks_batch *b)
 		memset(b->rows, 0, sizeof b->rows);
 	memset(b->touched, 0, sizeof b->touched);
 	b->newest = b->job_from = NULL;
+	b->leaving = b->job_leaving = NULL;
 	arena_clear(b);
 	b->njobs = 0;
 	rocks_again_none(b->again);
@@ -294,6 +296,18 @@ rocks_batch_leave(struct rocks_batch *b, struct rocks_family *f, const struct ro
 	return (rocks_left_add(b->left, f, key, chunks));
 }
 
+bool
+rocks_batch_leaves_rows(struct rocks_batch *b, struct rocks_family *f)
+{
+	struct rocks_leaving *l = arena_get(b, sizeof *l);
+
+	if (l == NULL)
+		return (false);
+	*l = (struct rocks_leaving){ .next = b->leaving, .family = f };
+	b->leaving = l;
+	return (true);
+}
+
 /* What the batch has put can be read from now on. */
 static void
 count_puts(const struct rocks_batch *b)
@@ -350,35 +364,6 @@ rocks_batch_own(struct rocks_batch *b, struct rocks_family *f, rocks_row_f *fn, 
 
 /* ---- writing ---- */
 
-/* The newest versions go with what has them. */
-static void
-put_newest(struct rocks_batch *b)
-{
-	struct rocks_family *f = atomic_load_explicit(&b->db->families, memory_order_acquire);
-	struct rocks_key key;
-
-	rocks_key_newest(&key);
-	for (; f != NULL; f = atomic_load_explicit(&f->next, memory_order_acquire)) {
-		char value[8];
-
-		if (!f->moved)
-			continue;
-		num_put_be(value, atomic_load_explicit(&f->newest, memory_order_relaxed), sizeof value);
-		rocksdb_writebatch_put_cf(b->batch, f->cf, key.bytes, key.len, value, sizeof value);
-		f->moved = false;
-	}
-}
-
-/* They are not written after all. */
-static void
-mark_newest(struct rocks_batch *b)
-{
-	struct rocks_family *f = atomic_load_explicit(&b->db->families, memory_order_acquire);
-
-	for (; f != NULL; f = atomic_load_explicit(&f->next, memory_order_acquire))
-		f->moved = true;
-}
-
 /* A line now and then. Rocksdb looks for space by itself, for a memtable; anything else keeps it closed. */
 static void
 say_failed(struct rocks_writer *w, const char *text)
@@ -403,7 +388,8 @@ commit(struct rocks_writer *w)
 	if (rocksdb_writebatch_count(b->batch) > 0) {
 		uint64_t began = rocks_usec() - rocks_worked(), slept;
 
-		put_newest(b);
+		rocks_families_newest(b->db, b->batch);
+		rocks_families_leave(b->leaving, false);
 		rocksdb_write(w->db->db, always ? w->sync : w->lazy, b->batch, &text);
 		slept = always ? rocks_usec() - rocks_worked() - began : 0;
 		/* Now and then somebody else has the processor: the least counts, and is forgotten slowly. */
@@ -414,15 +400,15 @@ commit(struct rocks_writer *w)
 		atomic_fetch_add_explicit(&w->db->counts.written, b->njobs, memory_order_relaxed);
 		if (always && text == NULL)
 			atomic_fetch_add_explicit(&w->db->counts.syncs, 1, memory_order_relaxed);
-		rocks_families_leave(w->db);
 		count_puts(b);
 		rocks_ranges_put_away(b->db);
 		rocks_worn_tell(b->worn, w->db);
 	}
 	if (text != NULL) {
-		mark_newest(b);
+		rocks_families_unwritten(w->db);
 		say_failed(w, text);
 	}
+	rocks_families_leave(b->leaving, true);
 	while ((j = STAILQ_FIRST(&b->jobs)) != NULL) {
 		STAILQ_REMOVE_HEAD(&b->jobs, next);
 		if (text != NULL)
@@ -459,6 +445,7 @@ run(struct rocks_writer *w, struct rocks_job *j)
 		commit(w);
 	b->job = j;
 	b->job_from = b->newest;
+	b->job_leaving = b->leaving;
 	j->err = ERR_NONE;
 	rocksdb_writebatch_set_save_point(b->batch);
 	good = rocks_item_run(b, w->db, j);
