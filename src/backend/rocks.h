@@ -213,6 +213,10 @@ bool		 rocks_thread(pthread_t *, const char *name, void *(*fn)(void *), void *ar
 void		 rocks_db_copy(struct rocks_db *, struct rocks_job *);
 /* This thread's reads and writes: what rocksdb counts of each, in its time, is needed for pages alone. */
 void		 rocks_count_less(void);
+/* durability = interval: microseconds; else 0. */
+uint64_t	 rocks_sync_interval(const struct rocks_db *);
+/* The log goes to disk, unless it has been there since *synced, of its own count. */
+void		 rocks_sync_log(struct rocks_db *, uint64_t *synced);
 /* What a read is to see from now on. Any thread. */
 const struct rocksdb_snapshot_t *rocks_snapshot(struct rocks_db *);
 
@@ -331,6 +335,8 @@ bool		 rocks_item_run(struct rocks_batch *, struct rocks_db *, struct rocks_job 
 
 /* Its threads. False: out of memory. */
 bool		 rocks_keeper_start(struct rocks_db *);
+/* Ends its threads, which need the writer; the writer's calls go on. NULL is fine, here and there. */
+void		 rocks_keeper_stop(struct rocks_keeper *);
 void		 rocks_keeper_free(struct rocks_keeper **);
 /* There are rows that a marker covers. Any thread. */
 void		 rocks_keeper_wake(struct rocks_db *);

@@ -64,6 +64,30 @@ rocks_snapshot(struct rocks_db *db)
 	return (rocksdb_create_snapshot(db->db));
 }
 
+uint64_t
+rocks_sync_interval(const struct rocks_db *db)
+{
+	return (atomic_load_explicit(&db->durability, memory_order_relaxed) == DURABLE_INTERVAL ?
+	    atomic_load_explicit(&db->sync_interval, memory_order_relaxed) : 0);
+}
+
+void
+rocks_sync_log(struct rocks_db *db, uint64_t *synced)
+{
+	uint64_t batches = atomic_load_explicit(&db->counts.batches, memory_order_relaxed);
+	char *text = NULL;
+
+	if (batches == *synced)
+		return;
+	*synced = batches;
+	rocksdb_flush_wal(db->db, 1, &text);
+	if (text != NULL)
+		log_error("store \"%s\": the log cannot be synced: %s", db->name, text);
+	else
+		atomic_fetch_add_explicit(&db->counts.syncs, 1, memory_order_relaxed);
+	free(text);
+}
+
 /* The job's id is the directory. Files are linked where they can be, so it takes little time and space. */
 void
 rocks_db_copy(struct rocks_db *db, struct rocks_job *j)
@@ -244,8 +268,10 @@ db_free(struct rocks_db **dbp)
 	struct rocks_db *db;
 
 	TAKE_OBJ_NOTNULL(db, dbp, ROCKS_DB_MAGIC);
-	rocks_keeper_free(&db->keeper);
+	/* Each asks the other for something until its end. */
+	rocks_keeper_stop(db->keeper);
 	rocks_writer_free(&db->writer);
+	rocks_keeper_free(&db->keeper);
 	rocks_queue_stop(&db->io);
 	for (unsigned i = 0; i < db->nthreads; i++)
 		pthread_join(db->threads[i], NULL);

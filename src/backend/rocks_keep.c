@@ -26,6 +26,7 @@
 #define SECOND		1000000u
 #define ROUND_MAX	(60ull * SECOND)	/* between two looks for marks whose time is over */
 #define ROUND_PARTS	32		/* looks in the time that marks stay */
+#define SWEEP_PAUSE	(10 * SECOND)	/* behind one that could not be done */
 #define SWEEP_ROWS	128		/* of one job: what clients write waits behind it */
 #define RANGES		8		/* that wait for a compaction */
 #define REST_MIN	(SECOND / 4)	/* behind a compaction, or as long as it took, */
@@ -56,6 +57,7 @@ struct rocks_keeper {
 	uint64_t	 synced;	/* the clock's: batches when the log was last written to disk */
 	/* the keeper's own */
 	uint64_t	 looked_at;	/* when marks were looked at */
+	uint64_t	 sweep_at;	/* not before: it could not be done */
 	uint64_t	 range_at;	/* when ranges are looked at again, */
 	uint64_t	 compact_at;	/* and compacted */
 	struct rocks_closed closed[ROCKS_CLOSED];
@@ -82,32 +84,6 @@ rocks_keeper_stops(struct rocks_keeper *k)
 	stops = k->stop;
 	pthread_mutex_unlock(&k->lock);
 	return (stops);
-}
-
-/* ---- the log ---- */
-
-static uint64_t
-sync_interval(const struct rocks_db *db)
-{
-	return (atomic_load_explicit(&db->durability, memory_order_relaxed) == DURABLE_INTERVAL ?
-	    atomic_load_explicit(&db->sync_interval, memory_order_relaxed) : 0);
-}
-
-static void
-sync_log(struct rocks_keeper *k)
-{
-	uint64_t batches = atomic_load_explicit(&k->db->counts.batches, memory_order_relaxed);
-	char *text = NULL;
-
-	if (batches == k->synced)
-		return;
-	k->synced = batches;
-	rocksdb_flush_wal(k->db->db, 1, &text);
-	if (text != NULL)
-		log_error("store \"%s\": the log cannot be synced: %s", k->db->name, text);
-	else
-		atomic_fetch_add_explicit(&k->db->counts.syncs, 1, memory_order_relaxed);
-	free(text);
 }
 
 /* ---- rows that are to go ---- */
@@ -188,7 +164,7 @@ walk(struct rocks_keeper *k, struct rocks_family *f, const struct rocks_key *fro
 	bool good = true;
 
 	rocksdb_readoptions_set_fill_cache(options, 0);
-	rocksdb_readoptions_set_ignore_range_deletions(options, all && rocks_forgets(f));
+	rocksdb_readoptions_set_ignore_range_deletions(options, all);
 	rocksdb_readoptions_set_iterate_upper_bound(options, until->bytes, until->len);
 	at = rocksdb_create_iterator_cf(k->db->db, options, f->cf);
 	for (rocksdb_iter_seek(at, from->bytes, from->len); good && rocksdb_iter_valid(at); rocksdb_iter_next(at)) {
@@ -243,7 +219,7 @@ sweep_record(struct rocks_keeper *k, struct rocks_family *f, struct slice key, s
 	markers_begin(&markers, list);
 	until = from;
 	rocks_key_behind(&until);
-	return (walk(k, f, &from, &until, true, sweep_item, &markers));
+	return (walk(k, f, &from, &until, false, sweep_item, &markers));
 }
 
 static void
@@ -252,12 +228,14 @@ sweep_family(struct rocks_keeper *k, struct rocks_family *f)
 	uint32_t count = atomic_load_explicit(&f->unswept, memory_order_acquire);
 	struct rocks_key from, until;
 
-	if (count == atomic_load_explicit(&f->swept, memory_order_relaxed))
+	if (count == atomic_load_explicit(&f->swept, memory_order_relaxed) || rocks_usec() < k->sweep_at)
 		return;
 	rocks_key_part(&from, ROCKS_RECORD, 1, 1);
 	rocks_key_part(&until, ROCKS_RECORD, 2, 1);
-	if (!walk(k, f, &from, &until, true, sweep_record, NULL))
+	if (!walk(k, f, &from, &until, true, sweep_record, NULL)) {
+		k->sweep_at = rocks_usec() + SWEEP_PAUSE;
 		return;
+	}
 	atomic_store_explicit(&f->swept, count, memory_order_release);
 	if (rocks_may_knows(f, ROCKS_RECORD))
 		return;
@@ -276,7 +254,8 @@ dead_row(struct rocks_keeper *k, struct rocks_family *f, struct slice key, struc
 
 	if (!envelope_get(value, &e, &value) || !row_spent(&e, NULL, now, UINT32_MAX))
 		return (true);
-	return (rows_add(k, f, key));
+	/* Those that cannot go are not in the way of others. */
+	return (rows_add(k, f, key) || !rocks_keeper_stops(k));
 }
 
 static uint64_t
@@ -299,7 +278,7 @@ look_at_rows(struct rocks_keeper *k)
 	rocks_key_part(&until, ROCKS_DEAD, 2, 1);
 	for (; f != NULL; f = atomic_load_explicit(&f->next, memory_order_acquire)) {
 		sweep_family(k, f);
-		if (round && !walk(k, f, &from, &until, false, dead_row, &now))
+		if (round && !walk(k, f, &from, &until, false, dead_row, &now) && rocks_keeper_stops(k))
 			break;
 	}
 	if (round)
@@ -419,7 +398,7 @@ look_at_range(struct rocks_keeper *k, struct keeper_range *r)
 		pause = CLOSE_PAUSE;
 		if (r->closed)
 			range_put(k, r);
-	} else if (r->closed || is_worn(k, r)) {
+	} else if (!rocks_keeper_stops(k) && (r->closed || is_worn(k, r))) {
 		pause = CLOSE_PAUSE;
 		if (rocks_usec() < k->compact_at)
 			range_put(k, r);
@@ -452,7 +431,7 @@ clock_main(void *arg)
 
 	pthread_mutex_lock(&k->lock);
 	while (!k->stop) {
-		uint64_t now = rocks_usec(), interval = sync_interval(k->db);
+		uint64_t now = rocks_usec(), interval = rocks_sync_interval(k->db);
 		struct rocks_job *due = k->later;
 
 		if (interval == 0)
@@ -471,7 +450,7 @@ clock_main(void *arg)
 		if (due != NULL)
 			rocks_writer_put(k->db->writer, due);
 		if (sync_at <= now) {
-			sync_log(k);
+			rocks_sync_log(k->db, &k->synced);
 			sync_at = NEVER;
 		}
 		pthread_mutex_lock(&k->lock);
@@ -576,20 +555,26 @@ rocks_keeper_start(struct rocks_db *db)
 }
 
 void
-rocks_keeper_free(struct rocks_keeper **kp)
+rocks_keeper_stop(struct rocks_keeper *k)
 {
-	struct rocks_keeper *k = *kp;
-
 	if (k == NULL)
 		return;
 	tell(k, &k->stop, true);
 	pthread_join(k->thread, NULL);
 	pthread_join(k->clock, NULL);
-	/* Only now: the writer looked here for whom to give the last rows back to. */
+}
+
+void
+rocks_keeper_free(struct rocks_keeper **kp)
+{
+	struct rocks_keeper *k = *kp;
+
 	*kp = NULL;
+	if (k == NULL)
+		return;
 	/* Nothing that was acknowledged is left to the system. */
-	if (sync_interval(k->db) != 0)
-		sync_log(k);
+	if (rocks_sync_interval(k->db) != 0)
+		rocks_sync_log(k->db, &k->synced);
 	free(k->later);
 	free(k->rows);
 	pthread_cond_destroy(&k->more);

@@ -299,8 +299,13 @@ rocks_batch_leave(struct rocks_batch *b, struct rocks_family *f, const struct ro
 bool
 rocks_batch_leaves_rows(struct rocks_batch *b, struct rocks_family *f)
 {
-	struct rocks_leaving *l = arena_get(b, sizeof *l);
+	struct rocks_leaving *l = b->leaving;
 
+	while (l != NULL && l->family != f)
+		l = l->next;
+	if (l != NULL)
+		return (true);
+	l = arena_get(b, sizeof *l);
 	if (l == NULL)
 		return (false);
 	*l = (struct rocks_leaving){ .next = b->leaving, .family = f };
