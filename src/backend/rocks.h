@@ -246,7 +246,7 @@ void		 rocks_families_unwritten(struct rocks_db *);
  * The writer's, around the writing of a batch. The keeper gets to know where markers leave rows behind it only: a walk
  * that began before has not seen them.
  */
-void		 rocks_families_leave(const struct rocks_leaving *, bool written);
+void		 rocks_families_unswept(const struct rocks_unswept *, bool written);
 /* Milliseconds that some namespace's marks stay, the shortest; 0: it is not known. */
 uint64_t	 rocks_shortest_keep(struct rocks_db *);
 
@@ -320,7 +320,7 @@ bool		 rocks_batch_leave(struct rocks_batch *, struct rocks_family *, const stru
 		    uint32_t chunks);
 
 /* A marker of the batch leaves rows there. False: out of memory. */
-bool		 rocks_batch_leaves_rows(struct rocks_batch *, struct rocks_family *);
+bool		 rocks_batch_unswept(struct rocks_batch *, struct rocks_family *);
 
 /* ---- rocks_item.c ---- */
 
@@ -367,6 +367,16 @@ void		 rocks_left_drop(struct rocks_left *, struct rocks_batch *);
 
 /* ---- rocks_worn.c ---- */
 
+/* One of a table's places, of records by a hash of their ids, each for whichever record has most. Zero: it is free. */
+struct rocks_tally {
+	struct rocks_family *family;
+	uint64_t	 record;
+	uint32_t	 n;
+};
+uint64_t	 rocks_tally_record(struct slice id);
+/* It is the record's, or becomes so. False: another one keeps it, and has n less for that. */
+bool		 rocks_tally(struct rocks_tally *, struct rocks_family *, uint64_t record, uint32_t n);
+
 /* The writer's: what it deletes, by record. NULL: out of memory. */
 struct rocks_worn;
 struct rocks_worn *rocks_worn_new(void);
@@ -408,21 +418,15 @@ void		 rocks_gaps_put(struct rocks_family *, struct slice key);
  */
 struct rocks_result *rocks_gaps_look(struct rocks_db *, struct rocks_family *, const struct rocks_key *from,
 		    const struct rocks_key *until, uint32_t *puts, bool *more, unsigned *steps);
-/* The keeper's: stretches that were closed, by record. All zero at first. */
 #define ROCKS_CLOSED	64u
-struct rocks_closed {
-	struct rocks_family *family;
-	uint64_t	 record;	/* a hash of its id */
-	unsigned	 n;		/* since it was last compacted */
-};
 /*
- * n more of this record; that of others may be forgotten. True: reads step over so many by now that it is to be
+ * The keeper's: n more stretches of a record were closed. True: reads step over so many by now that it is to be
  * compacted; from and until become its own.
  */
-bool		 rocks_closed_many(struct rocks_closed *, struct rocks_family *, struct rocks_key *from,
+bool		 rocks_closed_many(struct rocks_tally *, struct rocks_family *, struct rocks_key *from,
 		    struct rocks_key *until, unsigned n);
 /* It is. */
-void		 rocks_closed_none(struct rocks_closed *, struct rocks_family *, const struct rocks_key *from);
+void		 rocks_closed_none(struct rocks_tally *, struct rocks_family *, const struct rocks_key *from);
 /* The writer's: ranges that a batch deletes. NULL: out of memory. */
 struct rocks_again;
 struct rocks_again *rocks_again_new(void);

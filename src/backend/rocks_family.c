@@ -193,9 +193,9 @@ rocks_family_make(struct rocks_db *db, const char *name, char **why)
 		rocks_family_free(f);
 		return (NULL);
 	}
-	rocks_may_know(f, ROCKS_RECORD);
-	rocks_may_know(f, ROCKS_DEAD);
-	rocks_may_know(f, ROCKS_CHUNK);
+	rocks_may_all(f, ROCKS_RECORD);
+	rocks_may_all(f, ROCKS_DEAD);
+	rocks_may_all(f, ROCKS_CHUNK);
 	rocks_family_publish(db, f);
 	return (f);
 }
@@ -237,7 +237,7 @@ see_kind(struct rocks_family *f, char kind, struct rocks_keeper *keeper)
 	if (text != NULL)
 		log_error("store \"%s\": %s", f->db->name, text);
 	else if (all)
-		rocks_may_know(f, kind);
+		rocks_may_all(f, kind);
 	free(text);
 }
 
@@ -278,12 +278,12 @@ rocks_families_unwritten(struct rocks_db *db)
 }
 
 void
-rocks_families_leave(const struct rocks_leaving *l, bool written)
+rocks_families_unswept(const struct rocks_unswept *l, bool written)
 {
 	for (; l != NULL; l = l->next) {
 		if (written)
 			atomic_fetch_add_explicit(&l->family->unswept, 1, memory_order_release);
-		atomic_store_explicit(&l->family->leaves, !written, memory_order_release);
+		atomic_store_explicit(&l->family->unswept_soon, !written, memory_order_release);
 		if (written)
 			rocks_keeper_wake(l->family->db);
 	}

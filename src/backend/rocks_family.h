@@ -13,8 +13,8 @@
 #define ROCKS_MAY	3
 
 /* Namespaces in which a batch has markers that leave rows. */
-struct rocks_leaving {
-	struct rocks_leaving *next;
+struct rocks_unswept {
+	struct rocks_unswept *next;
 	struct rocks_family *family;
 };
 
@@ -39,7 +39,8 @@ struct rocks_family {
 	 * a marker that is about to be written will leave some.
 	 */
 	_Atomic uint32_t unswept, swept;
-	_Atomic bool	 leaves;
+	_Atomic bool	 unswept_soon;
+	uint64_t	 sweep_at;	/* the keeper's: not before, since it could not be done */
 	_Atomic uint64_t newest;	/* version in it; only the writer changes it */
 	unsigned	 ranges;	/* the same: deleted since they were last written to a file */
 	bool		 moved;		/* the same: newest is not written yet */
@@ -70,7 +71,7 @@ rocks_may_index(char kind)
 }
 
 static inline bool
-rocks_may_knows(struct rocks_family *f, char kind)
+rocks_may_known(struct rocks_family *f, char kind)
 {
 	return (atomic_load_explicit(&f->may_known[rocks_may_index(kind)], memory_order_acquire));
 }
@@ -84,7 +85,7 @@ rocks_may_have(struct rocks_family *f, char kind, unsigned hash)
 {
 	unsigned i = rocks_may_index(kind);
 
-	return (!rocks_may_knows(f, kind) ||
+	return (!rocks_may_known(f, kind) ||
 	    (atomic_load_explicit(&f->may[i][hash / 64], memory_order_acquire) & 1ull << hash % 64) != 0);
 }
 
@@ -98,9 +99,9 @@ rocks_will_have(struct rocks_family *f, char kind, unsigned hash)
 		atomic_fetch_or_explicit(word, 1ull << hash % 64, memory_order_acq_rel);
 }
 
-/* All that have one have a bit. */
+/* All records that have such a row have their bit. */
 static inline void
-rocks_may_know(struct rocks_family *f, char kind)
+rocks_may_all(struct rocks_family *f, char kind)
 {
 	atomic_store_explicit(&f->may_known[rocks_may_index(kind)], true, memory_order_release);
 }
@@ -124,7 +125,7 @@ rocks_forgets(const struct rocks_family *f)
 static inline bool
 rocks_is_swept(struct rocks_family *f)
 {
-	return (!atomic_load_explicit(&f->leaves, memory_order_acquire) &&
+	return (!atomic_load_explicit(&f->unswept_soon, memory_order_acquire) &&
 	    atomic_load_explicit(&f->swept, memory_order_acquire) ==
 	    atomic_load_explicit(&f->unswept, memory_order_acquire));
 }

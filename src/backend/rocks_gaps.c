@@ -12,7 +12,6 @@
 
 #include <rocksdb/c.h>
 #include <stdlib.h>
-#include <xxhash.h>
 
 #include "backend/rocks.h"
 #include "backend/rocks_act.h"
@@ -246,34 +245,22 @@ rocks_gaps_look(struct rocks_db *db, struct rocks_family *f, const struct rocks_
 	return (found);
 }
 
-/* Where this record is counted. NULL: another one has the place, and more. */
-static struct rocks_closed *
-closed_of(struct rocks_closed *closed, struct rocks_family *f, struct slice id, unsigned n)
-{
-	uint64_t record = XXH3_64bits(id.len > 0 ? id.p : "", id.len);
-	struct rocks_closed *c = &closed[record % ROCKS_CLOSED];
-
-	if (c->family == f && c->record == record)
-		return (c);
-	if (c->n > n) {
-		c->n -= n;
-		return (NULL);
-	}
-	*c = (struct rocks_closed){ .family = f, .record = record };
-	return (c);
-}
-
 bool
-rocks_closed_many(struct rocks_closed *closed, struct rocks_family *f, struct rocks_key *from, struct rocks_key *until,
+rocks_closed_many(struct rocks_tally *closed, struct rocks_family *f, struct rocks_key *from, struct rocks_key *until,
     unsigned n)
 {
 	struct rocks_row_name name;
-	struct rocks_closed *c;
+	struct rocks_tally *t;
+	uint64_t record;
 
-	if (!rocks_key_parse(rocks_key_slice(from), &name) || (c = closed_of(closed, f, name.id, n)) == NULL)
+	if (!rocks_key_parse(rocks_key_slice(from), &name))
 		return (false);
-	c->n += n;
-	if (c->n < GAPS_MANY)
+	record = rocks_tally_record(name.id);
+	t = &closed[record % ROCKS_CLOSED];
+	if (!rocks_tally(t, f, record, n))
+		return (false);
+	t->n += n;
+	if (t->n < GAPS_MANY)
 		return (false);
 	rocks_key_item(until, ROCKS_ITEM, name.id, SLICE_NULL);
 	*from = *until;
@@ -282,13 +269,18 @@ rocks_closed_many(struct rocks_closed *closed, struct rocks_family *f, struct ro
 }
 
 void
-rocks_closed_none(struct rocks_closed *closed, struct rocks_family *f, const struct rocks_key *from)
+rocks_closed_none(struct rocks_tally *closed, struct rocks_family *f, const struct rocks_key *from)
 {
 	struct rocks_row_name name;
-	struct rocks_closed *c;
+	struct rocks_tally *t;
+	uint64_t record;
 
-	if (rocks_key_parse(rocks_key_slice(from), &name) && (c = closed_of(closed, f, name.id, 0)) != NULL)
-		c->n = 0;
+	if (!rocks_key_parse(rocks_key_slice(from), &name))
+		return;
+	record = rocks_tally_record(name.id);
+	t = &closed[record % ROCKS_CLOSED];
+	if (t->family == f && t->record == record)
+		t->n = 0;
 }
 
 /* ---- the writer ---- */

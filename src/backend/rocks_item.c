@@ -101,10 +101,12 @@ load(struct act *a, struct slice item, struct row_ask *ask)
 
 	*ask = (struct row_ask){ .be = &a->be, .now = a->now };
 	a->alive = a->dead = false;
-	rocks_key_item(&key, ROCKS_ITEM, a->be.id, item);
-	if (!a->blind && !rocks_batch_get(a->b, a->f, &key, &bytes, &a->alive))
-		return (false);
-	if (!a->alive && rocks_may_have(a->f, ROCKS_DEAD, rocks_key_hash_in(rocks_key_slice(&key)))) {
+	if (!a->blind) {
+		rocks_key_item(&key, ROCKS_ITEM, a->be.id, item);
+		if (!rocks_batch_get(a->b, a->f, &key, &bytes, &a->alive))
+			return (false);
+	}
+	if (!a->alive && rocks_may_have(a->f, ROCKS_DEAD, rocks_key_hash(a->be.id))) {
 		rocks_key_item(&key, ROCKS_DEAD, a->be.id, item);
 		if (!rocks_batch_get(a->b, a->f, &key, &bytes, &a->dead))
 			return (false);

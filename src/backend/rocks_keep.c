@@ -57,10 +57,9 @@ struct rocks_keeper {
 	uint64_t	 synced;	/* the clock's: batches when the log was last written to disk */
 	/* the keeper's own */
 	uint64_t	 looked_at;	/* when marks were looked at */
-	uint64_t	 sweep_at;	/* not before: it could not be done */
 	uint64_t	 range_at;	/* when ranges are looked at again, */
 	uint64_t	 compact_at;	/* and compacted */
-	struct rocks_closed closed[ROCKS_CLOSED];
+	struct rocks_tally closed[ROCKS_CLOSED];
 	struct rocks_result *rows;	/* to go */
 	struct rocks_family *family;	/* they are of this one */
 };
@@ -228,19 +227,19 @@ sweep_family(struct rocks_keeper *k, struct rocks_family *f)
 	uint32_t count = atomic_load_explicit(&f->unswept, memory_order_acquire);
 	struct rocks_key from, until;
 
-	if (count == atomic_load_explicit(&f->swept, memory_order_relaxed) || rocks_usec() < k->sweep_at)
+	if (count == atomic_load_explicit(&f->swept, memory_order_relaxed) || rocks_usec() < f->sweep_at)
 		return;
 	rocks_key_part(&from, ROCKS_RECORD, 1, 1);
 	rocks_key_part(&until, ROCKS_RECORD, 2, 1);
 	if (!walk(k, f, &from, &until, true, sweep_record, NULL)) {
-		k->sweep_at = rocks_usec() + SWEEP_PAUSE;
+		f->sweep_at = rocks_usec() + SWEEP_PAUSE;
 		return;
 	}
 	atomic_store_explicit(&f->swept, count, memory_order_release);
-	if (rocks_may_knows(f, ROCKS_RECORD))
+	if (rocks_may_known(f, ROCKS_RECORD))
 		return;
 	rocks_ranges_look(f);
-	rocks_may_know(f, ROCKS_RECORD);
+	rocks_may_all(f, ROCKS_RECORD);
 	rocks_family_look(f, k);
 }
 

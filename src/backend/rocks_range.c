@@ -100,7 +100,7 @@ sweep(struct act *a, const struct marker *m, bool above)
 	if (above && m->from.len == 0 && m->until.p == NULL && !see_chunks(a, &chunks))
 		return (false);
 	if (!above || chunks)
-		return (rocks_batch_leaves_rows(a->b, a->f));
+		return (rocks_batch_unswept(a->b, a->f));
 	rocks_batch_delete_range(a->b, a->f, &from, &to);
 	return (true);
 }

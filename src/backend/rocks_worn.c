@@ -21,9 +21,7 @@
 #define BOTTOM_STAYS	0		/* of files without newer ones above them there is nothing to be had */
 
 struct worn_count {
-	struct rocks_family *family;	/* NULL: it is free */
-	uint64_t	 record;	/* a hash of its id */
-	uint32_t	 n;
+	struct rocks_tally tally;
 	struct rocks_key from, until;	/* of what was deleted */
 };
 
@@ -47,23 +45,23 @@ rocks_worn_free(struct rocks_worn **wp)
 	*wp = NULL;
 }
 
-/* Where this record is counted. NULL: another one has the place, and deletes more. */
-static struct worn_count *
-count_of(struct rocks_worn *w, struct rocks_family *f, struct slice id, uint32_t rows)
+bool
+rocks_tally(struct rocks_tally *t, struct rocks_family *f, uint64_t record, uint32_t n)
 {
-	uint64_t record = XXH3_64bits(id.len > 0 ? id.p : "", id.len);
-	struct worn_count *c = &w->counts[record % COUNTS];
-
-	if (c->family == f && c->record == record)
-		return (c);
-	if (c->family != NULL && c->n > rows) {
-		c->n -= rows;
-		return (NULL);
+	if (t->family == f && t->record == record)
+		return (true);
+	if (t->n > n) {
+		t->n -= n;
+		return (false);
 	}
-	c->family = f;
-	c->record = record;
-	c->n = 0;
-	return (c);
+	*t = (struct rocks_tally){ .family = f, .record = record };
+	return (true);
+}
+
+uint64_t
+rocks_tally_record(struct slice id)
+{
+	return (XXH3_64bits(id.len > 0 ? id.p : "", id.len));
 }
 
 static void
@@ -72,16 +70,20 @@ count_rows(struct rocks_worn *w, struct rocks_family *f, const struct rocks_key 
 {
 	struct rocks_row_name name;
 	struct worn_count *c;
+	uint64_t record;
 
-	if (!rocks_key_parse(rocks_key_slice(from), &name) || name.kind != ROCKS_ITEM ||
-	    (c = count_of(w, f, name.id, rows)) == NULL)
+	if (!rocks_key_parse(rocks_key_slice(from), &name) || name.kind != ROCKS_ITEM)
 		return;
-	if (c->n == 0 || rocks_key_before(from, &c->from))
+	record = rocks_tally_record(name.id);
+	c = &w->counts[record % COUNTS];
+	if (!rocks_tally(&c->tally, f, record, rows))
+		return;
+	if (c->tally.n == 0 || rocks_key_before(from, &c->from))
 		c->from = *from;
-	if (c->n == 0 || rocks_key_before(&c->until, until))
+	if (c->tally.n == 0 || rocks_key_before(&c->until, until))
 		c->until = *until;
-	c->n += rows;
-	w->due = w->due || c->n >= DELETED_MANY;
+	c->tally.n += rows;
+	w->due = w->due || c->tally.n >= DELETED_MANY;
 }
 
 void
@@ -112,11 +114,11 @@ rocks_worn_tell(struct rocks_worn *w, struct rocks_db *db)
 	for (unsigned i = 0; i < COUNTS; i++) {
 		struct worn_count *c = &w->counts[i];
 
-		if (c->n < DELETED_MANY)
+		if (c->tally.n < DELETED_MANY)
 			continue;
-		rocks_keeper_compact(db, c->family, &c->from, &c->until);
-		c->family = NULL;
-		c->n = 0;
+		rocks_keeper_compact(db, c->tally.family, &c->from, &c->until);
+		c->tally.family = NULL;
+		c->tally.n = 0;
 	}
 }
 

@@ -53,7 +53,7 @@ struct rocks_batch {
 	struct over	*rows[OVERLAY_ROWS];
 	struct over	*newest;	/* put last */
 	struct over	*job_from;	/* newest when the present job began */
-	struct rocks_leaving *leaving, *job_leaving;	/* the same */
+	struct rocks_unswept *unswept, *job_unswept;	/* the same */
 	uint8_t		 touched[TOUCHED / 8];
 	rocksdb_pinnableslice_t *pins[PINS_MAX];
 	unsigned	 npins;
@@ -128,12 +128,8 @@ over_find(struct rocks_batch *b, const struct rocks_family *f, struct slice key)
 static uint32_t
 touch_bit(struct slice key)
 {
-	struct rocks_row_name n;
-
 	/* By the record, whatever the row. */
-	if (!rocks_key_parse(key, &n))
-		return (0);
-	return ((uint32_t)XXH3_64bits(n.id.len > 0 ? n.id.p : "", n.id.len) & (TOUCHED - 1));
+	return (rocks_key_hash_in(key) & (TOUCHED - 1));
 }
 
 static bool
@@ -165,7 +161,7 @@ over_take_back(struct rocks_batch *b)
 		*over_bucket(b, o->family, o->key) = o->next;
 		b->newest = o->older;
 	}
-	b->leaving = b->job_leaving;
+	b->unswept = b->job_unswept;
 }
 
 static void
@@ -176,7 +172,7 @@ batch_clear(struct rocks_batch *b)
 		memset(b->rows, 0, sizeof b->rows);
 	memset(b->touched, 0, sizeof b->touched);
 	b->newest = b->job_from = NULL;
-	b->leaving = b->job_leaving = NULL;
+	b->unswept = b->job_unswept = NULL;
 	arena_clear(b);
 	b->njobs = 0;
 	rocks_again_none(b->again);
@@ -297,9 +293,9 @@ rocks_batch_leave(struct rocks_batch *b, struct rocks_family *f, const struct ro
 }
 
 bool
-rocks_batch_leaves_rows(struct rocks_batch *b, struct rocks_family *f)
+rocks_batch_unswept(struct rocks_batch *b, struct rocks_family *f)
 {
-	struct rocks_leaving *l = b->leaving;
+	struct rocks_unswept *l = b->unswept;
 
 	while (l != NULL && l->family != f)
 		l = l->next;
@@ -308,8 +304,8 @@ rocks_batch_leaves_rows(struct rocks_batch *b, struct rocks_family *f)
 	l = arena_get(b, sizeof *l);
 	if (l == NULL)
 		return (false);
-	*l = (struct rocks_leaving){ .next = b->leaving, .family = f };
-	b->leaving = l;
+	*l = (struct rocks_unswept){ .next = b->unswept, .family = f };
+	b->unswept = l;
 	return (true);
 }
 
@@ -394,7 +390,7 @@ commit(struct rocks_writer *w)
 		uint64_t began = rocks_usec() - rocks_worked(), slept;
 
 		rocks_families_newest(b->db, b->batch);
-		rocks_families_leave(b->leaving, false);
+		rocks_families_unswept(b->unswept, false);
 		rocksdb_write(w->db->db, always ? w->sync : w->lazy, b->batch, &text);
 		slept = always ? rocks_usec() - rocks_worked() - began : 0;
 		/* Now and then somebody else has the processor: the least counts, and is forgotten slowly. */
@@ -413,7 +409,7 @@ commit(struct rocks_writer *w)
 		rocks_families_unwritten(w->db);
 		say_failed(w, text);
 	}
-	rocks_families_leave(b->leaving, true);
+	rocks_families_unswept(b->unswept, true);
 	while ((j = STAILQ_FIRST(&b->jobs)) != NULL) {
 		STAILQ_REMOVE_HEAD(&b->jobs, next);
 		if (text != NULL)
@@ -450,7 +446,7 @@ run(struct rocks_writer *w, struct rocks_job *j)
 		commit(w);
 	b->job = j;
 	b->job_from = b->newest;
-	b->job_leaving = b->leaving;
+	b->job_unswept = b->unswept;
 	j->err = ERR_NONE;
 	rocksdb_writebatch_set_save_point(b->batch);
 	good = rocks_item_run(b, w->db, j);
